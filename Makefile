@@ -1,0 +1,52 @@
+# Everything runs from .venv, which `make` fills itself; Python 3.11+, make and the package registries are all it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := common server agent tests bench examples
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check interop bench proto proto-check format clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/run: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+up: $(VENV)/run ## start a server and an agent, fetch both kinds of SVID; ARGS=--once to exit after that
+	$(BIN)/assay up $(ARGS)
+
+test: $(VENV)/dev ## all tests that need only Python
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not interop' $(ARGS)
+
+check: $(VENV)/dev proto-check ## lint, types, layers, generated code
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+	$(BIN)/lint-imports
+
+interop: $(VENV)/dev ## tests with foreign clients; installs what they need
+	$(BIN)/python -m pytest -m interop $(ARGS)
+
+bench: $(VENV)/dev ## the hot paths, each against a floor measured in the same run
+	$(BIN)/python -m bench $(ARGS)
+
+proto: $(VENV)/dev ## generate the protobuf code anew
+	$(BIN)/python proto/generate.py
+
+proto-check: $(VENV)/dev
+	$(BIN)/python proto/generate.py --check
+
+format: $(VENV)/dev ## format and mend what can be mended
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean: ## remove what make made
+	rm -rf $(VENV) dist .assay

@@ -1,0 +1,1 @@
+"""Assay: SPIFFE values, transport and tools that both daemons and their users share."""

@@ -1,0 +1,1 @@
+"""Protocols that plugins implement; built-in ones are listed in each daemon's `plugins` package."""

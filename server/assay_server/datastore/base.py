@@ -1,0 +1,238 @@
+"""The store's port: whole transactions as functions, run one after another, committed in groups.
+
+A transaction function is synchronous, gets a `Transaction` and does nothing but read and write through it: it runs
+in the store's own thread. Every write lands in `changes` in the same transaction, so that sequence order is commit
+order and no gap is ever seen (docs/architecture.md, State).
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from assay.bundle import Bundle
+from assay.entry import Entry
+from assay.selector import Selector
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay_server.model import AuthorityRecord, JoinToken, Node
+
+T = TypeVar("T")
+
+
+class ChangeKind(Enum):
+    """What changed; the object is looked up by its ID, a deleted one is no longer found."""
+
+    ENTRY = "entry"  # object_id: entry ID
+    NODE = "node"  # object_id: the agent's SPIFFE ID
+    BUNDLE = "bundle"  # object_id: trust domain name
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the change sequence."""
+
+    sequence: int
+    kind: ChangeKind
+    object_id: str
+
+
+class Match(Enum):
+    """How a list in a filter relates to the object's list; values are those of SPIRE's MatchBehavior."""
+
+    EXACT = 0
+    SUBSET = 1
+    SUPERSET = 2
+    ANY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorFilter:
+    """Objects whose selectors are exactly, within, a superset of, or share one with these."""
+
+    selectors: tuple[Selector, ...]
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class TrustDomainFilter:
+    """Entries whose `federates_with` relates so to these."""
+
+    trust_domains: tuple[TrustDomain, ...]
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries to list; None does not filter."""
+
+    spiffe_id: SpiffeId | None = None
+    parent_id: SpiffeId | None = None
+    selectors: SelectorFilter | None = None
+    federates_with: TrustDomainFilter | None = None
+    hint: str | None = None
+    downstream: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFilter:
+    """Which nodes to list; None does not filter. `expires_before` is in Unix seconds."""
+
+    attestation_type: str | None = None
+    selectors: SelectorFilter | None = None
+    banned: bool | None = None
+    can_reattest: bool | None = None
+    expires_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A slice of a listing: at most `size` objects (0: all) after the one that `token` names (empty: from the start).
+
+    Tokens are those of an earlier answer; any other is an InvalidArgumentError.
+    """
+
+    size: int = 0
+    token: str = ""
+
+
+class Entries(Protocol):
+    """Registration entries."""
+
+    def get(self, entry_id: str) -> Entry | None: ...
+    def get_many(self, entry_ids: Collection[str]) -> list[Entry]: ...
+    def find_same(self, spiffe_id: SpiffeId, parent_id: SpiffeId, selectors: Sequence[Selector]) -> Entry | None:
+        """The entry with that SPIFFE ID, parent and set of selectors, which may exist only once."""
+        ...
+
+    def list(self, where: EntryFilter, page: Page) -> tuple[list[Entry], str]:
+        """Entries in order of creation, and the token of the next page (empty at the end)."""
+        ...
+
+    def count(self, where: EntryFilter) -> int: ...
+    def by_parents(self, parent_ids: Collection[SpiffeId]) -> list[Entry]:
+        """Entries whose parent is one of these; one indexed query."""
+        ...
+
+    def by_spiffe_id(self, spiffe_id: SpiffeId) -> list[Entry]: ...
+    def create(self, entry: Entry) -> None:
+        """Write it as given; its ID must be new (AlreadyExistsError)."""
+        ...
+
+    def update(self, entry: Entry) -> None:
+        """Replace the stored entry of that ID (NotFoundError); the caller has raised the revision."""
+        ...
+
+    def delete(self, entry_id: str) -> bool:
+        """Whether there was one."""
+        ...
+
+    def expired(self, now: int) -> list[str]:
+        """IDs of entries whose `expires_at` is set and not after `now`."""
+        ...
+
+
+class Nodes(Protocol):
+    """Attested nodes."""
+
+    def get(self, spiffe_id: SpiffeId) -> Node | None: ...
+    def list(self, where: NodeFilter, page: Page) -> tuple[list[Node], str]: ...
+    def count(self, where: NodeFilter) -> int: ...
+    def put(self, node: Node) -> None:
+        """Create or replace, selectors included."""
+        ...
+
+    def delete(self, spiffe_id: SpiffeId) -> bool: ...
+
+
+class JoinTokens(Protocol):
+    """Join tokens not used yet."""
+
+    def create(self, token: JoinToken) -> None:
+        """Write it (AlreadyExistsError)."""
+        ...
+
+    def take(self, value: str) -> JoinToken | None:
+        """Remove and return it: a token serves once."""
+        ...
+
+    def prune(self, expired_before: int) -> int: ...
+
+
+class Bundles(Protocol):
+    """Bundles by trust domain: our own and those of foreign trust domains."""
+
+    def get(self, trust_domain: TrustDomain) -> Bundle | None: ...
+    def get_many(self, trust_domains: Collection[TrustDomain]) -> list[Bundle]: ...
+    def list(self, page: Page) -> tuple[list[Bundle], str]: ...
+    def count(self) -> int: ...
+    def put(self, bundle: Bundle) -> None:
+        """Create or replace; the caller has set `sequence`."""
+        ...
+
+    def delete(self, trust_domain: TrustDomain) -> bool: ...
+    def federated_entries(self, trust_domain: TrustDomain) -> "list[Entry]":
+        """Entries that federate with it."""
+        ...
+
+
+class Authorities(Protocol):
+    """The CA journal."""
+
+    def load(self) -> "list[AuthorityRecord]": ...
+    def save(self, records: Sequence[AuthorityRecord]) -> None:
+        """Replace the journal by these records."""
+        ...
+
+
+class Changes(Protocol):
+    """The strict change sequence."""
+
+    def latest(self) -> int: ...
+    def since(self, sequence: int, limit: int) -> list[Change] | None:
+        """Changes after that sequence, oldest first, at most `limit`; None when some of them were pruned."""
+        ...
+
+
+class Transaction(Protocol):
+    """What a transaction function works with."""
+
+    @property
+    def entries(self) -> Entries: ...
+    @property
+    def nodes(self) -> Nodes: ...
+    @property
+    def join_tokens(self) -> JoinTokens: ...
+    @property
+    def bundles(self) -> Bundles: ...
+    @property
+    def authorities(self) -> Authorities: ...
+    @property
+    def changes(self) -> Changes: ...
+
+
+class Store(Protocol):
+    """A durable store."""
+
+    @property
+    def incarnation(self) -> str:
+        """Random name of this database; a restored backup gets a new one (architecture: positions)."""
+        ...
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run in a read transaction: one consistent view, no waiting for writers."""
+        ...
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run in a write transaction, grouped with others that wait; returns after the commit is durable.
+
+        What `work` raises undoes `work` alone and is raised here.
+        """
+        ...
+
+    def watch(self) -> AsyncIterator[int]:
+        """The latest sequence at once, then again after every commit that changed it; late readers see only the
+        newest.
+        """
+        ...
+
+    async def close(self) -> None: ...
