@@ -43,10 +43,12 @@ class AgentConversation(Protocol):
 
 
 class AgentNodeAttestor(Protocol):
-    """The agent's end. `type` is the name on the wire, such as `x509pop`."""
+    """The agent's end."""
 
     @property
-    def type(self) -> str: ...
+    def type(self) -> str:
+        """The name on the wire, such as `x509pop`."""
+        ...
 
     async def begin(self) -> AgentConversation:
         """Start over with what the disk holds now, so that a renewed certificate is seen."""
