@@ -1,0 +1,46 @@
+"""What the agent runs with, every value checked; SPIRE's key names and defaults. Durations are whole seconds."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from assay.config.logging import LogSettings
+from assay.config.plugin import Plugin
+from assay.keymanager.base import KeyType
+from assay.spiffeid import TrustDomain
+
+DEFAULT_SOCKET_PATH = Path("/tmp/spire-agent/public/api.sock")  # noqa: S108 - SPIRE's, so that workloads find us
+
+BundleFormat: TypeAlias = Literal["pem", "spiffe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """One agent's settings.
+
+    At most one of `join_token` and `join_token_file` is set; the file is read when the agent attests. Without
+    `trust_bundle_path`, `insecure_bootstrap` is true or a bundle from an earlier run is in `data_dir`.
+    `availability_target` is None when SVIDs rotate by their half-life alone.
+    """
+
+    trust_domain: TrustDomain
+    data_dir: Path
+    server_address: str
+    server_port: int
+    socket_path: Path = DEFAULT_SOCKET_PATH
+    key_manager: Plugin
+    node_attestor: Plugin
+    workload_attestors: tuple[Plugin, ...]
+    join_token: str = field(default="", repr=False)
+    join_token_file: Path | None = None
+    trust_bundle_path: Path | None = None
+    trust_bundle_format: BundleFormat = "pem"
+    insecure_bootstrap: bool = False
+    allow_unauthenticated_verifiers: bool = False
+    allowed_foreign_jwt_claims: frozenset[str] = frozenset()
+    workload_x509_svid_key_type: KeyType = KeyType.EC_P256
+    availability_target: int | None = None
+    x509_svid_cache_max_size: int = 1000
+    jwt_svid_cache_max_size: int = 1000
+    sync_interval: int = 5
+    log: LogSettings = field(default_factory=LogSettings)

@@ -1,0 +1,54 @@
+"""What the server runs with, every value checked; SPIRE's key names and defaults. Durations are whole seconds."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.config.logging import LogSettings
+from assay.config.plugin import Plugin
+from assay.keymanager.base import KeyType
+from assay.spiffeid import SpiffeId, TrustDomain
+
+DEFAULT_SOCKET_PATH = Path("/tmp/spire-server/private/api.sock")  # noqa: S108 - SPIRE's, so that its tools find us
+DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CaSubject:
+    """The CA certificate's subject; all empty means SPIRE's default, C=US, O=SPIFFE."""
+
+    country: tuple[str, ...] = ()
+    organization: tuple[str, ...] = ()
+    common_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """One server's settings.
+
+    `prune_attested_nodes_expired_for` is None when nodes are not pruned. `jwt_issuer` is empty when tokens have none.
+    """
+
+    trust_domain: TrustDomain
+    data_dir: Path
+    bind_address: str = "0.0.0.0"  # noqa: S104 - SPIRE's default: agents come from other machines
+    bind_port: int = 8081
+    socket_path: Path = DEFAULT_SOCKET_PATH
+    datastore_path: Path
+    key_manager: Plugin
+    node_attestors: tuple[Plugin, ...] = ()
+    ca_ttl: int = 24 * 3600
+    default_x509_svid_ttl: int = 3600
+    default_jwt_svid_ttl: int = 300
+    agent_ttl: int = 3600
+    ca_key_type: KeyType = KeyType.EC_P256
+    jwt_key_type: KeyType = KeyType.EC_P256
+    ca_subject: CaSubject = CaSubject()
+    jwt_issuer: str = ""
+    admin_ids: frozenset[SpiffeId] = frozenset()
+    ratelimit_attestation: bool = True
+    ratelimit_signing: bool = True
+    prune_attested_nodes_expired_for: int | None = None
+    prune_attested_nodes_batch_size: int = 1000
+    prune_tofu_nodes: bool = False
+    max_message_bytes: int = DEFAULT_MESSAGE_BYTES
+    log: LogSettings = field(default_factory=LogSettings)
