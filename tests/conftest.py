@@ -1,0 +1,35 @@
+"""Fixtures that start the real daemons."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from assay.testing.deployment import Deployment
+
+
+class Deployments(Protocol):
+    def __call__(self, *, server: str = "", agent: str = "") -> Deployment: ...
+
+
+@pytest.fixture
+def deployments() -> Iterator[Deployments]:
+    """Makes deployments and ends them; `deployments(server=..., agent=...)` adds lines to the configuration."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*, server: str = "", agent: str = "") -> Deployment:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-")))
+            deployment = Deployment(folder, server=server, agent=agent)
+            stack.callback(deployment.close)
+            return deployment
+
+        yield make
+
+
+@pytest.fixture
+def deployment(deployments: Deployments) -> Deployment:
+    """A server and an agent that run."""
+    return deployments().start()
