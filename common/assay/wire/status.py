@@ -1,0 +1,50 @@
+"""Refusals on the wire: which gRPC code each kind is, and the details that tell an agent how to recover.
+
+The details are google.rpc.Status in the trailer `grpc-status-details-bin`, as every gRPC library reads them.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from assay.errors import AssayError, DenialReason, Kind, PermissionDeniedError
+from assay_proto.rpc.v1.status_pb2 import Status
+from assay_proto.spire.api.types.status_pb2 import PermissionDeniedDetails
+
+DETAILS_KEY = "grpc-status-details-bin"
+
+CODES: Mapping[Kind, grpc.StatusCode] = MappingProxyType({kind: grpc.StatusCode[kind.name] for kind in Kind})
+
+
+def number(code: grpc.StatusCode) -> int:
+    """The code as it is written on the wire."""
+    return int(code.value[0])
+
+
+def details_of(error: AssayError) -> bytes | None:
+    """The trailer that goes with the refusal; None when its code and message say all."""
+    if not isinstance(error, PermissionDeniedError) or error.reason is None:
+        return None
+    status = Status(code=number(CODES[error.kind]), message=error.message)
+    status.details.add().Pack(PermissionDeniedDetails(reason=PermissionDeniedDetails.Reason.Value(error.reason.name)))
+    return status.SerializeToString()
+
+
+def denial_reason(trailers: Iterable[tuple[str, str | bytes]]) -> DenialReason | None:
+    """Why the server refused an agent; None when it did not say, or in words we do not know."""
+    raw = next((value for key, value in trailers if key == DETAILS_KEY), b"")
+    try:
+        status = Status.FromString(raw if isinstance(raw, bytes) else raw.encode())
+        return _reason(status)
+    except (DecodeError, ValueError):
+        return None
+
+
+def _reason(status: Status) -> DenialReason | None:
+    details = PermissionDeniedDetails()
+    for item in status.details:
+        if item.Unpack(details):
+            return DenialReason(details.reason)
+    return None

@@ -1,0 +1,73 @@
+"""Who is calling, as authorization found out; handlers read it with `current_caller()`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+
+from assay.spiffeid import SpiffeId
+from assay_server.model import Node
+
+
+class CallerKind(Enum):
+    """What the caller was admitted as.
+
+    `OTHER` is a caller with an SVID to whom an RPC is open that is open to anyone: nothing more was looked up.
+    """
+
+    LOCAL = "local"
+    ANONYMOUS = "anonymous"
+    AGENT = "agent"
+    ADMIN = "admin"
+    DOWNSTREAM = "downstream"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The X.509-SVID a caller showed, verified by the transport: serial number in decimal, expiry in Unix seconds."""
+
+    spiffe_id: SpiffeId
+    serial: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One caller. `address` is its IP address without port, empty on the admin socket.
+
+    `node` is the row that admitted an agent, as it was when the RPC began.
+    """
+
+    kind: CallerKind
+    credential: Credential | None = None
+    node: Node | None = None
+    address: str = ""
+
+    @property
+    def spiffe_id(self) -> SpiffeId | None:
+        """The caller's ID, if it showed an SVID."""
+        return self.credential.spiffe_id if self.credential else None
+
+
+_current: ContextVar[Caller] = ContextVar("caller")
+
+
+def current_caller() -> Caller:
+    """The caller of the RPC that is being answered.
+
+    Raises:
+        LookupError: there is no RPC; a defect, since the interceptor sets it before any handler runs.
+    """
+    return _current.get()
+
+
+@contextmanager
+def calling(caller: Caller) -> Iterator[None]:
+    """Let what runs inside answer this caller."""
+    token = _current.set(caller)
+    try:
+        yield
+    finally:
+        _current.reset(token)
