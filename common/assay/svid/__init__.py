@@ -1,0 +1,5 @@
+"""SVIDs: X.509 (X509-SVID) and JWT (JWT-SVID)."""
+
+from assay.svid.x509svid import X509Svid
+
+__all__ = ["X509Svid"]

@@ -1,0 +1,90 @@
+"""Bundles as spire.api.types.Bundle, whole or through a BundleMask."""
+
+from cryptography import x509
+
+from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.crypto import der
+from assay.crypto.keys import from_pkix
+from assay.errors import InvalidArgumentError
+from assay.spiffeid import TrustDomain
+from assay_proto.spire.api.types import bundle_pb2
+
+
+def to_proto(bundle: Bundle, mask: bundle_pb2.BundleMask | None = None) -> bundle_pb2.Bundle:
+    """The message with the fields the mask names (all without a mask); the trust domain is always there."""
+    message = bundle_pb2.Bundle(trust_domain=bundle.trust_domain.name)
+    if mask is None or mask.x509_authorities:
+        message.x509_authorities.extend(map(_x509_to_proto, bundle.x509_authorities))
+    if mask is None or mask.jwt_authorities:
+        message.jwt_authorities.extend(map(jwt_key_to_proto, bundle.jwt_authorities))
+    if mask is None or mask.refresh_hint:
+        message.refresh_hint = bundle.refresh_hint
+    if mask is None or mask.sequence_number:
+        message.sequence_number = bundle.sequence
+    return message
+
+
+def from_proto(message: bundle_pb2.Bundle) -> Bundle:
+    """The value, every authority parsed.
+
+    Raises:
+        InvalidArgumentError: the trust domain, a certificate or a key is missing or malformed.
+    """
+    return Bundle(
+        trust_domain=_trust_domain(message.trust_domain),
+        x509_authorities=tuple(each for one in message.x509_authorities for each in x509_from_proto(one)),
+        jwt_authorities=tuple(map(jwt_key_from_proto, message.jwt_authorities)),
+        refresh_hint=message.refresh_hint,
+        sequence=message.sequence_number,
+    )
+
+
+def x509_from_proto(message: bundle_pb2.X509Certificate) -> tuple[X509Authority, ...]:
+    """The certificates of one message: SPIRE admits several concatenated ones.
+
+    Raises:
+        InvalidArgumentError: one of them does not parse.
+    """
+    try:
+        authorities = tuple(X509Authority(one, tainted=message.tainted) for one in der.split(message.asn1))
+        for authority in authorities:
+            x509.load_der_x509_certificate(authority.der)
+    except (InvalidArgumentError, ValueError) as error:
+        raise InvalidArgumentError(f"unable to parse X.509 authority: {error}") from None
+    return authorities
+
+
+def jwt_key_from_proto(message: bundle_pb2.JWTKey) -> JwtAuthority:
+    """One JWT authority.
+
+    Raises:
+        InvalidArgumentError: the key does not parse or has no ID.
+    """
+    try:
+        from_pkix(message.public_key)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"unable to parse JWT authority: {error.message}", hint=error.hint) from None
+    if not message.key_id:
+        raise InvalidArgumentError("unable to parse JWT authority: missing key ID")
+    return JwtAuthority(message.key_id, message.public_key, message.expires_at, tainted=message.tainted)
+
+
+def jwt_key_to_proto(authority: JwtAuthority) -> bundle_pb2.JWTKey:
+    """One message."""
+    return bundle_pb2.JWTKey(
+        public_key=authority.public_key,
+        key_id=authority.key_id,
+        expires_at=authority.expires_at,
+        tainted=authority.tainted,
+    )
+
+
+def _x509_to_proto(authority: X509Authority) -> bundle_pb2.X509Certificate:
+    return bundle_pb2.X509Certificate(asn1=authority.der, tainted=authority.tainted)
+
+
+def _trust_domain(name: str) -> TrustDomain:
+    try:
+        return TrustDomain.parse(name)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"invalid trust domain: {error.message}", hint=error.hint) from None
