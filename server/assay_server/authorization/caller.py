@@ -1,6 +1,6 @@
 """Who is calling, as authorization found out; handlers read it with `current_caller()`."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def current_caller() -> Caller:
 
 
 @contextmanager
-def calling(caller: Caller) -> Iterator[None]:
+def calling(caller: Caller) -> Generator[None]:
     """Let what runs inside answer this caller."""
     token = _current.set(caller)
     try:

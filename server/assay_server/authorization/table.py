@@ -1,4 +1,4 @@
-"""Which callers may use which RPC: the one table (SPIRE's default policy and our own Sync). What is not here is refused.
+"""Which callers may use which RPC: SPIRE's default policy and our own Sync in one table. What is not here is refused.
 
 Names are full method names as they stand in the HTTP/2 path.
 """
