@@ -1,0 +1,114 @@
+"""The agent's line to the server: dialled when first used, dialled anew after failures and renewed credentials."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from grpc import aio
+
+from assay.errors import UnavailableError
+from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub, AgentStub
+from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleAsyncStub, BundleStub
+from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub, EntryStub
+from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDAsyncStub, SVIDStub
+from assay_proto.sync.v1.sync_pb2_grpc import SyncAsyncStub, SyncStub
+
+Dial: TypeAlias = Callable[[], AbstractAsyncContextManager[aio.Channel]]
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """One channel, its stubs and who uses it."""
+
+    stack: AsyncExitStack
+    agent: AgentAsyncStub
+    bundle: BundleAsyncStub
+    entry: EntryAsyncStub
+    svid: SVIDAsyncStub
+    sync: SyncAsyncStub
+    users: int = 0
+    outdated: bool = False
+    _streams: set[Callable[[], object]] = field(default_factory=set[Callable[[], object]])
+
+    @contextmanager
+    def ended_by_renewal(self, cancel: Callable[[], object]) -> Generator[None]:
+        """Call `cancel` when the agent's credentials are renewed, since the server ends what stands on the old ones."""
+        self._streams.add(cancel)
+        try:
+            yield
+        finally:
+            self._streams.discard(cancel)
+
+    def expire(self) -> None:
+        """The credentials it was dialled with are no longer the agent's."""
+        self.outdated = True
+        for cancel in tuple(self._streams):
+            cancel()
+
+
+class Connection:
+    """Hands out the current line. Calls on a line that is no longer current run to their end."""
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self._dialling = asyncio.Lock()
+        self._current: Line | None = None
+        self._lines: set[Line] = set()
+
+    @asynccontextmanager
+    async def line(self) -> AsyncGenerator[Line]:
+        """The current line, dialled if there is none; dropped if what is done with it fails as unavailable."""
+        line = await self._get()
+        line.users += 1
+        try:
+            yield line
+        except UnavailableError:
+            # gRPC's channel would wait for up to two minutes before it looks again.
+            self._drop(line)
+            raise
+        finally:
+            line.users -= 1
+            await self._close_idle()
+
+    async def renew(self) -> None:
+        """Dial anew for what comes next; streams on older lines end."""
+        self._current = None
+        for line in tuple(self._lines):
+            line.expire()
+        await self._close_idle()
+
+    async def close(self) -> None:
+        """End everything."""
+        self._current = None
+        while self._lines:
+            await self._lines.pop().stack.aclose()
+
+    async def _get(self) -> Line:
+        async with self._dialling:
+            if self._current is None:
+                self._current = await self._open()
+                self._lines.add(self._current)
+            return self._current
+
+    async def _open(self) -> Line:
+        async with AsyncExitStack() as stack:
+            channel = await stack.enter_async_context(self._dial())
+            return Line(
+                stack.pop_all(),
+                agent=AgentStub(channel),
+                bundle=BundleStub(channel),
+                entry=EntryStub(channel),
+                svid=SVIDStub(channel),
+                sync=SyncStub(channel),
+            )
+
+    def _drop(self, line: Line) -> None:
+        if self._current is line:
+            self._current = None
+
+    async def _close_idle(self) -> None:
+        for line in [one for one in self._lines if one is not self._current and not one.users]:
+            self._lines.discard(line)
+            await line.stack.aclose()

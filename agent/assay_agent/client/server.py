@@ -1,0 +1,157 @@
+"""What an agent asks its server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Self
+
+from assay.bundle import Bundle
+from assay.entry import Entry
+from assay.errors import NotFoundError, UnavailableError
+from assay.plugin.nodeattestor import AgentConversation
+from assay.spiffeid import TrustDomain
+from assay.wire import bundle as bundle_wire
+from assay.wire import spiffeid as spiffeid_wire
+from assay_agent.client import attest, entries, watch
+from assay_agent.client.connection import Connection, Dial, Line
+from assay_agent.client.refusal import from_status, refusals
+from assay_agent.client.values import AgentSvid, EntryChanges, IssuedJwt, Position, Signed, WatchUpdate
+from assay_proto.spire.api.server.agent.v1 import agent_pb2
+from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
+from assay_proto.spire.api.server.svid.v1 import svid_pb2
+
+TIMEOUT = 30.0
+BUNDLES_AT_ONCE = 10
+
+
+class ServerClient:
+    """The server's APIs as one agent uses them; an async context manager. Every method raises AssayError on refusal.
+
+    A failure that is not the request's fault is UnavailableError, and the next request dials anew.
+    """
+
+    def __init__(self, dial: Dial) -> None:
+        self._connection = Connection(dial)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection and what runs on it."""
+        await self._connection.close()
+
+    async def renewed(self) -> None:
+        """The agent has a new SVID: what comes next uses it, and watch streams end to be opened again."""
+        await self._connection.renew()
+
+    async def attest(self, attestor: str, conversation: AgentConversation, csr: bytes) -> AgentSvid:
+        """Attest the node; the only request besides `bundle` that needs no SVID."""
+        async with self._connection.line() as line:
+            return await attest.attest(line.agent, attestor, conversation, csr)
+
+    async def renew(self, csr: bytes) -> tuple[bytes, ...]:
+        """A new SVID for an agent that cannot attest again: its chain as DER, leaf first."""
+        request = agent_pb2.RenewAgentRequest(params=agent_pb2.AgentX509SVIDParams(csr=csr))
+        async with self._connection.line() as line:
+            with refusals():
+                response = await line.agent.RenewAgent(request, timeout=TIMEOUT)
+            if not response.svid.cert_chain:
+                raise UnavailableError("failed to parse renewal response: missing SVID")
+            return tuple(response.svid.cert_chain)
+
+    async def post_status(self, version: str) -> None:
+        """Tell which version the agent runs."""
+        async with self._connection.line() as line:
+            with refusals():
+                await line.agent.PostStatus(agent_pb2.PostStatusRequest(agent_version=version), timeout=TIMEOUT)
+
+    async def bundle(self) -> Bundle:
+        """The own trust domain's bundle."""
+        async with self._connection.line() as line:
+            with refusals():
+                message = await line.bundle.GetBundle(bundle_pb2.GetBundleRequest(), timeout=TIMEOUT)
+            return bundle_wire.from_proto(message)
+
+    async def federated_bundles(self, trust_domains: Sequence[TrustDomain]) -> tuple[Bundle, ...]:
+        """Bundles of those trust domains; those the server does not have are left out."""
+        workers = asyncio.Semaphore(BUNDLES_AT_ONCE)
+        async with self._connection.line() as line:
+            asked = [self._federated_bundle(line, workers, one) for one in trust_domains]
+            return tuple(bundle for bundle in await asyncio.gather(*asked) if bundle is not None)
+
+    async def watch(self, position: Position | None) -> AsyncIterator[WatchUpdate]:
+        """Updates from that position on (a snapshot first without one), until `renewed` is called.
+
+        Raises:
+            UnimplementedError: the server is SPIRE's.
+            PermissionDeniedError: the agent's right has ended; the reason says how to go on.
+            UnavailableError: the stream broke.
+        """
+        async with self._connection.line() as line:
+            call = line.sync.Watch(watch.request(position))
+            gathering = watch.Gathering()
+            with line.ended_by_renewal(call.cancel), refusals():
+                try:
+                    async for part in call:
+                        update = gathering.add(part)
+                        if update is not None:
+                            yield update
+                except asyncio.CancelledError:
+                    if not line.outdated:
+                        raise
+                    return
+                finally:
+                    call.cancel()
+            raise UnavailableError("server ended the stream")
+
+    async def sync_entries(self, known: Mapping[str, Entry]) -> EntryChanges:
+        """How the entries the agent is authorized for differ from those it knows, by ID; SPIRE's protocol."""
+        async with self._connection.line() as line:
+            return await entries.sync_entries(line.entry, known)
+
+    async def new_x509_svids(self, requests: Sequence[tuple[str, bytes]]) -> Signed:
+        """Sign up to 500 requests, each an entry ID and a CSR (DER).
+
+        Raises:
+            ResourceExhaustedError: too many at once.
+        """
+        params = [svid_pb2.NewX509SVIDParams(entry_id=entry_id, csr=csr) for entry_id, csr in requests]
+        async with self._connection.line() as line:
+            with refusals():
+                response = await line.svid.BatchNewX509SVID(
+                    svid_pb2.BatchNewX509SVIDRequest(params=params), timeout=TIMEOUT
+                )
+        answers = list(zip((entry_id for entry_id, _ in requests), response.results, strict=False))
+        return Signed(
+            chains={entry_id: tuple(one.svid.cert_chain) for entry_id, one in answers if not one.status.code},
+            refused={
+                entry_id: from_status(one.status.code, one.status.message)
+                for entry_id, one in answers
+                if one.status.code
+            },
+        )
+
+    async def new_jwt_svid(self, entry_id: str, audience: Sequence[str], within: float = TIMEOUT) -> IssuedJwt:
+        """A JWT-SVID for that entry, or UnavailableError after `within` seconds."""
+        request = svid_pb2.NewJWTSVIDRequest(entry_id=entry_id, audience=audience)
+        async with self._connection.line() as line:
+            with refusals():
+                response = await line.svid.NewJWTSVID(request, timeout=within)
+        svid = response.svid
+        if not svid.token or not 0 < svid.issued_at <= svid.expires_at:
+            raise UnavailableError("JWT-SVID response is malformed")
+        return IssuedJwt(svid.token, spiffeid_wire.from_proto(svid.id), svid.issued_at, svid.expires_at)
+
+    async def _federated_bundle(
+        self, line: Line, workers: asyncio.Semaphore, trust_domain: TrustDomain
+    ) -> Bundle | None:
+        request = bundle_pb2.GetFederatedBundleRequest(trust_domain=trust_domain.name)
+        try:
+            async with workers:
+                with refusals():
+                    message = await line.bundle.GetFederatedBundle(request, timeout=TIMEOUT)
+        except NotFoundError:
+            return None
+        return next(iter(watch.parse_bundles([message])), None)
