@@ -1,11 +1,11 @@
 """The agent's data folder."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from assay.errors import FailedPreconditionError
+from assay.errors import FailedPreconditionError, UnavailableError
+from assay.keymanager.privatefile import write_private
 from assay_agent.storage.data import AgentData, decode, encode
 
 FILE_NAME = "agent-data.json"
@@ -14,7 +14,7 @@ FILE_NAME = "agent-data.json"
 class AgentStorage:
     """The agent's own state in `agent-data.json`, readable by its owner alone; a SPIRE agent's is taken over as it is.
 
-    A change is on disk when its method returns; if the write fails, file and `data` stay as they were.
+    A change is on disk when its method returns. If the disk is full (UnavailableError), file and `data` stay as they were.
 
     Raises:
         FailedPreconditionError: the file is there and damaged or unreadable.
@@ -38,7 +38,12 @@ class AgentStorage:
             self._store(replace(self.data, bundle=tuple(authorities)))
 
     def _store(self, data: AgentData) -> None:
-        write_private(self._path, encode(data))
+        try:
+            write_private(self._path, encode(data))
+        except OSError as error:
+            raise UnavailableError(
+                f"failed to write data file: {error}", hint="what was stored before is intact"
+            ) from error
         self.data = data
 
 
@@ -53,35 +58,3 @@ def _load(path: Path) -> AgentData:
         ) from error
     except OSError as error:
         raise FailedPreconditionError(f"failed to open storage: failed to read data: {error}") from error
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file at once and durably, with mode 0600: readers and crashes see the old content or the new.
-
-    Raises:
-        OSError: the old content is still there.
-    """
-    scratch = path.with_name(path.name + ".tmp")
-    try:
-        with open(scratch, "wb", opener=_open_private) as file:
-            os.fchmod(file.fileno(), 0o600)  # a scratch file left over may have another mode
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

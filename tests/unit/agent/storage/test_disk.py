@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.errors import FailedPreconditionError
+from assay.errors import FailedPreconditionError, UnavailableError
 from assay_agent.storage.data import AgentData, decode
-from assay_agent.storage.disk import AgentStorage, write_private
+from assay_agent.storage.disk import AgentStorage
 
 GOLDEN = (Path(__file__).parent / "spire-agent-data.json").read_bytes()
 CERTIFICATE = decode(GOLDEN).svid
@@ -91,16 +91,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "agent-data.json").write_bytes(GOLDEN)
     storage = AgentStorage(tmp_path)
     before = storage.data
-    with full_disk(64), pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+    with full_disk(64), pytest.raises(UnavailableError, match=os.strerror(errno.EFBIG)):
         storage.store_svid(CERTIFICATE * 2, reattestable=False)
     assert storage.data == before
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("agent-data.json", GOLDEN)]
-
-
-def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_private(path, b"old")
-    with path.open("rb") as reader:
-        write_private(path, b"new content")
-        assert reader.read() == b"old"
-    assert path.read_bytes() == b"new content"
