@@ -1,0 +1,129 @@
+"""Bundles, each with its authorities as one JSON text: they are read and written only together."""
+
+import json
+import sqlite3
+from base64 import b64decode, b64encode
+from collections.abc import Collection
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.entry import Entry
+from assay.errors import FailedPreconditionError
+from assay.spiffeid import TrustDomain
+from assay_server.datastore.base import ChangeKind, Page
+from assay_server.datastore.sql.changes import SqlChanges
+from assay_server.datastore.sql.connection import Connection, Row
+from assay_server.datastore.sql.entries import SqlEntries
+from assay_server.datastore.sql.filters import page_of
+from assay_server.datastore.sql.listed import Listed
+from assay_server.datastore.sql.schema import bundles
+
+_ROW = select(bundles)
+_BY_NAME = _ROW.where(bundles.c.trust_domain == bindparam("wanted"))
+_BY_NAMES = Listed(lambda values: _ROW.where(bundles.c.trust_domain.in_(values)))
+_COUNT = select(func.count()).select_from(bundles)
+_INSERT = insert(bundles)
+_UPDATE = (
+    update(bundles)
+    .where(bundles.c.trust_domain == bindparam("wanted"))
+    .values({name: bindparam(name) for name in ("refresh_hint", "sequence", "authorities")})
+)
+_DELETE = delete(bundles).where(bundles.c.trust_domain == bindparam("wanted"))
+
+
+class SqlBundles:
+    """Implements base.Bundles."""
+
+    def __init__(self, connection: Connection, changes: SqlChanges, entries: SqlEntries) -> None:
+        self._connection = connection
+        self._changes = changes
+        self._entries = entries
+
+    def get(self, trust_domain: TrustDomain) -> Bundle | None:
+        """The bundle of that trust domain."""
+        row = self._connection.row(_BY_NAME, {"wanted": trust_domain.name})
+        return _bundle(row) if row else None
+
+    def get_many(self, trust_domains: Collection[TrustDomain]) -> list[Bundle]:
+        """Those there are, in order of creation."""
+        rows = _BY_NAMES.rows(self._connection, [trust_domain.name for trust_domain in trust_domains])
+        return [_bundle(row) for row in sorted(rows)]
+
+    def find(self, page: Page) -> tuple[list[Bundle], str]:
+        """Bundles in order of creation, and the token of the next page (empty at the end)."""
+        rows, token = page_of(self._connection, _ROW, bundles.c.position, page)
+        return [_bundle(row) for row in rows], token
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._connection.rows(_COUNT)[0][0])
+
+    def put(self, bundle: Bundle) -> None:
+        """Create or replace; the caller has set `sequence`."""
+        name = bundle.trust_domain.name
+        position = self._changes.append(ChangeKind.BUNDLE, name)
+        contents = {
+            "refresh_hint": bundle.refresh_hint,
+            "sequence": bundle.sequence,
+            "authorities": _authorities(bundle),
+        }
+        if not self._connection.run(_UPDATE, {"wanted": name, **contents}):
+            self._connection.run(_INSERT, {"position": position, "trust_domain": name, **contents})
+
+    def delete(self, trust_domain: TrustDomain) -> bool:
+        """Whether there was one.
+
+        Raises:
+            FailedPreconditionError: entries federate with it.
+        """
+        try:
+            deleted = self._connection.run(_DELETE, {"wanted": trust_domain.name})
+        except sqlite3.IntegrityError as error:
+            raise FailedPreconditionError(
+                f"cannot delete bundle; entries federate with {trust_domain.name}",
+                hint="delete those entries or dissociate them first",
+            ) from error
+        if deleted:
+            self._changes.append(ChangeKind.BUNDLE, trust_domain.name)
+        return bool(deleted)
+
+    def federated_entries(self, trust_domain: TrustDomain) -> list[Entry]:
+        """Entries that federate with it, in order of creation."""
+        return self._entries.federated(trust_domain)
+
+
+def _authorities(bundle: Bundle) -> str:
+    return json.dumps(
+        {
+            "x509": [{"der": _text(a.der), "tainted": a.tainted} for a in bundle.x509_authorities],
+            "jwt": [
+                {
+                    "key_id": a.key_id,
+                    "public_key": _text(a.public_key),
+                    "expires_at": a.expires_at,
+                    "tainted": a.tainted,
+                }
+                for a in bundle.jwt_authorities
+            ],
+        }
+    )
+
+
+def _bundle(row: Row) -> Bundle:
+    _, trust_domain, refresh_hint, sequence, text = row
+    authorities = json.loads(text)
+    return Bundle(
+        TrustDomain(trust_domain),
+        tuple(X509Authority(b64decode(a["der"]), a["tainted"]) for a in authorities["x509"]),
+        tuple(
+            JwtAuthority(a["key_id"], b64decode(a["public_key"]), a["expires_at"], a["tainted"])
+            for a in authorities["jwt"]
+        ),
+        refresh_hint,
+        sequence,
+    )
+
+
+def _text(data: bytes) -> str:
+    return b64encode(data).decode()

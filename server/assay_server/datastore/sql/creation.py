@@ -1,0 +1,80 @@
+"""Making a new database: complete under another name first, so that a crash leaves nothing half made."""
+
+import os
+from pathlib import Path
+
+from sqlalchemy import insert
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from assay_server.datastore.sql.connection import Connection
+from assay_server.datastore.sql.incarnation import new_incarnation
+from assay_server.datastore.sql.schema import (
+    APPLICATION_ID,
+    COMPATIBLE_FROM,
+    REVISION,
+    SCHEMA_VERSION,
+    alembic_version,
+    counter,
+    meta,
+    metadata,
+)
+
+
+def make_folder(path: Path) -> None:
+    """The database's folder, 0700 if it is new; one that exists keeps its mode."""
+    if not path.parent.exists():
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700)
+
+
+def create(path: Path) -> None:
+    """An empty database at `path`, 0600, of the present schema."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    connection = Connection(draft)
+    try:
+        _fill(connection)
+    finally:
+        connection.close()
+    draft.replace(path)
+    _sync_folder(path.parent)
+
+
+def _fill(connection: Connection) -> None:
+    connection.raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.raw.execute("BEGIN")
+    for statement in schema_statements():
+        connection.raw.execute(statement)
+    connection.run(insert(counter), {"id": 1, "value": 0})
+    connection.run(
+        insert(meta),
+        {
+            "id": 1,
+            "schema_version": SCHEMA_VERSION,
+            "compatible_from": COMPATIBLE_FROM,
+            "incarnation": new_incarnation(),
+        },
+    )
+    connection.run(insert(alembic_version), {"version_num": REVISION})
+    connection.raw.execute("COMMIT")
+
+
+def schema_statements() -> list[str]:
+    """The present schema as SQLite's statements."""
+    dialect = sqlite.dialect()
+    statements: list[str] = []
+    for table in metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        indices = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indices]
+    return statements
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

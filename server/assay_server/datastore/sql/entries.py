@@ -1,0 +1,272 @@
+"""Registration entries and what they own: selectors, DNS names and the trust domains they federate with."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
+
+from assay.entry import Entry
+from assay.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from assay.selector import Selector
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay_server.datastore.base import ChangeKind, EntryFilter, Page
+from assay_server.datastore.sql.changes import SqlChanges
+from assay_server.datastore.sql.connection import Connection, Row
+from assay_server.datastore.sql.filters import names_match, page_of, selectors_match, selectors_of
+from assay_server.datastore.sql.listed import Listed
+from assay_server.datastore.sql.schema import entries, entry_dns_names, entry_federates_with, entry_selectors
+
+_COLUMNS = tuple(column for column in entries.c if column.name != "likeness")
+_ROW = select(*_COLUMNS)
+_BY_ID = _ROW.where(entries.c.entry_id == bindparam("wanted"))
+_BY_LIKENESS = _ROW.where(entries.c.likeness == bindparam("wanted")).order_by(entries.c.position).limit(1)
+_BY_SPIFFE_ID = _ROW.where(entries.c.spiffe_id == bindparam("wanted")).order_by(entries.c.position)
+_BY_IDS = Listed(lambda values: _ROW.where(entries.c.entry_id.in_(values)))
+_BY_PARENTS = Listed(lambda values: _ROW.where(entries.c.parent_id.in_(values)))
+_FEDERATED = (
+    _ROW.join(entry_federates_with, entry_federates_with.c.entry == entries.c.position)
+    .where(entry_federates_with.c.trust_domain == bindparam("wanted"))
+    .order_by(entries.c.position)
+)
+_EXPIRED = (
+    select(entries.c.entry_id)
+    .where(entries.c.expires_at > 0, entries.c.expires_at <= bindparam("now"))
+    .order_by(entries.c.position)
+)
+_POSITION = select(entries.c.position).where(entries.c.entry_id == bindparam("wanted"))
+_INSERT = insert(entries)
+_UPDATE = (
+    update(entries)
+    .where(entries.c.position == bindparam("at_position"))
+    .values({column.name: bindparam(column.name) for column in entries.c if column.name != "position"})
+)
+_DELETE = delete(entries).where(entries.c.position == bindparam("at_position"))
+
+_SELECTORS = Listed(
+    lambda owners: (
+        select(entry_selectors)
+        .where(entry_selectors.c.entry.in_(owners))
+        .order_by(*entry_selectors.primary_key.columns)
+    )
+)
+_DNS_NAMES = Listed(
+    lambda owners: (
+        select(entry_dns_names.c.entry, entry_dns_names.c.name)
+        .where(entry_dns_names.c.entry.in_(owners))
+        .order_by(entry_dns_names.c.entry, entry_dns_names.c.rank)
+    )
+)
+_FEDERATES_WITH = Listed(
+    lambda owners: (
+        select(entry_federates_with.c.entry, entry_federates_with.c.trust_domain)
+        .where(entry_federates_with.c.entry.in_(owners))
+        .order_by(entry_federates_with.c.entry, entry_federates_with.c.rank)
+    )
+)
+_OWNED = (entry_selectors, entry_dns_names, entry_federates_with)
+_INSERT_OWNED = {table: insert(table) for table in _OWNED}
+_DELETE_OWNED = {table: delete(table).where(table.c.entry == bindparam("at_position")) for table in _OWNED}
+
+
+class SqlEntries:
+    """Implements base.Entries."""
+
+    def __init__(self, connection: Connection, changes: SqlChanges) -> None:
+        self._connection = connection
+        self._changes = changes
+
+    def get(self, entry_id: str) -> Entry | None:
+        """The entry of that ID."""
+        return self._one(self._connection.row(_BY_ID, {"wanted": entry_id}))
+
+    def get_many(self, entry_ids: Collection[str]) -> list[Entry]:
+        """Those there are, in order of creation."""
+        return self._assemble(sorted(_BY_IDS.rows(self._connection, entry_ids)))
+
+    def find_same(self, spiffe_id: SpiffeId, parent_id: SpiffeId, selectors: Sequence[Selector]) -> Entry | None:
+        """The oldest entry with that SPIFFE ID, parent and set of selectors."""
+        wanted = _likeness(spiffe_id, parent_id, selectors)
+        return self._one(self._connection.row(_BY_LIKENESS, {"wanted": wanted}))
+
+    def find(self, where: EntryFilter, page: Page) -> tuple[list[Entry], str]:
+        """Entries in order of creation, and the token of the next page (empty at the end)."""
+        rows, token = page_of(self._connection, _ROW.where(*_conditions(where)), entries.c.position, page)
+        return self._assemble(rows), token
+
+    def count(self, where: EntryFilter) -> int:
+        """How many `find` would list."""
+        rows = self._connection.query(select(func.count()).select_from(entries).where(*_conditions(where)))
+        return int(rows[0][0])
+
+    def by_parents(self, parent_ids: Collection[SpiffeId]) -> list[Entry]:
+        """Entries whose parent is one of these, in order of creation."""
+        return self._assemble(sorted(_BY_PARENTS.rows(self._connection, [str(parent) for parent in parent_ids])))
+
+    def by_spiffe_id(self, spiffe_id: SpiffeId) -> list[Entry]:
+        """Entries for that SPIFFE ID, in order of creation."""
+        return self._assemble(self._connection.rows(_BY_SPIFFE_ID, {"wanted": str(spiffe_id)}))
+
+    def federated(self, trust_domain: TrustDomain) -> list[Entry]:
+        """Entries that federate with it, in order of creation."""
+        return self._assemble(self._connection.rows(_FEDERATED, {"wanted": trust_domain.name}))
+
+    def create(self, entry: Entry) -> None:
+        """Write it as given.
+
+        Raises:
+            AlreadyExistsError: there is an entry of that ID.
+            FailedPreconditionError: it federates with a trust domain whose bundle is not known.
+        """
+        position = self._changes.append(ChangeKind.ENTRY, entry.id)
+        try:
+            self._connection.run(_INSERT, _values(position, entry))
+        except sqlite3.IntegrityError as error:
+            raise AlreadyExistsError(f"entry {entry.id} already exists") from error
+        self._insert_owned(position, entry)
+
+    def update(self, entry: Entry) -> None:
+        """Replace the stored entry of that ID.
+
+        Raises:
+            NotFoundError: there is none.
+            FailedPreconditionError: it federates with a trust domain whose bundle is not known.
+        """
+        position = self._position(entry.id)
+        if position is None:
+            raise NotFoundError("entry not found")
+        self._changes.append(ChangeKind.ENTRY, entry.id)
+        self._connection.run(_UPDATE, _values(position, entry) | {"at_position": position})
+        for statement in _DELETE_OWNED.values():
+            self._connection.run(statement, {"at_position": position})
+        self._insert_owned(position, entry)
+
+    def delete(self, entry_id: str) -> bool:
+        """Whether there was one."""
+        position = self._position(entry_id)
+        if position is None:
+            return False
+        self._changes.append(ChangeKind.ENTRY, entry_id)
+        self._connection.run(_DELETE, {"at_position": position})
+        return True
+
+    def expired(self, now: int) -> list[str]:
+        """IDs of entries whose `expires_at` is set and not after `now`, in order of creation."""
+        return [row[0] for row in self._connection.rows(_EXPIRED, {"now": now})]
+
+    def _position(self, entry_id: str) -> int | None:
+        row = self._connection.row(_POSITION, {"wanted": entry_id})
+        return row[0] if row else None
+
+    def _insert_owned(self, position: int, entry: Entry) -> None:
+        run = self._connection.run_many
+        selectors = sorted(set(entry.selectors))
+        run(
+            _INSERT_OWNED[entry_selectors],
+            [{"entry": position, "type": selector.type, "value": selector.value} for selector in selectors],
+        )
+        run(
+            _INSERT_OWNED[entry_dns_names],
+            [{"entry": position, "rank": rank, "name": name} for rank, name in enumerate(entry.dns_names)],
+        )
+        names = dict.fromkeys(trust_domain.name for trust_domain in entry.federates_with)
+        try:
+            run(
+                _INSERT_OWNED[entry_federates_with],
+                [{"entry": position, "rank": rank, "trust_domain": name} for rank, name in enumerate(names)],
+            )
+        except sqlite3.IntegrityError as error:
+            raise FailedPreconditionError(
+                f"unable to find every federated bundle of {', '.join(names)}", hint="set the missing bundle first"
+            ) from error
+
+    def _one(self, row: Row | None) -> Entry | None:
+        return self._assemble([row])[0] if row else None
+
+    def _assemble(self, rows: Sequence[Row]) -> list[Entry]:
+        positions = [row[0] for row in rows]
+        selectors = selectors_of(_SELECTORS.rows(self._connection, positions))
+        dns_names = _by_owner(_DNS_NAMES.rows(self._connection, positions))
+        federates_with = _by_owner(_FEDERATES_WITH.rows(self._connection, positions))
+        return [
+            _entry(row, selectors.get(row[0], ()), dns_names.get(row[0], ()), federates_with.get(row[0], ()))
+            for row in rows
+        ]
+
+
+def _conditions(where: EntryFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if where.spiffe_id is not None:
+        found.append(entries.c.spiffe_id == str(where.spiffe_id))
+    if where.parent_id is not None:
+        found.append(entries.c.parent_id == str(where.parent_id))
+    if where.hint is not None:
+        found.append(entries.c.hint == where.hint)
+    if where.downstream is not None:
+        found.append(entries.c.downstream.is_(where.downstream))
+    if where.selectors is not None:
+        found.append(selectors_match(entry_selectors, entries.c.position, where.selectors))
+    if where.federates_with is not None:
+        names = [trust_domain.name for trust_domain in where.federates_with.trust_domains]
+        column = entry_federates_with.c.trust_domain
+        found.append(names_match(entry_federates_with, entries.c.position, column, names, where.federates_with.match))
+    return found
+
+
+def _likeness(spiffe_id: SpiffeId, parent_id: SpiffeId, selectors: Iterable[Selector]) -> bytes:
+    """A short name of what makes two entries the same, so that one indexed look finds a duplicate."""
+    pairs = sorted({(selector.type, selector.value) for selector in selectors})
+    return hashlib.sha256(json.dumps([str(spiffe_id), str(parent_id), pairs]).encode()).digest()
+
+
+def _values(position: int, entry: Entry) -> dict[str, object]:
+    return {
+        "position": position,
+        "entry_id": entry.id,
+        "spiffe_id": str(entry.spiffe_id),
+        "parent_id": str(entry.parent_id),
+        "likeness": _likeness(entry.spiffe_id, entry.parent_id, entry.selectors),
+        "x509_svid_ttl": entry.x509_svid_ttl,
+        "jwt_svid_ttl": entry.jwt_svid_ttl,
+        "hint": entry.hint,
+        "admin": entry.admin,
+        "downstream": entry.downstream,
+        "store_svid": entry.store_svid,
+        "disable_x509_svid_prefetch": entry.disable_x509_svid_prefetch,
+        "jwt_svid_include_jti": entry.jwt_svid_include_jti,
+        "expires_at": entry.expires_at,
+        "revision": entry.revision,
+        "created_at": entry.created_at,
+    }
+
+
+def _entry(row: Row, selectors: Iterable[Selector], dns_names: Iterable[str], federates_with: Iterable[str]) -> Entry:
+    _, entry_id, spiffe_id, parent_id, x509_ttl, jwt_ttl, hint, *flags, expires_at, revision, created_at = row
+    admin, downstream, store_svid, no_prefetch, include_jti = map(bool, flags)
+    return Entry(
+        id=entry_id,
+        spiffe_id=SpiffeId.parse(spiffe_id),
+        parent_id=SpiffeId.parse(parent_id),
+        selectors=tuple(selectors),
+        x509_svid_ttl=x509_ttl,
+        jwt_svid_ttl=jwt_ttl,
+        federates_with=tuple(TrustDomain(name) for name in federates_with),
+        dns_names=tuple(dns_names),
+        hint=hint,
+        admin=admin,
+        downstream=downstream,
+        store_svid=store_svid,
+        disable_x509_svid_prefetch=no_prefetch,
+        jwt_svid_include_jti=include_jti,
+        expires_at=expires_at,
+        revision=revision,
+        created_at=created_at,
+    )
+
+
+def _by_owner(rows: Iterable[Row]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for owner, value in rows:
+        found.setdefault(owner, []).append(value)
+    return found

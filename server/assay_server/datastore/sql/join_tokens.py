@@ -1,0 +1,41 @@
+"""Join tokens."""
+
+import sqlite3
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from assay.errors import AlreadyExistsError
+from assay_server.datastore.sql.connection import Connection
+from assay_server.datastore.sql.schema import join_tokens
+from assay_server.model import JoinToken
+
+_INSERT = insert(join_tokens)
+_GET = select(join_tokens.c.value, join_tokens.c.expires_at).where(join_tokens.c.value == bindparam("wanted"))
+_DELETE = delete(join_tokens).where(join_tokens.c.value == bindparam("wanted"))
+_PRUNE = delete(join_tokens).where(join_tokens.c.expires_at < bindparam("until"))
+
+
+class SqlJoinTokens:
+    """Implements base.JoinTokens."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(self, token: JoinToken) -> None:
+        """Write it (AlreadyExistsError)."""
+        try:
+            self._connection.run(_INSERT, {"value": token.value, "expires_at": token.expires_at})
+        except sqlite3.IntegrityError as error:
+            raise AlreadyExistsError("join token already exists") from error
+
+    def take(self, value: str) -> JoinToken | None:
+        """Remove and return it: a token serves once."""
+        row = self._connection.row(_GET, {"wanted": value})
+        if row is None:
+            return None
+        self._connection.run(_DELETE, {"wanted": value})
+        return JoinToken(*row)
+
+    def prune(self, expired_before: int) -> int:
+        """How many tokens that expired before that time (Unix seconds) were removed."""
+        return self._connection.run(_PRUNE, {"until": expired_before})

@@ -1,0 +1,83 @@
+"""Whether a file may be opened as our database, decided from its bytes so that a foreign one is left as it is."""
+
+import sqlite3
+from enum import Enum
+from pathlib import Path
+
+from assay.errors import FailedPreconditionError
+from assay_server.datastore.sql.schema import APPLICATION_ID
+
+_MAGIC = b"SQLite format 3\x00"
+_HEADER_BYTES = 100
+_APPLICATION_ID = slice(68, 72)
+_SPIRE_TABLES = frozenset({"registered_entries", "attested_node_entries", "migrations"})
+
+
+class Found(Enum):
+    """What is at the path."""
+
+    NOTHING = "nothing"
+    OURS = "ours"
+
+
+def inspect(path: Path) -> Found:
+    """Look without touching.
+
+    Raises:
+        FailedPreconditionError: something is there that is not ours, or a write-ahead log without its database.
+    """
+    if path.is_dir():
+        raise FailedPreconditionError(f"{path} is a folder", hint="name a file for the database")
+    header = _header(path)
+    if not header:
+        _check_no_log(path)
+        return Found.NOTHING
+    if not header.startswith(_MAGIC):
+        raise FailedPreconditionError(
+            f"{path} is not a SQLite database", hint="choose another path; the file has been left as it is"
+        )
+    if int.from_bytes(header[_APPLICATION_ID]) != APPLICATION_ID:
+        raise _foreign(path)
+    return Found.OURS
+
+
+def _header(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise FailedPreconditionError(f"cannot read the database {path}: {error.strerror}") from error
+
+
+def _check_no_log(path: Path) -> None:
+    # SQLite would replay the log of a lost database into a new one.
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists():
+        raise FailedPreconditionError(
+            f"{log} is there without its database", hint="restore the database, or remove the log to start anew"
+        )
+
+
+def _foreign(path: Path) -> FailedPreconditionError:
+    if _SPIRE_TABLES <= _tables(path):
+        return FailedPreconditionError(
+            f"{path} is a SPIRE database and has been left as it is",
+            hint="choose another path and take its contents over with `assay import spire`",
+        )
+    return FailedPreconditionError(
+        f"{path} is a SQLite database of another program and has been left as it is",
+        hint="choose another path; if it is SPIRE's, stop SPIRE and take its contents over with `assay import spire`",
+    )
+
+
+def _tables(path: Path) -> set[str]:
+    # Immutable: SQLite takes no lock and makes no file beside it.
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+    try:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return set()
+    finally:
+        connection.close()

@@ -1,0 +1,138 @@
+"""Attested nodes and their selectors."""
+
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, not_, select, update
+
+from assay.spiffeid import SpiffeId
+from assay_server.datastore.base import ChangeKind, NodeFilter, Page
+from assay_server.datastore.sql.changes import SqlChanges
+from assay_server.datastore.sql.connection import Connection, Row
+from assay_server.datastore.sql.filters import page_of, selectors_match, selectors_of
+from assay_server.datastore.sql.listed import Listed
+from assay_server.datastore.sql.schema import node_selectors, nodes
+from assay_server.model import Node
+
+_ROW = select(nodes)
+_BY_ID = _ROW.where(nodes.c.spiffe_id == bindparam("wanted"))
+_POSITION = select(nodes.c.position).where(nodes.c.spiffe_id == bindparam("wanted"))
+_INSERT = insert(nodes)
+_UPDATE = (
+    update(nodes)
+    .where(nodes.c.position == bindparam("at_position"))
+    .values({column.name: bindparam(column.name) for column in nodes.c if column.name not in {"position", "spiffe_id"}})
+)
+_DELETE = delete(nodes).where(nodes.c.position == bindparam("at_position"))
+_SELECTORS = Listed(
+    lambda owners: (
+        select(node_selectors).where(node_selectors.c.node.in_(owners)).order_by(*node_selectors.primary_key.columns)
+    )
+)
+_INSERT_SELECTORS = insert(node_selectors)
+_DELETE_SELECTORS = delete(node_selectors).where(node_selectors.c.node == bindparam("at_position"))
+
+
+class SqlNodes:
+    """Implements base.Nodes."""
+
+    def __init__(self, connection: Connection, changes: SqlChanges) -> None:
+        self._connection = connection
+        self._changes = changes
+
+    def get(self, spiffe_id: SpiffeId) -> Node | None:
+        """The node of that SPIFFE ID."""
+        row = self._connection.row(_BY_ID, {"wanted": str(spiffe_id)})
+        return self._assemble([row])[0] if row else None
+
+    def find(self, where: NodeFilter, page: Page) -> tuple[list[Node], str]:
+        """Nodes in order of first attestation, and the token of the next page (empty at the end)."""
+        rows, token = page_of(self._connection, _ROW.where(*_conditions(where)), nodes.c.position, page)
+        return self._assemble(rows), token
+
+    def count(self, where: NodeFilter) -> int:
+        """How many `find` would list."""
+        rows = self._connection.query(select(func.count()).select_from(nodes).where(*_conditions(where)))
+        return int(rows[0][0])
+
+    def put(self, node: Node) -> None:
+        """Create or replace, selectors included."""
+        change = self._changes.append(ChangeKind.NODE, str(node.spiffe_id))
+        position = self._position(node.spiffe_id)
+        if position is None:
+            position = change
+            self._connection.run(_INSERT, _values(position, node))
+        else:
+            self._connection.run(_UPDATE, _values(position, node) | {"at_position": position})
+            self._connection.run(_DELETE_SELECTORS, {"at_position": position})
+        self._connection.run_many(
+            _INSERT_SELECTORS,
+            [{"node": position, "type": s.type, "value": s.value} for s in sorted(set(node.selectors))],
+        )
+
+    def delete(self, spiffe_id: SpiffeId) -> bool:
+        """Whether there was one."""
+        position = self._position(spiffe_id)
+        if position is None:
+            return False
+        self._changes.append(ChangeKind.NODE, str(spiffe_id))
+        self._connection.run(_DELETE, {"at_position": position})
+        return True
+
+    def _position(self, spiffe_id: SpiffeId) -> int | None:
+        row = self._connection.row(_POSITION, {"wanted": str(spiffe_id)})
+        return row[0] if row else None
+
+    def _assemble(self, rows: list[Row]) -> list[Node]:
+        selectors = selectors_of(_SELECTORS.rows(self._connection, [row[0] for row in rows]))
+        return [
+            Node(
+                spiffe_id=SpiffeId.parse(spiffe_id),
+                attestation_type=attestation_type,
+                serial=serial,
+                expires_at=expires_at,
+                new_serial=new_serial,
+                new_expires_at=new_expires_at,
+                can_reattest=bool(can_reattest),
+                selectors=tuple(selectors.get(position, ())),
+                agent_version=agent_version,
+            )
+            for (
+                position,
+                spiffe_id,
+                attestation_type,
+                serial,
+                expires_at,
+                new_serial,
+                new_expires_at,
+                can_reattest,
+                agent_version,
+            ) in rows
+        ]
+
+
+def _conditions(where: NodeFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if where.attestation_type is not None:
+        found.append(nodes.c.attestation_type == where.attestation_type)
+    if where.banned is not None:
+        banned = and_(nodes.c.serial == "", nodes.c.new_serial == "")
+        found.append(banned if where.banned else not_(banned))
+    if where.can_reattest is not None:
+        found.append(nodes.c.can_reattest.is_(where.can_reattest))
+    if where.expires_before is not None:
+        found.append(nodes.c.expires_at < where.expires_before)
+    if where.selectors is not None:
+        found.append(selectors_match(node_selectors, nodes.c.position, where.selectors))
+    return found
+
+
+def _values(position: int, node: Node) -> dict[str, object]:
+    return {
+        "position": position,
+        "spiffe_id": str(node.spiffe_id),
+        "attestation_type": node.attestation_type,
+        "serial": node.serial,
+        "expires_at": node.expires_at,
+        "new_serial": node.new_serial,
+        "new_expires_at": node.new_expires_at,
+        "can_reattest": node.can_reattest,
+        "agent_version": node.agent_version,
+    }

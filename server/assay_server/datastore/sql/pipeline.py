@@ -1,0 +1,155 @@
+"""The one writer: waiting functions run one after another in a thread and are committed together.
+
+Each function has a savepoint, so that what it raises undoes it alone. No future is resolved before the commit is on
+disk; when the commit fails, all of the group failed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from assay.errors import UnavailableError
+from assay_server.datastore.base import Transaction
+from assay_server.datastore.sql.connection import Connection
+from assay_server.datastore.sql.faults import refusal
+from assay_server.datastore.sql.transaction import SqlTransaction
+
+Work = Callable[[Transaction], Any]
+
+MAX_GROUP = 128
+"""How many functions share a commit: bounds how long the first one waits for the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one function."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOutcome:
+    """What came of each function of a group, in order, and the sequence after it."""
+
+    outcomes: Sequence[Outcome]
+    sequence: int
+
+
+class Group:
+    """The thread's side: runs a group of functions on the writer's connection."""
+
+    def __init__(self, connection: Connection, transaction: SqlTransaction, sequence: int) -> None:
+        self._connection = connection
+        self._transaction = transaction
+        self._sequence = sequence
+
+    def run(self, works: Sequence[Work]) -> GroupOutcome:
+        """Run all and commit; never raises what a function or the database raised."""
+        try:
+            outcomes, sequence = self._attempt(works)
+        except BaseException as error:  # noqa: BLE001 - a thread that dies would leave every later writer waiting
+            outcomes = [Outcome(error=refusal(error) or error) for _ in works]
+            self._roll_back()
+        else:
+            self._sequence = sequence
+        return GroupOutcome(outcomes, self._sequence)
+
+    def _attempt(self, works: Sequence[Work]) -> tuple[list[Outcome], int]:
+        execute = self._connection.raw.execute
+        execute("BEGIN IMMEDIATE")
+        outcomes = [self._isolated(work) for work in works]
+        sequence = self._transaction.changes.latest()
+        execute("COMMIT")
+        return outcomes, sequence
+
+    def _isolated(self, work: Work) -> Outcome:
+        execute = self._connection.raw.execute
+        execute("SAVEPOINT work")
+        try:
+            self._transaction.changes.begin()
+            value = work(self._transaction)
+            self._transaction.changes.flush()
+        except BaseException as error:
+            # A full disk may have undone the whole transaction, and with it the functions before this one.
+            if not self._connection.raw.in_transaction:
+                raise
+            execute("ROLLBACK TO work")
+            execute("RELEASE work")
+            self._transaction.changes.discard()
+            return Outcome(error=refusal(error) or error)
+        execute("RELEASE work")
+        return Outcome(value)
+
+    def _roll_back(self) -> None:
+        self._transaction.changes.discard()
+        if self._connection.raw.in_transaction:
+            self._connection.raw.execute("ROLLBACK")
+
+
+class Pipeline:
+    """The loop's side: collects what waits, hands it to the thread, resolves what was committed."""
+
+    def __init__(self, group: Group, thread: ThreadPoolExecutor, committed: Callable[[int], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._group = group
+        self._thread = thread
+        self._committed = committed
+        self._waiting: deque[tuple[Work, asyncio.Future[Any]]] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    def submit(self, work: Work) -> asyncio.Future[Any]:
+        """Queue it; the future is resolved after the commit. Cancelled before its turn, it does not run."""
+        if self._closed:
+            raise UnavailableError("the datastore is closed")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append((work, future))
+        if self._idle.is_set():
+            self._idle.clear()
+            # Not at once: what is submitted in this same round of the loop goes into the same group.
+            self._loop.call_soon(self._start)
+        return future
+
+    async def close(self) -> None:
+        """Take nothing more and wait for what was taken."""
+        self._closed = True
+        await self._idle.wait()
+
+    def _start(self) -> None:
+        batch = self._take()
+        if not batch:
+            self._idle.set()
+            return
+        running = self._loop.run_in_executor(self._thread, self._group.run, [work for work, _ in batch])
+        running.add_done_callback(lambda done: self._finish([future for _, future in batch], done.result()))
+
+    def _take(self) -> list[tuple[Work, asyncio.Future[Any]]]:
+        batch: list[tuple[Work, asyncio.Future[Any]]] = []
+        while self._waiting and len(batch) < MAX_GROUP:
+            work, future = self._waiting.popleft()
+            if not future.cancelled():
+                batch.append((work, future))
+        return batch
+
+    def _finish(self, futures: Sequence[asyncio.Future[Any]], result: GroupOutcome) -> None:
+        # Followers first: whoever is told of a write finds `watch` no older than it.
+        self._committed(result.sequence)
+        for future, outcome in zip(futures, result.outcomes, strict=True):
+            _resolve(future, outcome)
+        self._start()
+
+
+def _resolve(future: asyncio.Future[Any], outcome: Outcome) -> None:
+    if future.cancelled():
+        return
+    if outcome.error is None:
+        future.set_result(outcome.value)
+    elif isinstance(outcome.error, StopIteration):  # a future takes none
+        future.set_exception(RuntimeError("a transaction function raised StopIteration"))
+    else:
+        future.set_exception(outcome.error)

@@ -1,0 +1,64 @@
+"""Readers: a few connections beside the writer's, each read in one transaction and so from one snapshot."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TypeVar
+
+from assay.errors import UnavailableError
+from assay_server.datastore.base import Transaction
+from assay_server.datastore.sql.connection import Connection
+from assay_server.datastore.sql.faults import refusal
+from assay_server.datastore.sql.transaction import SqlTransaction
+
+T = TypeVar("T")
+
+READERS = 2
+"""So that a long listing does not hold up every other read; more would only wait for the interpreter lock."""
+
+
+class Readers:
+    """Runs read functions in threads of their own, as many at once as there are connections."""
+
+    def __init__(self, idle: Sequence[tuple[Connection, SqlTransaction]]) -> None:
+        self._all = tuple(idle)
+        self._idle: SimpleQueue[tuple[Connection, SqlTransaction]] = SimpleQueue()
+        for reader in idle:
+            self._idle.put(reader)
+        self._threads = ThreadPoolExecutor(len(idle), thread_name_prefix="datastore-reader")
+        self._closed = False
+
+    async def run(self, work: Callable[[Transaction], T]) -> T:
+        """What the function returns or raises."""
+        if self._closed:
+            raise UnavailableError("the datastore is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+
+    async def close(self) -> None:
+        """Wait for what runs."""
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection, _ in self._all:
+            connection.close()
+
+    def _run(self, work: Callable[[Transaction], T]) -> T:
+        reader = self._idle.get()
+        try:
+            return _in_snapshot(*reader, work)
+        finally:
+            self._idle.put(reader)
+
+
+def _in_snapshot(connection: Connection, transaction: SqlTransaction, work: Callable[[Transaction], T]) -> T:
+    try:
+        connection.raw.execute("BEGIN")
+        return work(transaction)
+    except Exception as error:
+        if refused := refusal(error):
+            raise refused from error
+        raise
+    finally:
+        transaction.changes.discard()
+        if connection.raw.in_transaction:
+            connection.raw.execute("ROLLBACK")
