@@ -9,7 +9,20 @@ from types import MappingProxyType
 import grpc
 from google.protobuf.message import DecodeError
 
-from assay.errors import AssayError, DenialReason, Kind, PermissionDeniedError
+from assay.errors import (
+    AlreadyExistsError,
+    AssayError,
+    DenialReason,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    Kind,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnimplementedError,
+)
 from assay_proto.rpc.v1.status_pb2 import Status
 from assay_proto.spire.api.types.status_pb2 import PermissionDeniedDetails
 
@@ -17,10 +30,28 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 CODES: Mapping[Kind, grpc.StatusCode] = MappingProxyType({kind: grpc.StatusCode[kind.name] for kind in Kind})
 
+_REFUSALS: tuple[type[AssayError], ...] = (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnimplementedError,
+)
+ERRORS: Mapping[grpc.StatusCode, type[AssayError]] = MappingProxyType({CODES[one.kind]: one for one in _REFUSALS})
+
 
 def number(code: grpc.StatusCode) -> int:
     """The code as it is written on the wire."""
     return int(code.value[0])
+
+
+def refusal(code: grpc.StatusCode, message: str) -> AssayError:
+    """The refusal that a code stands for; what is not the request's fault is `unavailable`."""
+    return ERRORS.get(code, UnavailableError)(message or code.name)
 
 
 def details_of(error: AssayError) -> bytes | None:

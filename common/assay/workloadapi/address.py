@@ -1,0 +1,81 @@
+"""Where the Workload API is: the endpoint's URI (Workload Endpoint, section 4)."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from assay.errors import InvalidArgumentError
+
+ENVIRONMENT = "SPIFFE_ENDPOINT_SOCKET"
+MAX_PORT = 65535
+
+_TCP = re.compile(r"//(?:\[(?P<v6>[^\]/?#@]+)\]|(?P<v4>[^:\[\]/?#@]+)):(?P<port>[0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint that gRPC can dial: `target` is gRPC's name for it."""
+
+    target: str
+
+    @classmethod
+    def parse(cls, uri: str) -> "Endpoint":
+        """From `unix:/path`, `unix:///path` or `tcp://IP:port`.
+
+        Raises:
+            InvalidArgumentError: the scheme is another, or something is missing or too much.
+        """
+        scheme, colon, rest = uri.partition(":")
+        if not colon or scheme not in {"unix", "tcp"}:
+            raise _refusal(uri, "the scheme must be unix or tcp")
+        return cls(_unix(uri, rest) if scheme == "unix" else _tcp(uri, rest))
+
+    @classmethod
+    def of_path(cls, path: Path) -> "Endpoint":
+        """A Unix socket in the file system."""
+        return cls(f"unix:{quote(str(path.absolute()))}")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Endpoint":
+        """From `SPIFFE_ENDPOINT_SOCKET`.
+
+        Raises:
+            InvalidArgumentError: it is not set, or is no endpoint.
+        """
+        uri = environment.get(ENVIRONMENT, "")
+        if not uri:
+            raise InvalidArgumentError("workload endpoint socket is not configured", hint=f"set {ENVIRONMENT}")
+        return cls.parse(uri)
+
+
+def _unix(uri: str, rest: str) -> str:
+    if "?" in rest or "#" in rest:
+        raise _refusal(uri, "a unix address has neither query nor fragment")
+    path = rest.removeprefix("//") if rest.startswith("///") else rest
+    if path.startswith("//"):
+        raise _refusal(uri, "a unix address has no host")
+    if len(path) < len("/x") or not path.startswith("/"):
+        raise _refusal(uri, "a unix address is an absolute path")
+    return f"unix:{quote(unquote(path))}"
+
+
+def _tcp(uri: str, rest: str) -> str:
+    found = _TCP.fullmatch(rest)
+    if found is None:
+        raise _refusal(uri, "a tcp address is an IP address and a port, and nothing else")
+    port = int(found["port"])
+    if not 0 < port <= MAX_PORT:
+        raise _refusal(uri, "the port is out of range")
+    try:
+        if found["v4"]:
+            return f"ipv4:{ipaddress.IPv4Address(found['v4'])}:{port}"
+        return f"ipv6:[{ipaddress.IPv6Address(found['v6'])}]:{port}"
+    except ValueError:
+        raise _refusal(uri, "the host must be an IP address") from None
+
+
+def _refusal(uri: str, why: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f'workload endpoint socket "{uri}" is invalid: {why}')

@@ -1,0 +1,117 @@
+"""The Workload API on the wire (workloadapi.proto): a service without package, registered and called by hand.
+
+Our messages live in a package of their own, so that another library's copy may live in the same process; packages do
+not show on the wire, the service's name does.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from grpc import aio
+
+from assay_proto.workloadapi import workloadapi_pb2 as pb
+
+SERVICE = "SpiffeWorkloadAPI"
+HEADER = "workload.spiffe.io"
+HEADER_VALUE = "true"
+METADATA: tuple[tuple[str, str], ...] = ((HEADER, HEADER_VALUE),)
+
+M = TypeVar("M", bound=Message)
+R = TypeVar("R", bound=Message)
+Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+Stream: TypeAlias = AsyncIterator[M | bytes]
+Answer: TypeAlias = Awaitable[M | bytes]
+
+
+class Servicer(Protocol):
+    """What serves the API. A response is a message or one that is serialised already."""
+
+    def FetchX509SVID(self, request: pb.X509SVIDRequest, context: Context) -> Stream[pb.X509SVIDResponse]:
+        """The caller's X.509-SVIDs, now and on every change."""
+        ...
+
+    def FetchX509Bundles(self, request: pb.X509BundlesRequest, context: Context) -> Stream[pb.X509BundlesResponse]:
+        """The bundles to verify X.509-SVIDs with, now and on every change."""
+        ...
+
+    def FetchJWTSVID(self, request: pb.JWTSVIDRequest, context: Context) -> Answer[pb.JWTSVIDResponse]:
+        """JWT-SVIDs for an audience."""
+        ...
+
+    def FetchJWTBundles(self, request: pb.JWTBundlesRequest, context: Context) -> Stream[pb.JWTBundlesResponse]:
+        """The bundles to verify JWT-SVIDs with, now and on every change."""
+        ...
+
+    def ValidateJWTSVID(
+        self, request: pb.ValidateJWTSVIDRequest, context: Context
+    ) -> Answer[pb.ValidateJWTSVIDResponse]:
+        """Whether a JWT-SVID is good for an audience, and its claims."""
+        ...
+
+    def FetchWITSVID(self, request: pb.WITSVIDRequest, context: Context) -> Stream[pb.WITSVIDResponse]:
+        """WIT-SVIDs (Workload API, section 7)."""
+        ...
+
+    def FetchWITBundles(self, request: pb.WITBundlesRequest, context: Context) -> Stream[pb.WITBundlesResponse]:
+        """The bundles to verify WIT-SVIDs with."""
+        ...
+
+
+class Stub:
+    """The API over a channel; every call must carry the security header (see `METADATA`)."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self.fetch_x509_svid = _stream(channel, "FetchX509SVID", pb.X509SVIDRequest, pb.X509SVIDResponse)
+        self.fetch_x509_bundles = _stream(channel, "FetchX509Bundles", pb.X509BundlesRequest, pb.X509BundlesResponse)
+        self.fetch_jwt_svid = _unary(channel, "FetchJWTSVID", pb.JWTSVIDRequest, pb.JWTSVIDResponse)
+        self.fetch_jwt_bundles = _stream(channel, "FetchJWTBundles", pb.JWTBundlesRequest, pb.JWTBundlesResponse)
+        self.validate_jwt_svid = _unary(
+            channel, "ValidateJWTSVID", pb.ValidateJWTSVIDRequest, pb.ValidateJWTSVIDResponse
+        )
+        self.fetch_wit_svid = _stream(channel, "FetchWITSVID", pb.WITSVIDRequest, pb.WITSVIDResponse)
+        self.fetch_wit_bundles = _stream(channel, "FetchWITBundles", pb.WITBundlesRequest, pb.WITBundlesResponse)
+
+
+def register(server: aio.Server, servicer: Servicer) -> None:
+    """Serve the API on that server."""
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "FetchX509SVID": _streaming(servicer.FetchX509SVID, pb.X509SVIDRequest),
+        "FetchX509Bundles": _streaming(servicer.FetchX509Bundles, pb.X509BundlesRequest),
+        "FetchJWTSVID": _answering(servicer.FetchJWTSVID, pb.JWTSVIDRequest),
+        "FetchJWTBundles": _streaming(servicer.FetchJWTBundles, pb.JWTBundlesRequest),
+        "ValidateJWTSVID": _answering(servicer.ValidateJWTSVID, pb.ValidateJWTSVIDRequest),
+        "FetchWITSVID": _streaming(servicer.FetchWITSVID, pb.WITSVIDRequest),
+        "FetchWITBundles": _streaming(servicer.FetchWITBundles, pb.WITBundlesRequest),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+
+def has_security_header(context: Context) -> bool:
+    """Whether the request has the header exactly once with its value (Workload Endpoint, section 3).
+
+    A caller that is made to fetch a URL for somebody else cannot set it.
+    """
+    metadata = context.invocation_metadata() or ()
+    return [value for key, value in metadata if key == HEADER] == [HEADER_VALUE]
+
+
+def _encode(response: Message | bytes) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()
+
+
+def _streaming(behaviour: Callable[..., Any], request: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
+    return grpc.unary_stream_rpc_method_handler(behaviour, request.FromString, _encode)
+
+
+def _answering(behaviour: Callable[..., Any], request: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
+    return grpc.unary_unary_rpc_method_handler(behaviour, request.FromString, _encode)
+
+
+def _stream(channel: aio.Channel, name: str, request: type[R], response: type[M]) -> aio.UnaryStreamMultiCallable[R, M]:
+    return channel.unary_stream(f"/{SERVICE}/{name}", request.SerializeToString, response.FromString)
+
+
+def _unary(channel: aio.Channel, name: str, request: type[R], response: type[M]) -> aio.UnaryUnaryMultiCallable[R, M]:
+    return channel.unary_unary(f"/{SERVICE}/{name}", request.SerializeToString, response.FromString)
