@@ -1,0 +1,25 @@
+"""The status of one item of a batch: a refusal becomes data beside the answers of the other items."""
+
+import structlog
+
+from assay.errors import AssayError, Kind
+from assay.wire.status import CODES, number
+from assay_proto.spire.api.types.status_pb2 import Status
+
+log = structlog.get_logger(__name__)
+
+
+def ok() -> Status:
+    """The item was done."""
+    return Status(code=0, message="OK")
+
+
+def refused(error: AssayError, context: str = "") -> Status:
+    """Why the item was not done, after `context` (SPIRE's words for what failed) and a colon; logged as well."""
+    _log(error, context or error.message)
+    return Status(code=number(CODES[error.kind]), message=f"{context}: {error}" if context else str(error))
+
+
+def _log(error: AssayError, what: str) -> None:
+    event = f"Invalid argument: {what}" if error.kind is Kind.INVALID_ARGUMENT else what[:1].upper() + what[1:]
+    log.error(event, error=str(error))

@@ -1,0 +1,136 @@
+"""Entries: created, updated and deleted in batches, listed and counted."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from assay.clock import Clock
+from assay.entry import Entry
+from assay.errors import (
+    AlreadyExistsError,
+    AssayError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from assay.spiffeid import TrustDomain
+from assay_server.datastore.base import EntryFilter, Page, Store, Transaction
+from assay_server.registration import validate
+from assay_server.registration.batch import write_each
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The entry as it is stored; `existing` when one with that SPIFFE ID, parent and selectors was there already."""
+
+    entry: Entry
+    existing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """New values for the entry of that ID: those of `fields`, or of all fields a caller may set when it is None."""
+
+    entry: Entry
+    fields: frozenset[str] | None = None
+
+
+class EntryService:
+    """What operators do with entries."""
+
+    def __init__(self, store: Store, clock: Clock, trust_domain: TrustDomain) -> None:
+        self._store = store
+        self._clock = clock
+        self._trust_domain = trust_domain
+
+    async def create(self, entries: Sequence[Entry]) -> list[Registered | AssayError]:
+        """Register each; an empty ID becomes a random one. Revision and time of creation are ours to set."""
+        now = int(self._clock.now().timestamp())
+        fresh = [replace(each, id=each.id or str(uuid4()), revision=0, created_at=now) for each in entries]
+        return await write_each(self._store, fresh, self._create)
+
+    async def update(self, updates: Sequence[Update]) -> list[Entry | AssayError]:
+        """Change each and raise its revision."""
+        return await write_each(self._store, updates, self._update)
+
+    async def delete(self, entry_ids: Sequence[str]) -> list[AssayError | None]:
+        """Delete each."""
+        return await write_each(self._store, entry_ids, _delete)
+
+    async def get(self, entry_id: str) -> Entry:
+        """The entry of that ID.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        entry = await self._store.read(lambda tx: tx.entries.get(entry_id))
+        if entry is None:
+            raise NotFoundError("entry not found")
+        return entry
+
+    async def find(self, where: EntryFilter, page: Page) -> tuple[list[Entry], str]:
+        """Entries in order of creation, and the token of the next page."""
+        return await self._store.read(lambda tx: tx.entries.find(where, page))
+
+    async def count(self, where: EntryFilter) -> int:
+        """How many there are."""
+        return await self._store.read(lambda tx: tx.entries.count(where))
+
+    def _create(self, tx: Transaction, entry: Entry) -> Registered:
+        validate.check_fields(entry, self._trust_domain)
+        validate.check_whole(entry)
+        entry = _normal(entry)
+        same = tx.entries.find_same(entry.spiffe_id, entry.parent_id, entry.selectors)
+        if same is not None:
+            return Registered(same, existing=True)
+        if tx.entries.get(entry.id) is not None:
+            raise AlreadyExistsError(f'entry ID "{entry.id}" is already in use')
+        _check_bundles(tx, entry.federates_with)
+        tx.entries.create(entry)
+        return Registered(entry)
+
+    def _update(self, tx: Transaction, update: Update) -> Entry:
+        validate.check_fields(update.entry, self._trust_domain, update.fields)
+        stored = tx.entries.get(update.entry.id)
+        if stored is None:
+            raise NotFoundError("entry not found")
+        entry = _merged(stored, update)
+        validate.check_whole(entry)
+        _check_bundles(tx, frozenset(entry.federates_with) - frozenset(stored.federates_with))
+        tx.entries.update(entry)
+        return entry
+
+
+def _delete(tx: Transaction, entry_id: str) -> None:
+    if not entry_id:
+        raise InvalidArgumentError("missing entry ID")
+    if not tx.entries.delete(entry_id):
+        raise NotFoundError("entry not found")
+
+
+def _merged(stored: Entry, update: Update) -> Entry:
+    entry = update.entry
+    if update.fields is not None:
+        entry = replace(stored, **{field: getattr(update.entry, field) for field in update.fields})
+    return replace(_normal(entry), revision=stored.revision + 1, created_at=stored.created_at)
+
+
+def _normal(entry: Entry) -> Entry:
+    return replace(
+        entry,
+        selectors=tuple(sorted(set(entry.selectors))),
+        federates_with=tuple(sorted(set(entry.federates_with))),
+        dns_names=tuple(dict.fromkeys(entry.dns_names)),
+    )
+
+
+def _check_bundles(tx: Transaction, trust_domains: Collection[TrustDomain]) -> None:
+    if not trust_domains:
+        return
+    known = {bundle.trust_domain for bundle in tx.bundles.get_many(trust_domains)}
+    for trust_domain in sorted(trust_domains):
+        if trust_domain not in known:
+            raise FailedPreconditionError(
+                f'unable to find federated bundle "{trust_domain.id}"',
+                hint="set that trust domain's bundle first",
+            )

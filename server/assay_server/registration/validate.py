@@ -1,0 +1,152 @@
+"""What may be registered: pure rules over an entry, in the words SPIRE's clients know.
+
+Two stages, as in SPIRE, because its messages name them: first each field by itself (`MalformedEntryError`), then
+the entry as a whole.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from assay.entry import Entry
+from assay.errors import InvalidArgumentError
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay_server.registration.dns import check_dns_name
+
+MAX_HINT_BYTES = 1024
+MAX_ENTRY_ID = 255
+MAX_TTL = 2**31 - 1
+SERVER_PATH = "/spire/server"
+RESERVED_PATH = "/spire"
+
+_ENTRY_ID = re.compile(r"[A-Za-z0-9._-]*")
+_WHOLE = "datastore-validation"
+
+
+class MalformedEntryError(InvalidArgumentError):
+    """A field of the entry is wrong by itself."""
+
+
+def check_member(spiffe_id: SpiffeId, trust_domain: TrustDomain) -> None:
+    """Refuse IDs outside the trust domain and the trust domain's own.
+
+    Raises:
+        InvalidArgumentError: it is one of these.
+    """
+    if not spiffe_id.member_of(trust_domain):
+        raise InvalidArgumentError(f'"{spiffe_id}" is not a member of trust domain "{trust_domain}"')
+    if not spiffe_id.path:
+        raise InvalidArgumentError(f'"{spiffe_id}" is not a member of trust domain "{trust_domain}"; path is empty')
+
+
+def check_workload(spiffe_id: SpiffeId, trust_domain: TrustDomain) -> None:
+    """Refuse IDs that no workload may have.
+
+    Raises:
+        InvalidArgumentError: another trust domain, no path, or a path under /spire, which is kept for ourselves.
+    """
+    if not spiffe_id.member_of(trust_domain):
+        raise InvalidArgumentError(f'"{spiffe_id}" is not a member of trust domain "{trust_domain}"')
+    if not spiffe_id.path:
+        raise InvalidArgumentError(f'"{spiffe_id}" is not a workload in trust domain "{trust_domain}"; path is empty')
+    if spiffe_id.path == RESERVED_PATH or spiffe_id.path.startswith(f"{RESERVED_PATH}/"):
+        raise InvalidArgumentError(
+            f'"{spiffe_id}" is not a workload in trust domain "{trust_domain}"; path is in the reserved namespace'
+        )
+
+
+def _parent(entry: Entry, trust_domain: TrustDomain) -> None:
+    with _context("invalid parent ID"):
+        check_member(entry.parent_id, trust_domain)
+
+
+def _spiffe_id(entry: Entry, trust_domain: TrustDomain) -> None:
+    with _context("invalid spiffe ID"):
+        check_workload(entry.spiffe_id, trust_domain)
+
+
+def _dns_names(entry: Entry, _: TrustDomain) -> None:
+    with _context("invalid DNS name"):
+        for name in entry.dns_names:
+            check_dns_name(name)
+
+
+def _federates_with(entry: Entry, trust_domain: TrustDomain) -> None:
+    if trust_domain in entry.federates_with:
+        raise MalformedEntryError(
+            f'invalid federated trust domain: "{trust_domain}" is the server\'s own trust domain',
+            hint="every workload has its own trust domain's bundle anyway",
+        )
+
+
+def _selectors(entry: Entry, _: TrustDomain) -> None:
+    if not entry.selectors:
+        raise MalformedEntryError("selector list is empty")
+
+
+def _hint(entry: Entry, _: TrustDomain) -> None:
+    if len(entry.hint.encode()) > MAX_HINT_BYTES:
+        raise MalformedEntryError(f"hint is too long, max length is {MAX_HINT_BYTES} characters")
+
+
+_RULES: Mapping[str, Callable[[Entry, TrustDomain], None]] = MappingProxyType(
+    {
+        "parent_id": _parent,
+        "spiffe_id": _spiffe_id,
+        "dns_names": _dns_names,
+        "federates_with": _federates_with,
+        "selectors": _selectors,
+        "hint": _hint,
+    }
+)
+
+
+def check_fields(entry: Entry, trust_domain: TrustDomain, fields: Collection[str] | None = None) -> None:
+    """Check each of these fields (all without `fields`) by itself.
+
+    Raises:
+        MalformedEntryError: one of them breaks its rule.
+    """
+    for field, rule in _RULES.items():
+        if fields is None or field in fields:
+            rule(entry, trust_domain)
+
+
+def check_whole(entry: Entry) -> None:
+    """Check what is left: the ID, the numbers, and what depends on several fields.
+
+    Raises:
+        InvalidArgumentError: the entry cannot be stored so.
+    """
+    if entry.store_svid:
+        _check_stored_svid(entry)
+    if len(entry.id) > MAX_ENTRY_ID:
+        raise _invalid("entry ID too long")
+    if not _ENTRY_ID.fullmatch(entry.id):
+        raise _invalid("entry ID contains invalid characters", hint="letters, numbers, '.', '-' and '_' are allowed")
+    if not 0 <= entry.x509_svid_ttl <= MAX_TTL:
+        raise _invalid("X509SvidTtl is not set", hint=f"a TTL is 0 (the server's default) to {MAX_TTL} seconds")
+    if not 0 <= entry.jwt_svid_ttl <= MAX_TTL:
+        raise _invalid("JwtSvidTtl is not set", hint=f"a TTL is 0 (the server's default) to {MAX_TTL} seconds")
+    if entry.expires_at < 0:
+        raise _invalid("expiry is before 1970", hint="give Unix seconds, or 0 for never")
+
+
+def _check_stored_svid(entry: Entry) -> None:
+    if entry.disable_x509_svid_prefetch:
+        raise InvalidArgumentError(f"{_WHOLE}: specifying cache behaviour is incompatible with storable SVIDs")
+    if len({selector.type for selector in entry.selectors}) > 1:
+        raise _invalid("selector types must be the same when store SVID is enabled")
+
+
+def _invalid(message: str, *, hint: str = "") -> InvalidArgumentError:
+    return InvalidArgumentError(f"{_WHOLE}: invalid registration entry: {message}", hint=hint)
+
+
+@contextmanager
+def _context(what: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidArgumentError as error:
+        raise MalformedEntryError(f"{what}: {error.message}", hint=error.hint) from None
