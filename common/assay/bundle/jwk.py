@@ -1,0 +1,80 @@
+"""Public keys as JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037)."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from assay.crypto.keys import PublicKey, accepted
+from assay.errors import InvalidArgumentError
+
+_CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+_CURVE_NAMES = {curve.name: name for name, curve in _CURVES.items()}
+
+
+def emit(key: PublicKey) -> dict[str, str]:
+    """The members that describe the key itself."""
+    match key:
+        case ec.EllipticCurvePublicKey():
+            size = (key.curve.key_size + 7) // 8
+            point = key.public_numbers()
+            x, y = _encode(point.x.to_bytes(size, "big")), _encode(point.y.to_bytes(size, "big"))
+            return {"kty": "EC", "crv": _CURVE_NAMES[key.curve.name], "x": x, "y": y}
+        case rsa.RSAPublicKey():
+            numbers = key.public_numbers()
+            return {"kty": "RSA", "n": _encode_int(numbers.n), "e": _encode_int(numbers.e)}
+        case _:
+            return {"kty": "OKP", "crv": "Ed25519", "x": _encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw))}
+
+
+def parse(members: Mapping[str, object]) -> PublicKey:
+    """The EC or RSA public key that a JWK describes; members that describe something else are not looked at.
+
+    Raises:
+        InvalidArgumentError: of another type or curve, private, incomplete, or no such key.
+    """
+    if "d" in members:
+        raise InvalidArgumentError("a private key")
+    try:
+        match members.get("kty"):
+            case "EC":
+                return _parse_ec(members)
+            case "RSA":
+                numbers = rsa.RSAPublicNumbers(_integer(members, "e"), _integer(members, "n"))
+                return accepted(numbers.public_key())
+            case other:
+                raise InvalidArgumentError(f"unknown key type {other!r}")
+    except ValueError:
+        raise InvalidArgumentError("members are not those of a public key") from None
+
+
+def _parse_ec(members: Mapping[str, object]) -> PublicKey:
+    curve = _CURVES.get(str(members.get("crv")))
+    if curve is None:
+        raise InvalidArgumentError(f"unknown curve {members.get('crv')!r}")
+    numbers = ec.EllipticCurvePublicNumbers(_integer(members, "x"), _integer(members, "y"), curve)
+    return numbers.public_key()
+
+
+def _integer(members: Mapping[str, object], name: str) -> int:
+    value = members.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidArgumentError(f'member "{name}" is missing')
+    return int.from_bytes(_decode(value), "big")
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise InvalidArgumentError("a member is not base64url") from None
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _encode_int(value: int) -> str:
+    return _encode(value.to_bytes((value.bit_length() + 7) // 8, "big"))

@@ -1,0 +1,169 @@
+"""Bundles as JWK Sets: the SPIFFE bundle document (Trust Domain and Bundle, section 4) and the Workload API's form.
+
+Entries that cannot be used are left out and logged, so that one unknown key does not cost a domain its trust; a
+document without `keys` is refused, so that an error page does not empty a bundle.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import structlog
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from assay.bundle import jwk
+from assay.bundle.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle.strictjson import parse_object
+from assay.crypto.keys import accepted, from_pkix, same_key, to_pkix
+from assay.errors import InvalidArgumentError
+from assay.spiffeid import TrustDomain
+
+log = structlog.get_logger(__name__)
+
+X509_USE, JWT_USE = "x509-svid", "jwt-svid"
+MAX_SEQUENCE = 2**64 - 1
+MAX_REFRESH_HINT = 2**31 - 1
+_KEY_TYPES = frozenset({"EC", "RSA", "OKP"})
+_INDENT = 4
+
+
+def emit(bundle: Bundle) -> bytes:
+    """The SPIFFE bundle document."""
+    keys = [_emit_x509(one) for one in bundle.x509_authorities]
+    keys += [{"use": JWT_USE, **_emit_jwt(one)} for one in bundle.jwt_authorities]
+    document: dict[str, object] = {"keys": keys}
+    if bundle.sequence:
+        document["spiffe_sequence"] = bundle.sequence
+    if bundle.refresh_hint:
+        document["spiffe_refresh_hint"] = bundle.refresh_hint
+    return json.dumps(document, indent=_INDENT).encode()
+
+
+def emit_jwt(bundle: Bundle) -> bytes:
+    """The JWT authorities as an ordinary JWK Set, as the Workload API sends them: no `use`, nothing of SPIFFE."""
+    return json.dumps({"keys": [_emit_jwt(one) for one in bundle.jwt_authorities]}, indent=_INDENT).encode()
+
+
+def parse(trust_domain: TrustDomain, data: bytes) -> Bundle:
+    """The bundle of a SPIFFE bundle document.
+
+    Raises:
+        InvalidArgumentError: not a JWK Set, a member twice, or a sequence or hint that is not a number as it should be.
+    """
+    document = parse_object(data, "bundle")
+    entries = _keys(document)
+    return Bundle(
+        trust_domain=trust_domain,
+        x509_authorities=_x509_authorities(trust_domain, entries),
+        jwt_authorities=_jwt_authorities(trust_domain, entries, JWT_USE),
+        refresh_hint=min(max(0, _integer(document, "spiffe_refresh_hint")), MAX_REFRESH_HINT),
+        sequence=_sequence(document),
+    )
+
+
+def parse_jwt(trust_domain: TrustDomain, data: bytes) -> Bundle:
+    """The bundle of a Workload API JWK Set, whose entries have no `use`.
+
+    Raises:
+        InvalidArgumentError: not a JWK Set, or a member twice.
+    """
+    entries = _keys(parse_object(data, "bundle"))
+    return Bundle(trust_domain, jwt_authorities=_jwt_authorities(trust_domain, entries, None))
+
+
+def _emit_x509(authority: X509Authority) -> dict[str, object]:
+    certificate = x509.load_der_x509_certificate(authority.der)
+    key = jwk.emit(accepted(certificate.public_key()))
+    return {"use": X509_USE, **key, "x5c": [base64.b64encode(authority.der).decode()]}
+
+
+def _emit_jwt(authority: JwtAuthority) -> dict[str, object]:
+    return {"kid": authority.key_id, **jwk.emit(from_pkix(authority.public_key))}
+
+
+def _keys(document: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+    keys = document.get("keys")
+    if not isinstance(keys, list):
+        raise InvalidArgumentError('bundle has no list "keys"', hint="an empty list means that all keys are revoked")
+    entries = cast("list[object]", keys)
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise InvalidArgumentError('an element of "keys" is not an object')
+    return cast("list[Mapping[str, object]]", entries)
+
+
+def _integer(document: Mapping[str, object], name: str) -> int:
+    value = document.get(name, 0)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidArgumentError(f"{name} is not an integer")
+    return value
+
+
+def _sequence(document: Mapping[str, object]) -> int:
+    sequence = _integer(document, "spiffe_sequence")
+    if not 0 <= sequence <= MAX_SEQUENCE:
+        raise InvalidArgumentError("spiffe_sequence is not a 64-bit number")
+    return sequence
+
+
+def _x509_authorities(trust_domain: TrustDomain, entries: Sequence[Mapping[str, object]]) -> tuple[X509Authority, ...]:
+    found: dict[bytes, X509Authority] = {}
+    for entry in entries:
+        if entry.get("use") != X509_USE:
+            continue
+        try:
+            authority = _x509_authority(entry)
+        except InvalidArgumentError as error:
+            _ignore(trust_domain, X509_USE, error)
+        else:
+            found.setdefault(authority.der, authority)
+    return tuple(found.values())
+
+
+def _x509_authority(entry: Mapping[str, object]) -> X509Authority:
+    if entry.get("kty") not in _KEY_TYPES:
+        raise InvalidArgumentError(f"unknown key type {entry.get('kty')!r}")
+    x5c = entry.get("x5c")
+    first = cast("list[object]", x5c)[0] if isinstance(x5c, list) and x5c else None
+    if not isinstance(first, str):
+        raise InvalidArgumentError("no certificate in x5c")
+    try:
+        der = base64.b64decode(first, validate=True)
+        key = accepted(x509.load_der_x509_certificate(der).public_key())
+    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+        raise InvalidArgumentError("x5c is not the base64 of a certificate") from None
+    # Members that describe a key must describe the certificate's (RFC 7517, section 4.7).
+    if ("x" in entry or "n" in entry) and entry["kty"] != "OKP" and not same_key(jwk.parse(entry), key):
+        raise InvalidArgumentError("x5c is the certificate of another key")
+    return X509Authority(der)
+
+
+def _jwt_authorities(
+    trust_domain: TrustDomain, entries: Sequence[Mapping[str, object]], use: str | None
+) -> tuple[JwtAuthority, ...]:
+    found: dict[str, JwtAuthority] = {}
+    for entry in entries:
+        if entry.get("use") != use:
+            if entry.get("use") not in {X509_USE, JWT_USE}:
+                _ignore(trust_domain, entry.get("use"), InvalidArgumentError("unknown use"))
+            continue
+        try:
+            authority = _jwt_authority(entry)
+        except InvalidArgumentError as error:
+            _ignore(trust_domain, JWT_USE, error)
+        else:
+            found.setdefault(authority.key_id, authority)
+    return tuple(found.values())
+
+
+def _jwt_authority(entry: Mapping[str, object]) -> JwtAuthority:
+    key_id = entry.get("kid")
+    if not isinstance(key_id, str) or not key_id:
+        raise InvalidArgumentError("no key ID")
+    return JwtAuthority(key_id, to_pkix(jwk.parse(entry)))
+
+
+def _ignore(trust_domain: TrustDomain, use: object, error: InvalidArgumentError) -> None:
+    log.warning("Ignoring key of bundle", trust_domain_id=str(trust_domain.id), use=use, error=error.message)

@@ -1,0 +1,190 @@
+"""A trust domain for tests: authorities of its own that issue SVIDs, also wrong ones, at a time the test says.
+
+Made with cryptography's and joserfc's builders rather than with the issuer's own code, so that tests of that code
+have something independent to stand on.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.crypto.keys import CURVE_HASHES
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay.svid import X509Svid
+from assay.testing.clock import START
+
+HOUR = 3600
+Extensions = Sequence[tuple[x509.ExtensionType, bool]]
+
+
+def key_usage(*usages: str) -> x509.KeyUsage:
+    """A key usage extension with the named bits, such as `digital_signature`."""
+    names = (
+        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+        *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+    )
+    return x509.KeyUsage(**{name: name in usages for name in names})
+
+
+def subject(common_name: str) -> x509.Name:
+    """A subject with that common name; an empty subject for an empty one."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else [])
+
+
+@dataclass(frozen=True)
+class Ca:
+    """A signing certificate and its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        *,
+        issuer: "Ca | None" = None,
+        now: datetime = START,
+        lifetime: int = 24 * HOUR,
+        extensions: Extensions | None = None,
+    ) -> "Ca":
+        """Self-signed, or signed by `issuer`; `extensions` takes the place of those of an ordinary CA."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        signer = issuer.key if issuer else key
+        signer_name = issuer.certificate.subject if issuer else subject(name)
+        if extensions is None:
+            extensions = ca_extensions()
+        certificate = _sign(key.public_key(), subject(name), signer_name, signer, extensions, now, lifetime)
+        return cls(certificate, key)
+
+    @property
+    def der(self) -> bytes:
+        """The certificate as DER."""
+        return self.certificate.public_bytes(Encoding.DER)
+
+    def issue(
+        self,
+        extensions: Extensions,
+        *,
+        key: ec.EllipticCurvePrivateKey | None = None,
+        name: x509.Name | None = None,
+        now: datetime = START,
+        lifetime: int = HOUR,
+    ) -> tuple[bytes, ec.EllipticCurvePrivateKey]:
+        """A certificate (DER) with just these extensions, and its key."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        name = subject("leaf") if name is None else name
+        issuer = self.certificate.subject
+        certificate = _sign(key.public_key(), name, issuer, self.key, extensions, now, lifetime)
+        return certificate.public_bytes(Encoding.DER), key
+
+
+def ca_extensions(path_length: int | None = None) -> Extensions:
+    """Those of an ordinary CA."""
+    return [
+        (x509.BasicConstraints(ca=True, path_length=path_length), True),
+        (key_usage("key_cert_sign", "crl_sign"), True),
+    ]
+
+
+def leaf_extensions(*uris: str, dns_names: Sequence[str] = ()) -> Extensions:
+    """Those of an ordinary leaf with these names."""
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
+    names += [x509.DNSName(name) for name in dns_names]
+    return [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (key_usage("digital_signature", "key_encipherment", "key_agreement"), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+        *([(x509.SubjectAlternativeName(names), False)] if names else []),
+    ]
+
+
+class Authority:
+    """One trust domain: an X.509 root and a JWT key."""
+
+    def __init__(self, trust_domain: str = "example.org", *, now: datetime = START, lifetime: int = 24 * HOUR) -> None:
+        self.trust_domain = TrustDomain(trust_domain)
+        self.now = now
+        self.root = Ca.create(f"{trust_domain} root", now=now, lifetime=lifetime)
+        self.jwt_key = ec.generate_private_key(ec.SECP256R1())
+        self.jwt_key_id = f"{trust_domain}-key"
+
+    @property
+    def bundle(self) -> Bundle:
+        """What others need to trust it."""
+        public = self.jwt_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        jwt_authority = JwtAuthority(self.jwt_key_id, public)
+        return Bundle(self.trust_domain, (X509Authority(self.root.der),), (jwt_authority,), sequence=1)
+
+    def id(self, path: str) -> SpiffeId:
+        """An ID in this trust domain."""
+        return SpiffeId(self.trust_domain, path)
+
+    def x509_svid(
+        self,
+        path: str = "/workload",
+        *,
+        now: datetime | None = None,
+        lifetime: int = HOUR,
+        dns_names: Sequence[str] = (),
+        key: ec.EllipticCurvePrivateKey | None = None,
+        issuer: Ca | None = None,
+    ) -> X509Svid:
+        """An X.509-SVID with its key; signed by an intermediate of this domain if one is given."""
+        extensions = leaf_extensions(str(self.id(path)), dns_names=dns_names)
+        signer = issuer or self.root
+        leaf, key = signer.issue(extensions, key=key, now=now or self.now, lifetime=lifetime)
+        return X509Svid.parse([leaf, *([issuer.der] if issuer else [])], key)
+
+    def jwt_svid(
+        self, path: str = "/workload", audience: Sequence[str] = ("audience",), *, lifetime: int = 300, **claims: object
+    ) -> str:
+        """A token; further claims replace or add to the ordinary ones, None leaves one out."""
+        issued = int(self.now.timestamp())
+        payload = {"sub": str(self.id(path)), "aud": list(audience), "exp": issued + lifetime, "iat": issued, **claims}
+        return self.token({}, {name: value for name, value in payload.items() if value is not None})
+
+    def token(self, header: dict[str, Any], payload: dict[str, Any] | bytes) -> str:
+        """A signed token with this header (over ES256, kid and typ; None leaves a member out) and this payload."""
+        members = {"alg": "ES256", "kid": self.jwt_key_id, "typ": "JWT", **header}
+        members = {name: value for name, value in members.items() if value is not None}
+        der = self.jwt_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        registry = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
+        return jws.serialize_compact(members, content, ECKey.import_key(der), registry=registry)
+
+
+def _sign(
+    public_key: ec.EllipticCurvePublicKey,
+    name: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    extensions: Extensions,
+    now: datetime,
+    lifetime: int,
+) -> x509.Certificate:
+    start = now.astimezone(UTC).replace(microsecond=0)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - timedelta(seconds=10))
+        .not_valid_after(start + timedelta(seconds=lifetime))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(key, CURVE_HASHES[key.curve.name]())
