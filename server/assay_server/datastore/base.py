@@ -218,6 +218,11 @@ class Store(Protocol):
         """Random name of this database; a restored backup gets a new one (architecture: positions)."""
         ...
 
+    @property
+    def sequence(self) -> int:
+        """The latest committed sequence; no acknowledged write is after it."""
+        ...
+
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run in a read transaction: one consistent view, no waiting for writers."""
         ...

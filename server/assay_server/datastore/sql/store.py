@@ -43,6 +43,11 @@ class SqlStore:
         """Random name of this database; a restored backup gets a new one."""
         return self._opened.incarnation
 
+    @property
+    def sequence(self) -> int:
+        """The latest committed sequence; no acknowledged write is after it."""
+        return self._sequence
+
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run in a read transaction: one consistent view, no waiting for writers."""
         return await self._readers.run(work)
