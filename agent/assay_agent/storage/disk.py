@@ -14,7 +14,7 @@ FILE_NAME = "agent-data.json"
 class AgentStorage:
     """The agent's own state in `agent-data.json`, readable by its owner alone; a SPIRE agent's is taken over as it is.
 
-    A change is on disk when its method returns. If the disk is full (UnavailableError), file and `data` stay as they were.
+    A change is on disk when its method returns; if the disk is full (UnavailableError), file and `data` are as before.
 
     Raises:
         FailedPreconditionError: the file is there and damaged or unreadable.

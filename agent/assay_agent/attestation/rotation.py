@@ -1,0 +1,147 @@
+"""The agent's SVID through its life: renewed in time, replaced or given up when the server says so."""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from assay.backoff import Backoff
+from assay.crypto import csr
+from assay.errors import AssayError, DenialReason, Kind, PermissionDeniedError, UnavailableError
+from assay.keymanager.base import KeyType
+from assay_agent.attestation.decision import Reaction, expired, other_slot, reaction
+from assay_agent.attestation.identity import NodeSvid
+from assay_agent.attestation.node import NodeAttestation, NodeParts, parse_issued
+from assay_agent.client.server import ServerClient
+
+log = structlog.get_logger(__name__)
+
+RETRY = Backoff(first=5, limit=120)
+# The wall clock may jump, and a laptop sleep: never trust one long wait.
+LONGEST_LOOK_AWAY = 60.0
+
+
+class NodeRotation:
+    """Holds the SVID in use. `client` presents it to the server."""
+
+    def __init__(
+        self,
+        node: NodeSvid,
+        attestation: NodeAttestation,
+        parts: NodeParts,
+        client: ServerClient,
+        availability_target: float | None = None,
+    ) -> None:
+        self._current = node
+        self._attestation = attestation
+        self._parts = parts
+        self._client = client
+        self._target = availability_target
+        self._renewing = asyncio.Lock()
+
+    @property
+    def current(self) -> NodeSvid:
+        """The SVID in use."""
+        return self._current
+
+    async def run(self) -> None:
+        """Renew whenever it is time.
+
+        Raises:
+            AssayError: the SVID has expired or been refused and cannot be replaced.
+        """
+        failures = 0
+        while True:
+            used = self._current
+            try:
+                await self._renew_if_due()
+                failures = 0
+            except AssayError as error:
+                failures += 1
+                await self._bear(error, used)
+            await self._parts.clock.sleep(self._pause(failures))
+
+    async def recover(self, error: PermissionDeniedError, used: NodeSvid) -> None:
+        """Do what the server's refusal of `used` asks for; returns when there is another SVID to try with.
+
+        Raises:
+            PermissionDeniedError: the agent is banned, or may not attest again: its SVID is removed.
+            AssayError: attesting failed for now.
+        """
+        async with self._renewing:
+            if self._current is not used:
+                return  # renewed meanwhile: the refusal was of the old one
+            match reaction(error):
+                case Reaction.STOP:
+                    log.warning("Agent is banned: removing SVID and shutting down", error=str(error))
+                    self._attestation.forget()
+                    raise error
+                case Reaction.REATTEST:
+                    await self._replace(error)
+                case Reaction.RETRY:
+                    raise error
+
+    async def _replace(self, denial: PermissionDeniedError) -> None:
+        if not self._current.reattestable and denial.reason is not DenialReason.AGENT_MUST_REATTEST:
+            log.error("Agent needs to re-attest: removing SVID and shutting down", error=str(denial))
+            self._attestation.forget()
+            raise denial
+        log.warning("Agent needs to re-attest; will attempt to re-attest", error=str(denial))
+        try:
+            await self._reattest()
+        except AssayError as error:
+            if error.kind is Kind.UNAVAILABLE:
+                raise
+            log.error(  # noqa: TRY400 - a refusal, no bug
+                "Agent failed re-attestation; removing SVID and shutting down", error=str(error)
+            )
+            self._attestation.forget()
+            raise
+
+    async def _renew_if_due(self) -> None:
+        async with self._renewing:
+            if self._now < self._current.renew_at(self._target):
+                return
+            if self._current.reattestable:
+                await self._reattest()
+            else:
+                await self._rotate()
+
+    async def _reattest(self) -> None:
+        log.debug("Reattesting node")
+        slot = other_slot(self._current.slot)
+        node = await self._attestation.attest(slot, await self._parts.keys.generate(slot, KeyType.EC_P256))
+        log.info("Successfully reattested node", spiffe_id=str(node.spiffe_id))
+        await self._use(node)
+
+    async def _rotate(self) -> None:
+        log.debug("Rotating agent SVID")
+        slot = other_slot(self._current.slot)
+        key = await self._parts.keys.generate(slot, KeyType.EC_P256)
+        node = NodeSvid(parse_issued(await self._client.renew(csr.create(key)), key), key, slot, reattestable=False)
+        self._attestation.keep(node)
+        log.info("Successfully rotated agent SVID", spiffe_id=str(node.spiffe_id))
+        await self._use(node)
+
+    async def _use(self, node: NodeSvid) -> None:
+        self._current = node
+        await self._client.renewed()
+
+    async def _bear(self, error: AssayError, used: NodeSvid) -> None:
+        """Log the failure and do what it asks for; raise it when no later attempt can succeed."""
+        what = "reattest agent" if used.reattestable else "rotate agent SVID"
+        log.error(f"Could not {what}", error=str(error))  # noqa: G004 - SPIRE's two messages
+        if isinstance(error, PermissionDeniedError) and error.reason is not None:
+            with contextlib.suppress(UnavailableError):
+                await self.recover(error, used)
+        elif expired(used.svid.not_after, self._now) and not used.reattestable:
+            raise error
+
+    def _pause(self, failures: int) -> float:
+        if failures:
+            return RETRY.delay(failures, self._parts.draw())
+        return min(LONGEST_LOOK_AWAY, max(0.0, self._current.renew_at(self._target) - self._now))
+
+    @property
+    def _now(self) -> float:
+        return self._parts.clock.now().timestamp()

@@ -1,0 +1,29 @@
+"""When an X.509-SVID is renewed: SPIRE's window, with one draw per certificate rather than one per look.
+
+SPIRE draws the jitter anew at each check, so that renewals bunch at the window's early edge. Here a certificate's
+place in the window follows from its bytes: it is the same at every look and after a restart, and spreads a fleet.
+"""
+
+import hashlib
+
+# Left for the server's answer when an availability target is set, as SPIRE has it.
+TARGET_SPREAD = 600.0
+# An availability target is honoured only when it leaves a certificate this long in use.
+TARGET_GRACE = 12 * 3600.0
+
+
+def draw(certificate: bytes) -> float:
+    """A number in [0, 1) that is this certificate's (DER) own."""
+    return int.from_bytes(hashlib.sha256(certificate).digest()[:6], "big") / 2**48
+
+
+def renew_at(not_before: float, not_after: float, place: float, availability_target: float | None = None) -> float:
+    """The Unix time at which to renew: 45 to 55 % of the lifetime before the end, by `place` in [0, 1).
+
+    With an availability target, in seconds, no later than that (and up to 10 minutes) before the end.
+    """
+    lifetime = not_after - not_before
+    left = lifetime * (0.45 + 0.1 * place)
+    if availability_target is not None and lifetime - availability_target > TARGET_GRACE:
+        left = max(left, availability_target + TARGET_SPREAD * place)
+    return not_after - left
