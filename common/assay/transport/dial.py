@@ -1,0 +1,182 @@
+"""Channels to servers on Unix sockets, and to servers known by their SPIFFE ID."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import grpc.aio
+from cryptography import x509
+
+from assay.clock import Clock
+from assay.errors import AssayError, InvalidArgumentError, UnauthenticatedError, UnavailableError
+from assay.keymanager import SigningKey
+from assay.spiffeid import SpiffeId
+from assay.svid.x509 import leaf_id, verify_roots
+from assay.transport import tcp, unix
+from assay.transport.inner import PrivateFolder
+from assay.transport.listener import BACKLOG, Listener
+from assay.transport.peer import UnixPeer
+from assay.transport.pump import LINGER, Pump, Side
+from assay.transport.tls import HANDSHAKE_TIMEOUT, client_context, present, presented_chain
+
+Options = Sequence[tuple[str, Any]]
+# DER roots of the server's trust domain, and the SVID (DER chain, leaf first, with its key) to present, if any; asked
+# for at each handshake.
+Roots = Callable[[], Sequence[bytes]]
+Identity = Callable[[], tuple[Sequence[bytes], SigningKey] | None]
+
+# Seconds to set up a TCP connection.
+CONNECT_TIMEOUT = 10.0
+# grpc shares connections between channels to one address unless told not to, and waits long after a failure.
+_OPTIONS: Options = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+)
+
+
+def dial_unix(path: Path, options: Options = ()) -> grpc.aio.Channel:
+    """A channel to the server on a Unix socket.
+
+    Raises:
+        InvalidArgumentError: the path is longer than the kernel takes.
+    """
+    if len(bytes(path)) > unix.MAX_PATH_BYTES:
+        raise InvalidArgumentError(f"socket path {path} is longer than {unix.MAX_PATH_BYTES} bytes")
+    return grpc.aio.insecure_channel(f"unix:{quote(str(path))}", options=[*_OPTIONS, *options])
+
+
+class SpiffeDialer:
+    """A channel over mTLS to the server at `host:port`, if it is `expected`.
+
+    grpc's own TLS refuses certificates without a DNS name. So the channel leads to a private socket, and each
+    connection made there becomes a new TLS handshake, with the roots and the identity of that moment. What a
+    handshake failed by reaches the caller of an RPC only as "unavailable"; `last_error` has it.
+
+    With `insecure` nothing but the name in the certificate is looked at, which anyone can claim: for a bootstrap
+    that will be checked otherwise.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        expected: SpiffeId,
+        roots: Roots,
+        identity: Identity,
+        clock: Clock,
+        insecure: bool = False,
+        options: Options = (),
+    ) -> None:
+        self.peer_chain: tuple[bytes, ...] = ()
+        self.last_error: AssayError | None = None
+        self._host = host
+        self._port = port
+        self._expected = expected
+        self._roots = roots
+        self._identity = identity
+        self._clock = clock
+        self._insecure = insecure
+        self._options = options
+        self._pumps: set[Pump] = set()
+
+    async def __aenter__(self) -> grpc.aio.Channel:
+        """Open the channel; it connects when it is first used."""
+        self._folder = PrivateFolder()
+        bound = unix.listen(self._folder.socket, mode=0o600, folder_mode=0o700, backlog=BACKLOG)
+        self._listener = Listener(bound.socket, self._accept)
+        self._listener.start()
+        authority = ("grpc.default_authority", f"{self._host}:{self._port}")
+        self._channel = dial_unix(self._folder.socket, [authority, *self._options])
+        return self._channel
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the channel and what it was bridged to."""
+        await self._channel.close()
+        await self._listener.close()
+        for pump in list(self._pumps):
+            pump.close()
+        self._folder.remove()
+
+    def _accept(self, connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
+        peer = UnixPeer.of(connection)
+        peer.close()
+        # Who gets in here would speak with our identity.
+        if peer.pid != os.getpid():
+            raise UnauthenticatedError("private socket was dialled by another process")
+        return self._bridge(connection)
+
+    async def _bridge(self, connection: socket.socket) -> None:
+        try:
+            outer = await self._dial()
+            self.last_error = None
+        except AssayError as error:
+            self.last_error = error
+            raise
+        try:
+            _, local = await asyncio.get_running_loop().connect_accepted_socket(Side, connection)
+        except BaseException:
+            outer.transport.abort()
+            raise
+        pump = Pump(outer, local, _ignore, self._on_lost)
+        self._pumps.add(pump)
+        pump.start()
+
+    async def _dial(self) -> Side:
+        where = f"{self._host}:{self._port}"
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT + HANDSHAKE_TIMEOUT):
+                transport, side = await self._handshake()
+        except (OSError, TimeoutError) as error:
+            raise UnavailableError(f"could not connect to {where}: {str(error) or 'timed out'}") from error
+        try:
+            self._check(presented_chain(transport.get_extra_info("ssl_object")))
+        except BaseException:
+            transport.abort()
+            raise
+        return side
+
+    async def _handshake(self) -> tuple[asyncio.Transport, Side]:
+        context = client_context()
+        identity = self._identity()
+        if identity is not None:
+            present(context, *identity)
+        transport, side = await asyncio.get_running_loop().create_connection(
+            Side,
+            self._host,
+            self._port,
+            ssl=context,
+            server_hostname=self._host,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+            ssl_shutdown_timeout=LINGER,
+        )
+        tcp.watch(transport.get_extra_info("socket"))
+        return transport, side
+
+    def _check(self, chain: tuple[bytes, ...]) -> None:
+        if self._insecure:
+            found = leaf_id(x509.load_der_x509_certificate(chain[0]))
+        else:
+            found = verify_roots(chain, {self._expected.trust_domain: self._roots()}, self._clock.now())
+        if found != self._expected:
+            raise UnauthenticatedError(f'expected server SPIFFE ID "{self._expected}"; got "{found}"')
+        self.peer_chain = chain
+
+    def _on_lost(self, pump: Pump) -> None:
+        self._pumps.discard(pump)
+        if isinstance(pump.error, ssl.SSLError):
+            # With TLS 1.3 the server judges our certificate only after our side of the handshake is done.
+            self.last_error = UnauthenticatedError(f"{self._host}:{self._port} ended TLS: {pump.error.reason}")
+
+
+dial_spiffe = SpiffeDialer
+
+
+def _ignore(_pump: Pump) -> None:
+    pass

@@ -1,0 +1,171 @@
+"""Accepts callers, finds out who they are, and passes their bytes on to a gRPC server that can ask."""
+
+import asyncio
+import socket
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc.aio
+from cryptography import x509
+
+from assay.errors import UnauthenticatedError
+from assay.transport import tcp, unix
+from assay.transport.inner import InnerPool, PrivateFolder
+from assay.transport.listener import BACKLOG, Listener
+from assay.transport.peer import Peer, TlsPeer, UnixPeer
+from assay.transport.pump import LINGER, Pump, Side
+from assay.transport.registry import Registry
+from assay.transport.tls import ALPN, HANDSHAKE_TIMEOUT, TlsIdentity, presented_chain
+
+
+class Context(Protocol):
+    """The part of a gRPC handler's context that names the connection."""
+
+    def peer(self) -> str:
+        """The address as grpc writes it."""
+        ...
+
+
+class Front:
+    """Stands before one gRPC server, which it starts and stops.
+
+    The server listens only in a private folder. Three rules keep callers apart: who is not in the registry is
+    refused, a name leaves the registry before its socket closes, and nobody else can enter the folder.
+    """
+
+    def __init__(self, server: grpc.aio.Server, *, folder: Path | None = None) -> None:
+        """Prepare; the private folder is made below `folder`, by default where temporary files belong."""
+        self._server = server
+        self._folder = PrivateFolder(folder)
+        self._pool = InnerPool(self._folder.socket)
+        self._registry = Registry()
+        self._listeners: list[Listener] = []
+        self._sockets: list[unix.UnixSocket] = []
+        self._pumps: set[Pump] = set()
+        self._drained = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        """Bind the inner socket and start the server."""
+        self._server.add_insecure_port(f"unix:{self._folder.socket}")
+        await self._server.start()
+        self._pool.refill()
+
+    async def listen_unix(self, path: Path, mode: int = 0o770, folder_mode: int = 0o750) -> None:
+        """Accept on a Unix socket; its folder is made if missing.
+
+        Raises:
+            FailedPreconditionError: someone listens there, or what is there is not a socket.
+        """
+        bound = unix.listen(path, mode=mode, folder_mode=folder_mode, backlog=BACKLOG)
+        self._sockets.append(bound)
+        self._listen(Listener(bound.socket, self._accept_unix))
+
+    async def listen_tls(self, host: str, port: int, identity: TlsIdentity) -> int:
+        """Accept TLS, of clients with an X.509-SVID and of those without; the port it got."""
+        listening = await tcp.listen(host, port, BACKLOG)
+
+        def accept(connection: socket.socket, address: tuple[Any, ...]) -> Coroutine[Any, Any, None]:
+            tcp.watch(connection)
+            return self._serve_tls(connection, tcp.address(address), identity)
+
+        self._listen(Listener(listening, accept))
+        return int(listening.getsockname()[1])
+
+    def peer(self, context: Context) -> Peer:
+        """Who makes this call.
+
+        Raises:
+            UnauthenticatedError: the connection did not come through here, or is closed.
+        """
+        return self._registry.find(context.peer())
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._pumps)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes on their way between callers and server."""
+        return sum(pump.buffered for pump in self._pumps)
+
+    async def close(self, grace: float) -> None:
+        """Accept no more, let calls end for `grace` seconds, deliver what was answered, remove the socket files."""
+        for listener in self._listeners:
+            await listener.close()
+        await self._server.stop(grace)
+        await self._pool.close()
+        await self._drain()
+        for bound in self._sockets:
+            bound.remove()
+        self._folder.remove()
+
+    async def _drain(self) -> None:
+        for pump in list(self._pumps):
+            pump.close()
+        while self._pumps:
+            self._drained.clear()
+            await asyncio.wait_for(self._drained.wait(), 2 * LINGER)
+
+    def _listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+        listener.start()
+
+    def _accept_unix(self, connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
+        return self._serve_unix(connection, UnixPeer.of(connection))
+
+    async def _serve_unix(self, connection: socket.socket, peer: UnixPeer) -> None:
+        try:
+            _, outer = await self._loop.connect_accepted_socket(Side, connection)
+            await self._join(outer, peer)
+        except BaseException:
+            peer.close()
+            raise
+
+    async def _serve_tls(self, connection: socket.socket, address: str, identity: TlsIdentity) -> None:
+        transport, outer = await self._loop.connect_accepted_socket(
+            Side,
+            connection,
+            ssl=identity.context,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+            ssl_shutdown_timeout=LINGER,
+        )
+        try:
+            peer = _tls_peer(transport, address, identity)
+        except BaseException:
+            transport.abort()
+            raise
+        await self._join(outer, peer)
+
+    async def _join(self, outer: Side, peer: Peer) -> None:
+        try:
+            inner = await self._pool.take()
+        except BaseException:
+            outer.transport.abort()
+            raise
+
+        def on_close(_pump: Pump) -> None:
+            self._registry.remove(inner.name)
+
+        self._registry.add(inner.name, peer)
+        pump = Pump(outer, inner, on_close, self._on_lost)
+        self._pumps.add(pump)
+        pump.start()
+
+    def _on_lost(self, pump: Pump) -> None:
+        self._pumps.discard(pump)
+        if not self._pumps:
+            self._drained.set()
+
+
+def _tls_peer(transport: asyncio.Transport, address: str, identity: TlsIdentity) -> TlsPeer:
+    connection = transport.get_extra_info("ssl_object")
+    if connection.selected_alpn_protocol() != ALPN:
+        raise UnauthenticatedError("client did not offer HTTP/2")
+    chain = presented_chain(connection)
+    if not chain:
+        return TlsPeer(address)
+    spiffe_id = identity.verify(chain)
+    return TlsPeer(address, tuple(x509.load_der_x509_certificate(one) for one in chain), spiffe_id)

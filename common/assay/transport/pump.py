@@ -1,0 +1,160 @@
+"""Bytes both ways between two connections, no faster than the slower end takes them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+# Seconds that a closed pump gives its ends to take what is still buffered.
+LINGER = 5.0
+# Bytes per direction in one transport's buffer at which the other end stops being read.
+HIGH_WATER = 64 * 1024
+
+
+class Side(asyncio.Protocol):
+    """One end of a pump. Until it is joined to its other end it keeps what arrives, up to HIGH_WATER."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.lost = False
+        self._early: list[bytes] = []
+        self._forward: Callable[[bytes], None] = self._keep
+        self._pump: Pump | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    @property
+    def joined(self) -> bool:
+        """Whether it has another end."""
+        return self._pump is not None
+
+    def join(self, pump: "Pump", other: "Side") -> None:
+        """Forward to `other` from now on, first what came before."""
+        self._pump = pump
+        self._forward = other.transport.write
+        early, self._early = self._early, []
+        if early and not other.transport.is_closing():
+            other.transport.write(b"".join(early))
+        resume(self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on."""
+        self._forward(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._early.append(data)
+        if sum(map(len, self._early)) >= HIGH_WATER:
+            pause(self.transport)
+
+    def pause_writing(self) -> None:
+        """This end is slow: stop reading from the other."""
+        if self._pump is not None:
+            pause(self._pump.other(self).transport)
+
+    def resume_writing(self) -> None:
+        """This end has caught up."""
+        if self._pump is not None:
+            resume(self._pump.other(self).transport)
+
+    def eof_received(self) -> bool:
+        """Pass on a half-close where the pump can; otherwise this end closes, and the pump with it."""
+        return self._pump is not None and self._pump.half_close(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The pump closes when either end is lost."""
+        self.lost = True
+        if self._pump is not None:
+            self._pump.end_lost(exc)
+
+    def stop(self) -> None:
+        """Close once what is buffered was taken; TLS may still deliver bytes then, and they go nowhere."""
+        self._forward = _drop
+        self.transport.close()
+
+
+class Pump:
+    """Two joined ends. `on_close` is called once, before either socket closes; `on_lost` once, after both did."""
+
+    def __init__(
+        self, outer: Side, inner: Side, on_close: Callable[["Pump"], None], on_lost: Callable[["Pump"], None]
+    ) -> None:
+        self.outer = outer
+        self.inner = inner
+        self.error: Exception | None = None
+        self._on_close = on_close
+        self._on_lost = on_lost
+        self._open_ends = 2
+        self._linger: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Join the ends."""
+        self.inner.join(self, self.outer)
+        self.outer.join(self, self.inner)
+        # What was lost before it was joined had nobody to tell.
+        for side in (self.outer, self.inner):
+            if side.lost:
+                self.end_lost(None)
+
+    def other(self, side: Side) -> Side:
+        """The end across from `side`."""
+        return self.inner if side is self.outer else self.outer
+
+    @property
+    def buffered(self) -> int:
+        """Bytes taken from one end and not yet given to the other."""
+        return self.outer.transport.get_write_buffer_size() + self.inner.transport.get_write_buffer_size()
+
+    def half_close(self, side: Side) -> bool:
+        """Tell the inner end that no more will come from the outer; whether `side` is to stay open.
+
+        gRPC never half-closes, so an end of the inner connection is the end of both; TLS cannot.
+        """
+        to_inner = self.inner.transport
+        if side is self.inner or to_inner.is_closing() or side.transport.get_extra_info("sslcontext") is not None:
+            return False
+        to_inner.write_eof()
+        return True
+
+    def end_lost(self, error: Exception | None) -> None:
+        """One end is gone; the other gets what was still meant for it, then goes too."""
+        self.error = self.error or error
+        self.close()
+        self._open_ends -= 1
+        if self._open_ends == 0:
+            if self._linger is not None:
+                self._linger.cancel()
+            self._on_lost(self)
+
+    def close(self) -> None:
+        """Close both ends once what is buffered was taken, or LINGER seconds have passed."""
+        if self._linger is not None:
+            return
+        self._linger = asyncio.get_running_loop().call_later(LINGER, self.abort)
+        self._on_close(self)
+        self.inner.stop()
+        self.outer.stop()
+
+    def abort(self) -> None:
+        """Close both ends at once."""
+        self.close()
+        self.inner.transport.abort()
+        self.outer.transport.abort()
+
+
+def _drop(_data: bytes) -> None:
+    pass
+
+
+def pause(transport: asyncio.Transport) -> None:
+    """Stop reading, unless it is closing anyway."""
+    if not transport.is_closing() and transport.is_reading():
+        transport.pause_reading()
+
+
+def resume(transport: asyncio.Transport) -> None:
+    """Read again, unless it is closing anyway."""
+    if not transport.is_closing() and not transport.is_reading():
+        transport.resume_reading()

@@ -1,0 +1,136 @@
+"""TLS by SPIFFE rules: what we present, what we demand, and who the peer turned out to be."""
+
+import os
+import ssl
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from assay.clock import Clock
+from assay.errors import FailedPreconditionError, InvalidArgumentError, UnauthenticatedError
+from assay.keymanager import SigningKey
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay.svid.x509 import leaf_id, verify_roots
+
+ALPN = "h2"
+# Seconds a peer has to complete its handshake.
+HANDSHAKE_TIMEOUT = 10.0
+# What RFC 9113 section 9.2.2 leaves of TLS 1.2.
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_DER = 2  # _ssl.ENCODING_DER
+
+
+class TlsIdentity:
+    """A server's SVID and the roots it takes clients by; `set` changes them for all handshakes from then on.
+
+    Clients of `trust_domain` are welcome, of others only those in `admitted`; the rest may come without certificate.
+    """
+
+    def __init__(self, trust_domain: TrustDomain, clock: Clock, admitted: Collection[SpiffeId] = ()) -> None:
+        self.trust_domain = trust_domain
+        self._clock = clock
+        self._admitted = frozenset(admitted)
+        self._roots: Mapping[TrustDomain, Sequence[bytes]] = {}
+        self._context: ssl.SSLContext | None = None
+
+    def set(self, chain: Sequence[bytes], key: SigningKey, roots: Mapping[TrustDomain, Sequence[bytes]]) -> None:
+        """Present `chain` (DER, leaf first) and take clients that the `roots` (DER) of their trust domain vouch for.
+
+        Raises:
+            InvalidArgumentError: the chain is not of this trust domain, or the key is not its.
+        """
+        if not leaf_id(x509.load_der_x509_certificate(chain[0])).member_of(self.trust_domain):
+            raise InvalidArgumentError(f"server's X.509-SVID is not of trust domain {self.trust_domain}")
+        context = _server_context([root for one in roots.values() for root in one])
+        present(context, chain, key)
+        self._roots = {trust_domain: tuple(one) for trust_domain, one in roots.items()}
+        self._context = context
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For the next handshake. Each `set` makes a new one, which knows no session of the one before.
+
+        Raises:
+            FailedPreconditionError: nothing is set yet.
+        """
+        if self._context is None:
+            raise FailedPreconditionError("server has no X.509-SVID yet")
+        return self._context
+
+    def verify(self, chain: Sequence[bytes]) -> SpiffeId:
+        """The ID of a client by what is trusted now.
+
+        OpenSSL has all roots in one store, where an authority of one trust domain could vouch for IDs of another.
+
+        Raises:
+            UnauthenticatedError: no authority of its own trust domain vouches for it, or it is not admitted.
+        """
+        spiffe_id = verify_roots(chain, self._roots, self._clock.now())
+        if not spiffe_id.member_of(self.trust_domain) and spiffe_id not in self._admitted:
+            raise UnauthenticatedError(f'unexpected trust domain in ID "{spiffe_id}"')
+        return spiffe_id
+
+
+def _server_context(roots: Sequence[bytes]) -> ssl.SSLContext:
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    # A resumed session would be taken without a look at the roots of today.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.verify_mode = ssl.CERT_OPTIONAL
+    # An authority of a bundle need not be self-signed.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if roots:
+        context.load_verify_locations(cadata=b"".join(roots))
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    """For dialling; the caller must verify the chain itself.
+
+    OpenSSL's own check would refuse chains that are right: it takes a certificate for self-signed when its subject
+    equals its issuer's and no key identifier tells them apart.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _context(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.set_alpn_protocols([ALPN])
+    # Renegotiation could change the peer's certificate after it was looked at.
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    return context
+
+
+def present(context: ssl.SSLContext, chain: Sequence[bytes], key: SigningKey) -> None:
+    """Have `context` present an SVID.
+
+    Raises:
+        InvalidArgumentError: the key does not belong to the chain.
+    """
+    pem = b"".join(ssl.DER_cert_to_PEM_cert(one).encode() for one in chain)
+    pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    # load_cert_chain wants a file; this one is in memory and has no name.
+    fd = os.memfd_create("svid", os.MFD_CLOEXEC)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(pem)
+        context.load_cert_chain(f"/proc/self/fd/{fd}")
+    except ssl.SSLError as error:
+        raise InvalidArgumentError(f"X.509-SVID cannot be used for TLS: {error}") from None
+    finally:
+        os.close(fd)
+
+
+def presented_chain(connection: ssl.SSLObject) -> tuple[bytes, ...]:
+    """The peer's certificates (DER, leaf first) as it sent them; none if it sent none."""
+    if hasattr(connection, "get_unverified_chain"):  # Python 3.13
+        return tuple(cast("Any", connection).get_unverified_chain())
+    chain = cast("Any", connection)._sslobj.get_unverified_chain()  # noqa: SLF001 - private until 3.13
+    return tuple(one.public_bytes(_DER) for one in chain or ())
