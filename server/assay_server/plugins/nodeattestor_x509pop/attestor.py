@@ -1,0 +1,119 @@
+"""The conversation: verify the chain, have possession of the key proven, name the node after its certificate."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.x509.oid import NameOID
+
+from assay.clock import Clock
+from assay.errors import InvalidArgumentError
+from assay.plugin.nodeattestor import AttestedNode
+from assay.selector import Selector
+from assay.spiffeid import SpiffeId, SpiffeIdError, TrustDomain
+from assay_server.plugins.nodeattestor_x509pop import proof
+from assay_server.plugins.nodeattestor_x509pop.chain import parse_chain, verify_chain
+from assay_server.plugins.nodeattestor_x509pop.config import X509PopConfig
+
+log = structlog.get_logger(__name__)
+
+NAME = "x509pop"
+
+
+class X509PopAttestor:
+    """Admits nodes that hold a key certified by one of the configured roots; they may attest again at will."""
+
+    def __init__(self, config: X509PopConfig, trust_domain: TrustDomain, clock: Clock) -> None:
+        self._config = config
+        self._trust_domain = trust_domain
+        self._clock = clock
+
+    async def attest(self, payload: bytes, challenge: Callable[[bytes], Awaitable[bytes]]) -> AttestedNode:
+        """Verify, challenge, verify the answer.
+
+        Raises:
+            InvalidArgumentError: malformed data, or a certificate that no agent ID can be made of.
+            PermissionDeniedError: the certificate does not admit, or its key is not proven.
+        """
+        chain = parse_chain(
+            proof.certificates_in(payload),
+            max_intermediates=self._config.max_intermediates,
+            max_rsa_bits=self._config.max_rsa_bits,
+        )
+        verified = verify_chain(chain, self._config.roots, self._clock.now())
+        key, nonce = proof.proof_key(chain[0]), proof.new_nonce()
+        proof.verify(key, nonce, await challenge(proof.challenge(key, nonce)))
+        return self._node(chain[0], verified)
+
+    def _node(self, leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> AttestedNode:
+        san = _san_selectors(leaf, self._trust_domain)
+        try:
+            path = self._config.path_template.path(self._fields(leaf, san))
+            agent = SpiffeId(self._trust_domain, f"/spire/agent{path}")
+        except SpiffeIdError as error:
+            raise InvalidArgumentError(f"failed to make spiffe id: {error.message}", hint=error.hint) from None
+        values = _selector_values(leaf, chain, san)
+        return AttestedNode(agent, tuple(Selector(NAME, value) for value in values), can_reattest=True)
+
+    def _fields(self, leaf: x509.Certificate, san: dict[str, str]) -> dict[str, str]:
+        fields = {
+            "PluginName": NAME,
+            "Fingerprint": fingerprint(leaf),
+            "SerialNumberHex": serial_hex(leaf),
+            "TrustDomain": self._trust_domain.name,
+            **{f"URISanSelectors.{key}": value for key, value in san.items()},
+        }
+        if name := _common_name(leaf):
+            fields["Subject.CommonName"] = name
+        return fields
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-1 of the certificate in hex: a name, as SPIRE makes it, and no proof of anything."""
+    return certificate.fingerprint(SHA1()).hex()  # noqa: S303 - SPIRE's agent IDs are made of it
+
+
+def serial_hex(certificate: x509.Certificate) -> str:
+    """The serial number in lower-case hex with an even number of digits."""
+    text = f"{certificate.serial_number:x}"
+    return text.zfill(len(text) + len(text) % 2)
+
+
+def _common_name(leaf: x509.Certificate) -> str:
+    names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[-1].value) if names else ""
+
+
+def _selector_values(leaf: x509.Certificate, chain: Sequence[x509.Certificate], san: dict[str, str]) -> list[str]:
+    name = _common_name(leaf)
+    return [
+        *([f"subject:cn:{name}"] if name else []),
+        *dict.fromkeys(f"ca:fingerprint:{fingerprint(issuer)}" for issuer in chain[1:]),
+        f"serialnumber:{serial_hex(leaf)}",
+        *(f"san:{key}:{value}" for key, value in san.items()),
+    ]
+
+
+def _san_selectors(leaf: x509.Certificate, trust_domain: TrustDomain) -> dict[str, str]:
+    """Key and value of every URI name x509pop://<trust domain>/<key>/<value>."""
+    found: dict[str, str] = {}
+    prefix = f"{NAME}://{trust_domain}/"
+    for uri in _uris(leaf):
+        if not uri.startswith(prefix):
+            continue
+        key, slash, value = unquote(urlsplit(uri).path).strip("/").partition("/")
+        if slash:
+            found[key] = value
+        else:
+            log.warning("Cannot extract x509pop san selectors", uri=uri)
+    return found
+
+
+def _uris(leaf: x509.Certificate) -> list[str]:
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
