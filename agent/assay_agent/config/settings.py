@@ -42,5 +42,5 @@ class AgentConfig:
     availability_target: int | None = None
     x509_svid_cache_max_size: int = 1000
     jwt_svid_cache_max_size: int = 1000
-    sync_interval: int = 5
+    sync_interval: float = 5.0
     log: LogSettings = field(default_factory=LogSettings)

@@ -1,0 +1,92 @@
+"""From a document and the command line to an AgentConfig."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assay.config.check import Override, Plugins, Schema, at_most_one, check
+from assay.config.document import Document
+from assay.config.fault import ConfigError, Fault
+from assay.config.logging import LogSettings
+from assay.config.plugin import Plugin
+from assay_agent.config.schema import DEFAULT_CACHE_SIZE, FLAGS, SECTIONS, AgentFile, AgentSection
+from assay_agent.config.settings import AgentConfig
+from assay_agent.config.spire import CATALOG, NOT_BUILT
+
+WITHOUT_FILE = Document("command line", {"agent": {}})
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedAgent:
+    """A usable configuration, and what its operator should know about it."""
+
+    config: AgentConfig
+    warnings: tuple[Fault, ...]
+
+
+def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
+    """Check the document and make the configuration.
+
+    A file that lists no plugin of a type gets `disk`, `join_token` and `unix`.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    checked = check(document, _SCHEMA, overrides)
+    agent = checked.model.agent
+    if faults := _bootstrap_faults(document, agent):
+        raise ConfigError(faults)
+    config = AgentConfig(
+        trust_domain=agent.trust_domain,
+        data_dir=agent.data_dir,
+        server_address=agent.server_address.strip("[]"),
+        server_port=agent.server_port,
+        socket_path=agent.socket_path,
+        key_manager=_key_manager(agent, checked.plugins["KeyManager"]),
+        node_attestor=(checked.plugins["NodeAttestor"] or (Plugin("join_token"),))[0],
+        workload_attestors=checked.plugins["WorkloadAttestor"] or (Plugin("unix"),),
+        join_token=agent.join_token,
+        join_token_file=agent.join_token_file,
+        trust_bundle_path=agent.trust_bundle_path,
+        trust_bundle_format=agent.trust_bundle_format,
+        insecure_bootstrap=agent.insecure_bootstrap,
+        allow_unauthenticated_verifiers=agent.allow_unauthenticated_verifiers,
+        allowed_foreign_jwt_claims=frozenset(agent.allowed_foreign_jwt_claims),
+        workload_x509_svid_key_type=agent.workload_x509_svid_key_type,
+        availability_target=agent.availability_target,
+        x509_svid_cache_max_size=agent.x509_svid_cache_max_size or DEFAULT_CACHE_SIZE,
+        jwt_svid_cache_max_size=agent.jwt_svid_cache_max_size or DEFAULT_CACHE_SIZE,
+        sync_interval=agent.experimental.sync_interval,
+        log=LogSettings(agent.log_level, agent.log_format, agent.log_file, agent.log_source_location),
+    )
+    return LoadedAgent(config, checked.warnings)
+
+
+def _bootstrap_faults(document: Document, agent: AgentSection) -> list[Fault]:
+    faults: list[Fault] = []
+    if agent.join_token and agent.join_token_file:
+        reason = "only one of join_token and join_token_file can be specified, not both"
+        faults.append(document.fault(("agent", "join_token_file"), reason))
+    if agent.insecure_bootstrap and agent.trust_bundle_path:
+        reason = "only one of insecure_bootstrap and trust_bundle_path can be specified, not both"
+        faults.append(document.fault(("agent", "insecure_bootstrap"), reason))
+    if not agent.insecure_bootstrap and not agent.trust_bundle_path:
+        reason = (
+            "must be configured, in the file or with --trust-bundle, unless insecure_bootstrap is set; "
+            "`assay bundle show` on the server prints the bundle"
+        )
+        faults.append(document.fault(("agent", "trust_bundle_path"), reason))
+    return faults
+
+
+def _key_manager(agent: AgentSection, found: tuple[Plugin, ...]) -> Plugin:
+    plugin = found[0] if found else Plugin("disk")
+    if plugin.name != "disk" or plugin.data.get("directory"):
+        return plugin
+    return Plugin("disk", {"directory": str(agent.data_dir)})
+
+
+def _verify(document: Document, plugins: Plugins) -> list[Fault]:
+    return at_most_one(document, plugins, ("KeyManager", "NodeAttestor"))
+
+
+_SCHEMA = Schema(AgentFile, SECTIONS, NOT_BUILT, CATALOG, _verify, FLAGS)

@@ -1,0 +1,64 @@
+"""What SPIRE's agent has and this one does not have yet, key by key and plugin by plugin."""
+
+from assay.config.document import KeyPath
+from assay.config.notbuilt import NotBuilt, warned
+from assay.config.plugin import SPIRE_NODE_ATTESTORS, BuiltIn, Catalog
+
+_PROFILING = warned("profiling is not built; the key has no effect")
+_OTHER_BUNDLE = NotBuilt("this source of the trust bundle is not built yet; use trust_bundle_path")
+
+NOT_BUILT: dict[KeyPath, NotBuilt] = {
+    ("agent", "admin_socket_path"): warned("the agent's admin API is not built yet: nothing listens there"),
+    ("agent", "authorized_delegates"): warned("the delegated identity API is not built yet: delegates find nobody"),
+    ("agent", "disable_sds_api"): warned("", True, "true", False, "false"),
+    ("agent", "disable_workload_api"): NotBuilt("is not built yet: the Workload API would be served all the same"),
+    ("agent", "log_selectors"): warned("has no effect: selectors are not logged"),
+    ("agent", "profiling_enabled"): _PROFILING,
+    ("agent", "profiling_freq"): _PROFILING,
+    ("agent", "profiling_names"): _PROFILING,
+    ("agent", "profiling_port"): _PROFILING,
+    ("agent", "rebootstrap_delay"): warned("rebootstrapping is not built yet; the key has no effect"),
+    ("agent", "rebootstrap_mode"): NotBuilt(
+        "rebootstrapping is not built yet: the agent would not find back to a server whose keys all changed",
+        quiet=("", "never"),
+    ),
+    ("agent", "sds"): warned("the Envoy SDS API is not built yet: Envoys find nobody"),
+    ("agent", "trust_bundle_spiffe_workload_api"): _OTHER_BUNDLE,
+    ("agent", "trust_bundle_unix_socket"): _OTHER_BUNDLE,
+    ("agent", "trust_bundle_url"): _OTHER_BUNDLE,
+    ("agent", "experimental", "admin_named_pipe_name"): warned("named pipes are for Windows only"),
+    ("agent", "experimental", "broker"): warned("the SPIFFE Broker API is not built yet: nothing listens there"),
+    ("agent", "experimental", "feature_flags"): NotBuilt("SPIRE's feature flags are not built"),
+    ("agent", "experimental", "jwt_svid_cache_hit_timeout"): warned("is not built yet; the key has no effect"),
+    ("agent", "experimental", "named_pipe_name"): warned("named pipes are for Windows only"),
+    ("agent", "experimental", "ratelimit"): NotBuilt("is not built yet: workloads would not be limited"),
+    ("agent", "experimental", "require_pq_kem"): NotBuilt(
+        "requiring post-quantum key exchange is not built yet: weaker handshakes would be accepted"
+    ),
+    ("agent", "experimental", "use_sync_authorized_entries"): warned(
+        "has no effect: only changes are asked for", True, "true"
+    ),
+    ("telemetry",): warned("metrics are not built yet: none are sent or served"),
+    ("health_checks",): warned(
+        "the health listener is not built yet: nothing answers there; use `assay agent healthcheck`",
+        {"listener_enabled": False},
+    ),
+}
+
+CATALOG: Catalog = {
+    "KeyManager": {"disk": BuiltIn(frozenset({"directory"})), "memory": BuiltIn()},
+    "NodeAttestor": {
+        "join_token": BuiltIn(),
+        "x509pop": BuiltIn(
+            frozenset({"private_key_path", "certificate_path", "intermediates_path"}),
+            frozenset(),
+            {"spiffe_endpoint_socket": ("",)},
+        ),
+        **dict.fromkeys(SPIRE_NODE_ATTESTORS),
+    },
+    "WorkloadAttestor": {
+        "unix": BuiltIn(frozenset({"discover_workload_path", "workload_size_limit"})),
+        **dict.fromkeys(("docker", "k8s", "slurm", "systemd", "windows")),
+    },
+    "SVIDStore": dict.fromkeys(("aws_secretsmanager", "gcp_secretmanager")),
+}  # fmt: skip
