@@ -1,7 +1,6 @@
 """Bundles, each with its authorities as one JSON text: they are read and written only together."""
 
 import json
-import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Collection
 
@@ -17,12 +16,17 @@ from assay_server.datastore.sql.connection import Connection, Row
 from assay_server.datastore.sql.entries import SqlEntries
 from assay_server.datastore.sql.filters import page_of
 from assay_server.datastore.sql.listed import Listed
-from assay_server.datastore.sql.schema import bundles
+from assay_server.datastore.sql.schema import bundles, entry_federates_with
 
 _ROW = select(bundles)
 _BY_NAME = _ROW.where(bundles.c.trust_domain == bindparam("wanted"))
 _BY_NAMES = Listed(lambda values: _ROW.where(bundles.c.trust_domain.in_(values)))
 _COUNT = select(func.count()).select_from(bundles)
+_FEDERATED = (
+    select(func.count())
+    .select_from(entry_federates_with)
+    .where(entry_federates_with.c.trust_domain == bindparam("wanted"))
+)
 _INSERT = insert(bundles)
 _UPDATE = (
     update(bundles)
@@ -77,13 +81,12 @@ class SqlBundles:
         Raises:
             FailedPreconditionError: entries federate with it.
         """
-        try:
-            deleted = self._connection.run(_DELETE, {"wanted": trust_domain.name})
-        except sqlite3.IntegrityError as error:
+        if federated := self._connection.rows(_FEDERATED, {"wanted": trust_domain.name})[0][0]:
             raise FailedPreconditionError(
-                f"cannot delete bundle; entries federate with {trust_domain.name}",
-                hint="delete those entries or dissociate them first",
-            ) from error
+                f"cannot delete bundle; federated with {federated} registration entries",
+                hint="delete those entries, or choose to dissociate them",
+            )
+        deleted = self._connection.run(_DELETE, {"wanted": trust_domain.name})
         if deleted:
             self._changes.append(ChangeKind.BUNDLE, trust_domain.name)
         return bool(deleted)

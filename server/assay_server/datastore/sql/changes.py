@@ -24,59 +24,59 @@ _PRUNE = delete(changes).where(changes.c.seq <= bindparam("until"))
 
 
 class SqlChanges:
-    """Reads the sequence and, in the writer, extends it; rows wait for `flush` so that a batch is one statement."""
+    """Reads the sequence and, in the writer, extends it; rows wait for `flush`, so that a group's are one batch."""
 
-    def __init__(self, connection: Connection, clock: Clock, *, keep: int = KEPT_CHANGES) -> None:
+    def __init__(self, connection: Connection, clock: Clock, *, keep: int) -> None:
         self._connection = connection
         self._clock = clock
         self._keep = keep
-        self._waiting: list[Values] = []
+        self._waiting: list[Change] = []
         self._last = 0
         self._at = 0
 
     def begin(self) -> None:
-        """Call before every function of a write transaction."""
-        self._last = self._stored()
+        """Call first in every transaction."""
+        self._waiting.clear()
+        self._last = int(self._connection.rows(_LATEST)[0][0])
         self._at = int(self._clock.now().timestamp())
 
     def append(self, kind: ChangeKind, object_id: str) -> int:
         """The sequence number of this change, which no other has."""
         self._last += 1
-        self._waiting.append({"seq": self._last, "kind": kind.value, "object_id": object_id, "at": self._at})
+        self._waiting.append(Change(self._last, kind, object_id))
         return self._last
 
+    def rewind(self, sequence: int) -> None:
+        """Forget what was appended after that sequence and undone."""
+        del self._waiting[len(self._waiting) - (self._last - sequence) :]
+        self._last = sequence
+
     def flush(self) -> None:
-        """Write what was appended."""
+        """Write what was appended, and drop what is too old."""
         if self._waiting:
-            self._connection.run_many(_INSERT, self._waiting)
+            self._connection.run_many(_INSERT, [self._values(change) for change in self._waiting])
             self._connection.run(_ADVANCE, {"latest": self._last})
             self._connection.run(_PRUNE, {"until": self._last - self._keep})
             self._waiting.clear()
 
-    def discard(self) -> None:
-        """Forget what was appended and undone."""
-        self._waiting.clear()
-
     def latest(self) -> int:
         """The highest sequence number this transaction sees, its own included; 0 before the first change."""
-        self.flush()
-        return self._stored()
+        return self._last
 
     def since(self, sequence: int, limit: int) -> list[Change] | None:
         """Changes after that sequence; None when some were pruned or it lies ahead of this database."""
-        latest = self.latest()
-        if sequence == latest:
-            return []
-        oldest = self._oldest()
-        if sequence > latest or oldest is None or sequence < oldest - 1:
+        if not self._reaches_back_to(sequence):
             return None
-        rows = self._connection.rows(_SINCE, {"after": sequence, "size": limit})
-        return [Change(seq, ChangeKind(kind), object_id) for seq, kind, object_id in rows]
+        stored = self._connection.rows(_SINCE, {"after": sequence, "size": limit})
+        found = [Change(seq, ChangeKind(kind), object_id) for seq, kind, object_id in stored]
+        found += [change for change in self._waiting if change.sequence > sequence]
+        return found[:limit]
 
-    def _stored(self) -> int:
-        row = self._connection.row(_LATEST)
-        return int(row[0]) if row else 0
+    def _reaches_back_to(self, sequence: int) -> bool:
+        if sequence >= self._last:
+            return sequence == self._last
+        oldest = self._connection.rows(_OLDEST)[0][0]
+        return sequence >= (self._last - len(self._waiting) if oldest is None else oldest - 1)
 
-    def _oldest(self) -> int | None:
-        row = self._connection.row(_OLDEST)
-        return row[0] if row else None
+    def _values(self, change: Change) -> Values:
+        return {"seq": change.sequence, "kind": change.kind.value, "object_id": change.object_id, "at": self._at}

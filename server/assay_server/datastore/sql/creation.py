@@ -9,16 +9,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.incarnation import new_incarnation
-from assay_server.datastore.sql.schema import (
-    APPLICATION_ID,
-    COMPATIBLE_FROM,
-    REVISION,
-    SCHEMA_VERSION,
-    alembic_version,
-    counter,
-    meta,
-    metadata,
-)
+from assay_server.datastore.sql.schema import APPLICATION_ID, Release, alembic_version, counter, meta, metadata
 
 
 def make_folder(path: Path) -> None:
@@ -28,37 +19,18 @@ def make_folder(path: Path) -> None:
         path.parent.mkdir(mode=0o700)
 
 
-def create(path: Path) -> None:
+def create(path: Path, release: Release) -> None:
     """An empty database at `path`, 0600, of the present schema."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = Connection(draft)
     try:
-        _fill(connection)
+        _fill(connection, release)
     finally:
         connection.close()
     draft.replace(path)
     _sync_folder(path.parent)
-
-
-def _fill(connection: Connection) -> None:
-    connection.raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.raw.execute("BEGIN")
-    for statement in schema_statements():
-        connection.raw.execute(statement)
-    connection.run(insert(counter), {"id": 1, "value": 0})
-    connection.run(
-        insert(meta),
-        {
-            "id": 1,
-            "schema_version": SCHEMA_VERSION,
-            "compatible_from": COMPATIBLE_FROM,
-            "incarnation": new_incarnation(),
-        },
-    )
-    connection.run(insert(alembic_version), {"version_num": REVISION})
-    connection.raw.execute("COMMIT")
 
 
 def schema_statements() -> list[str]:
@@ -70,6 +42,18 @@ def schema_statements() -> list[str]:
         indices = sorted(table.indexes, key=lambda index: str(index.name))
         statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indices]
     return statements
+
+
+def _fill(connection: Connection, release: Release) -> None:
+    connection.raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.raw.execute("BEGIN")
+    for statement in schema_statements():
+        connection.raw.execute(statement)
+    connection.run(insert(counter), {"id": 1, "value": 0})
+    version = {"schema_version": release.version, "compatible_from": release.compatible_from}
+    connection.run(insert(meta), {"id": 1, **version, "incarnation": new_incarnation()})
+    connection.run(insert(alembic_version), {"version_num": release.revision})
+    connection.raw.execute("COMMIT")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
@@ -16,7 +15,7 @@ from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection, Row
 from assay_server.datastore.sql.filters import names_match, page_of, selectors_match, selectors_of
 from assay_server.datastore.sql.listed import Listed
-from assay_server.datastore.sql.schema import entries, entry_dns_names, entry_federates_with, entry_selectors
+from assay_server.datastore.sql.schema import bundles, entries, entry_dns_names, entry_federates_with, entry_selectors
 
 _COLUMNS = tuple(column for column in entries.c if column.name != "likeness")
 _ROW = select(*_COLUMNS)
@@ -65,6 +64,7 @@ _FEDERATES_WITH = Listed(
         .order_by(entry_federates_with.c.entry, entry_federates_with.c.rank)
     )
 )
+_KNOWN_BUNDLES = Listed(lambda names: select(bundles.c.trust_domain).where(bundles.c.trust_domain.in_(names)))
 _OWNED = (entry_selectors, entry_dns_names, entry_federates_with)
 _INSERT_OWNED = {table: insert(table) for table in _OWNED}
 _DELETE_OWNED = {table: delete(table).where(table.c.entry == bindparam("at_position")) for table in _OWNED}
@@ -119,11 +119,10 @@ class SqlEntries:
             AlreadyExistsError: there is an entry of that ID.
             FailedPreconditionError: it federates with a trust domain whose bundle is not known.
         """
+        if self._position(entry.id) is not None:
+            raise AlreadyExistsError(f"entry {entry.id} already exists")
         position = self._changes.append(ChangeKind.ENTRY, entry.id)
-        try:
-            self._connection.run(_INSERT, _values(position, entry))
-        except sqlite3.IntegrityError as error:
-            raise AlreadyExistsError(f"entry {entry.id} already exists") from error
+        self._connection.run(_INSERT, _values(position, entry))
         self._insert_owned(position, entry)
 
     def update(self, entry: Entry) -> None:
@@ -161,25 +160,31 @@ class SqlEntries:
 
     def _insert_owned(self, position: int, entry: Entry) -> None:
         run = self._connection.run_many
-        selectors = sorted(set(entry.selectors))
         run(
             _INSERT_OWNED[entry_selectors],
-            [{"entry": position, "type": selector.type, "value": selector.value} for selector in selectors],
+            [{"entry": position, "type": s.type, "value": s.value} for s in sorted(set(entry.selectors))],
         )
         run(
             _INSERT_OWNED[entry_dns_names],
             [{"entry": position, "rank": rank, "name": name} for rank, name in enumerate(entry.dns_names)],
         )
-        names = dict.fromkeys(trust_domain.name for trust_domain in entry.federates_with)
-        try:
-            run(
-                _INSERT_OWNED[entry_federates_with],
-                [{"entry": position, "rank": rank, "trust_domain": name} for rank, name in enumerate(names)],
-            )
-        except sqlite3.IntegrityError as error:
-            raise FailedPreconditionError(
-                f"unable to find every federated bundle of {', '.join(names)}", hint="set the missing bundle first"
-            ) from error
+        run(
+            _INSERT_OWNED[entry_federates_with],
+            [
+                {"entry": position, "rank": rank, "trust_domain": name}
+                for rank, name in enumerate(self._known(entry.federates_with))
+            ],
+        )
+
+    def _known(self, trust_domains: Iterable[TrustDomain]) -> list[str]:
+        names = list(dict.fromkeys(trust_domain.name for trust_domain in trust_domains))
+        known = {name for (name,) in _KNOWN_BUNDLES.rows(self._connection, names)}
+        for name in names:
+            if name not in known:
+                raise FailedPreconditionError(
+                    f'unable to find federated bundle "{name}"', hint=f"set the bundle of {name} first"
+                )
+        return names
 
     def _one(self, row: Row | None) -> Entry | None:
         return self._assemble([row])[0] if row else None

@@ -19,7 +19,11 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def refusal(error: BaseException) -> AssayError | None:
-    """What to raise in its place; None for what is not the database's condition."""
+    """What to raise in its place; None for what is not the condition of the database or its file system."""
+    if isinstance(error, OSError):
+        return UnavailableError(
+            f"the database's folder cannot be used: {error}", hint="check its permissions and its file system"
+        )
     if not isinstance(error, sqlite3.Error):
         return None
     # Absent on errors that Python's own part of sqlite3 raises.

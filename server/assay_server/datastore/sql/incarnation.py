@@ -37,7 +37,7 @@ class Mark:
 
 
 def is_continued(mark: Mark | None, incarnation: str, sequence: int, changed_at: int) -> bool:
-    """Whether a database of that incarnation, sequence and ctime (ns) carries on the history that the mark remembers."""
+    """Whether a database of that incarnation, sequence and ctime (ns) carries on the history of the mark."""
     return (
         mark is not None
         and mark.incarnation == incarnation

@@ -1,7 +1,5 @@
 """Join tokens."""
 
-import sqlite3
-
 from sqlalchemy import bindparam, delete, insert, select
 
 from assay.errors import AlreadyExistsError
@@ -23,10 +21,9 @@ class SqlJoinTokens:
 
     def create(self, token: JoinToken) -> None:
         """Write it (AlreadyExistsError)."""
-        try:
-            self._connection.run(_INSERT, {"value": token.value, "expires_at": token.expires_at})
-        except sqlite3.IntegrityError as error:
-            raise AlreadyExistsError("join token already exists") from error
+        if self._connection.row(_GET, {"wanted": token.value}):
+            raise AlreadyExistsError("join token already exists")
+        self._connection.run(_INSERT, {"value": token.value, "expires_at": token.expires_at})
 
     def take(self, value: str) -> JoinToken | None:
         """Remove and return it: a token serves once."""

@@ -61,7 +61,7 @@ def _check_no_log(path: Path) -> None:
 
 
 def _foreign(path: Path) -> FailedPreconditionError:
-    if _SPIRE_TABLES <= _tables(path):
+    if _tables(path) >= _SPIRE_TABLES:
         return FailedPreconditionError(
             f"{path} is a SPIRE database and has been left as it is",
             hint="choose another path and take its contents over with `assay import spire`",

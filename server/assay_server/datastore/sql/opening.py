@@ -11,12 +11,12 @@ from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.creation import create
 from assay_server.datastore.sql.incarnation import Mark, MarkFile, is_continued, new_incarnation
 from assay_server.datastore.sql.location import Found, inspect
-from assay_server.datastore.sql.schema import SCHEMA_VERSION, counter, meta
+from assay_server.datastore.sql.schema import Release, counter, meta
 
 log = structlog.get_logger(__name__)
 
-_META = select(meta.c.schema_version, meta.c.compatible_from, meta.c.incarnation)
-_SEQUENCE = select(counter.c.value)
+_VERSION = select(meta.c.schema_version, meta.c.compatible_from)
+_POSITION = select(meta.c.incarnation, counter.c.value).join(counter, counter.c.id == meta.c.id)
 _RENAME = update(meta).values(incarnation=bindparam("name"))
 
 
@@ -25,49 +25,54 @@ class Opened:
     """The writer's connection and the position it starts from."""
 
     connection: Connection
-    incarnation: str
-    sequence: int
+    position: Mark
 
 
-def open_database(path: Path, mark_file: MarkFile) -> Opened:
-    """Create it if there is none, migrate it if it is older; the caller holds the lock."""
-    if inspect(path) is Found.NOTHING:
-        create(path)
-        log.info("Datastore created", path=str(path))
-    check_schema(path)
-    connection = Connection(path)
-    connection.raw.execute("PRAGMA journal_mode = WAL")
-    return _identified(connection, mark_file)
-
-
-def check_schema(path: Path) -> None:
-    """Compare the database's schema with this code's, and migrate an older one.
+def open_database(path: Path, mark_file: MarkFile, release: Release) -> Opened:
+    """Create it if there is none, upgrade it if it is older; the caller holds the lock.
 
     Raises:
-        FailedPreconditionError: it was migrated by a newer release that this one cannot work with.
+        FailedPreconditionError: it is not ours, damaged, or belongs to a newer release that this one cannot replace.
     """
+    if inspect(path) is Found.NOTHING:
+        create(path, release)
+        log.info("Datastore created", path=str(path))
+    elif _version(path, release) < release.version:
+        from assay_server.datastore.sql.upgrade import upgrade  # noqa: PLC0415 - Alembic is loaded only where needed
+
+        upgrade(path, release)
     connection = Connection(path)
     try:
-        row = connection.row(_META)
+        connection.raw.execute("PRAGMA journal_mode = WAL")
+        return Opened(connection, _position(connection, mark_file))
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _version(path: Path, release: Release) -> int:
+    connection = Connection(path)
+    try:
+        row = connection.row(_VERSION)
     finally:
         connection.close()
     if row is None:
-        raise FailedPreconditionError(f"the database {path} is damaged: it has no version", hint="restore a backup")
-    version, compatible_from, _ = row
-    if compatible_from > SCHEMA_VERSION:
+        raise FailedPreconditionError(f"the database {path} has no version", hint="restore it from a backup")
+    version, compatible_from = row
+    if compatible_from > release.version:
         raise FailedPreconditionError(
-            f"the database {path} has schema version {version}, which needs a release that knows version "
-            f"{compatible_from}; this one knows {SCHEMA_VERSION}",
-            hint="run the newer release again, or restore the backup made before the upgrade",
+            f"the database {path} has schema version {version}, which releases before version {compatible_from} "
+            f"cannot use; this one knows version {release.version}",
+            hint="run the newer release again, or restore a backup made before the upgrade",
         )
+    return int(version)
 
 
-def _identified(connection: Connection, mark_file: MarkFile) -> Opened:
-    row = connection.row(_META)
-    incarnation = str(row[2]) if row else ""
-    sequence = int(connection.rows(_SEQUENCE)[0][0])
+def _position(connection: Connection, mark_file: MarkFile) -> Mark:
+    incarnation, sequence = connection.rows(_POSITION)[0]
     if not is_continued(mark_file.read(), incarnation, sequence, mark_file.changed_at()):
         incarnation = new_incarnation()
         connection.run(_RENAME, {"name": incarnation})
-    mark_file.write(Mark(incarnation, sequence))
-    return Opened(connection, incarnation, sequence)
+    position = Mark(incarnation, sequence)
+    mark_file.write(position)
+    return position

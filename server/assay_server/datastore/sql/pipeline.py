@@ -5,17 +5,24 @@ disk; when the commit fails, all of the group failed.
 """
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
+
+import structlog
 
 from assay.errors import UnavailableError
 from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.faults import refusal
+from assay_server.datastore.sql.incarnation import Mark, MarkFile
 from assay_server.datastore.sql.transaction import SqlTransaction
+
+log = structlog.get_logger(__name__)
 
 Work = Callable[[Transaction], Any]
 
@@ -42,52 +49,61 @@ class GroupOutcome:
 class Group:
     """The thread's side: runs a group of functions on the writer's connection."""
 
-    def __init__(self, connection: Connection, transaction: SqlTransaction, sequence: int) -> None:
+    def __init__(self, connection: Connection, transaction: SqlTransaction, mark: MarkFile, position: Mark) -> None:
         self._connection = connection
         self._transaction = transaction
-        self._sequence = sequence
+        self._mark = mark
+        self.position = position
 
     def run(self, works: Sequence[Work]) -> GroupOutcome:
         """Run all and commit; never raises what a function or the database raised."""
         try:
             outcomes, sequence = self._attempt(works)
         except BaseException as error:  # noqa: BLE001 - a thread that dies would leave every later writer waiting
-            outcomes = [Outcome(error=refusal(error) or error) for _ in works]
             self._roll_back()
+            outcomes = [Outcome(error=refusal(error) or error) for _ in works]
         else:
-            self._sequence = sequence
-        return GroupOutcome(outcomes, self._sequence)
+            self._remember(sequence)
+        return GroupOutcome(outcomes, self.position.sequence)
 
     def _attempt(self, works: Sequence[Work]) -> tuple[list[Outcome], int]:
-        execute = self._connection.raw.execute
-        execute("BEGIN IMMEDIATE")
+        changes = self._transaction.changes
+        self._connection.raw.execute("BEGIN IMMEDIATE")
+        changes.begin()
         outcomes = [self._isolated(work) for work in works]
-        sequence = self._transaction.changes.latest()
-        execute("COMMIT")
-        return outcomes, sequence
+        changes.flush()
+        self._connection.raw.execute("COMMIT")
+        return outcomes, changes.latest()
 
     def _isolated(self, work: Work) -> Outcome:
         execute = self._connection.raw.execute
+        before = self._transaction.changes.latest()
         execute("SAVEPOINT work")
         try:
-            self._transaction.changes.begin()
-            value = work(self._transaction)
-            self._transaction.changes.flush()
+            outcome = Outcome(work(self._transaction))
         except BaseException as error:
             # A full disk may have undone the whole transaction, and with it the functions before this one.
             if not self._connection.raw.in_transaction:
                 raise
             execute("ROLLBACK TO work")
-            execute("RELEASE work")
-            self._transaction.changes.discard()
-            return Outcome(error=refusal(error) or error)
+            self._transaction.changes.rewind(before)
+            outcome = Outcome(error=refusal(error) or error)
         execute("RELEASE work")
-        return Outcome(value)
+        return outcome
 
     def _roll_back(self) -> None:
-        self._transaction.changes.discard()
         if self._connection.raw.in_transaction:
-            self._connection.raw.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # the database is in trouble already, and says so to every writer
+                self._connection.raw.execute("ROLLBACK")
+
+    def _remember(self, sequence: int) -> None:
+        if sequence == self.position.sequence:
+            return
+        self.position = replace(self.position, sequence=sequence)
+        try:
+            self._mark.write(self.position)
+        except OSError as error:
+            log.warning("Could not write the datastore's mark", error=str(error))
 
 
 class Pipeline:

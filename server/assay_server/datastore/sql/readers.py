@@ -22,7 +22,6 @@ class Readers:
     """Runs read functions in threads of their own, as many at once as there are connections."""
 
     def __init__(self, idle: Sequence[tuple[Connection, SqlTransaction]]) -> None:
-        self._all = tuple(idle)
         self._idle: SimpleQueue[tuple[Connection, SqlTransaction]] = SimpleQueue()
         for reader in idle:
             self._idle.put(reader)
@@ -36,11 +35,9 @@ class Readers:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
 
     async def close(self) -> None:
-        """Wait for what runs."""
+        """Take nothing more and wait for what runs; the connections are the caller's."""
         self._closed = True
         await asyncio.to_thread(self._threads.shutdown)
-        for connection, _ in self._all:
-            connection.close()
 
     def _run(self, work: Callable[[Transaction], T]) -> T:
         reader = self._idle.get()
@@ -53,12 +50,12 @@ class Readers:
 def _in_snapshot(connection: Connection, transaction: SqlTransaction, work: Callable[[Transaction], T]) -> T:
     try:
         connection.raw.execute("BEGIN")
+        transaction.changes.begin()
         return work(transaction)
     except Exception as error:
         if refused := refusal(error):
             raise refused from error
         raise
     finally:
-        transaction.changes.discard()
         if connection.raw.in_transaction:
             connection.raw.execute("ROLLBACK")

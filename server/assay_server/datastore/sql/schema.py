@@ -1,5 +1,8 @@
 """The tables. `position` is the change that created a row: it orders listings and is never used twice."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -10,24 +13,45 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
+    String,
     Table,
     Text,
     text,
 )
 
-SCHEMA_VERSION = 1
-"""What this code reads and writes; a database that is older is migrated."""
 
-COMPATIBLE_FROM = 1
-"""The oldest code, by its SCHEMA_VERSION, that may work on a database of this version."""
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What one state of the code knows: the schema it reads and writes, and how to get there from an older one.
 
-REVISION = "0001"
-"""Alembic's name of SCHEMA_VERSION."""
+    `compatible_from` is the version of the oldest release that may work on a database of this version.
+    """
+
+    version: int
+    compatible_from: int
+    migrations: tuple[Path, ...]
+
+    @property
+    def revision(self) -> str:
+        """Alembic's name of the version."""
+        return f"{self.version:04}"
+
+
+THIS_RELEASE = Release(1, 1, (Path(__file__).parent / "migrations" / "versions",))
 
 APPLICATION_ID = 0x41535359
 """`ASSY`, in the file's header (SQLite file format, offset 68)."""
 
-metadata = MetaData()
+# Every constraint has a name, so that a later migration can drop it.
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pk",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "fk": "%(table_name)s_%(column_0_name)s_fk",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
 
 # SQLite makes a column the row's own key only when its type is spelled INTEGER.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
@@ -174,14 +198,14 @@ changes = Table(
 counter = Table(
     "counter",
     metadata,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
     _number("value"),
 )
 
 meta = Table(
     "meta",
     metadata,
-    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
     Column("schema_version", Integer, nullable=False),
     Column("compatible_from", Integer, nullable=False),
     _text("incarnation"),
@@ -189,5 +213,8 @@ meta = Table(
 
 # Alembic's own table, so that a database created directly is stamped as one that was migrated.
 alembic_version = Table(
-    "alembic_version", metadata, Column("version_num", Text, primary_key=True), sqlite_with_rowid=True
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )

@@ -3,45 +3,55 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from assay.clock import Clock
-from assay.errors import AssayError
 from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.changes import KEPT_CHANGES
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.creation import make_folder
 from assay_server.datastore.sql.faults import refusal
-from assay_server.datastore.sql.incarnation import Mark, MarkFile
+from assay_server.datastore.sql.incarnation import MarkFile
 from assay_server.datastore.sql.location import inspect
 from assay_server.datastore.sql.lock import Lock
 from assay_server.datastore.sql.opening import Opened, open_database
 from assay_server.datastore.sql.pipeline import Group, Pipeline
 from assay_server.datastore.sql.readers import READERS, Readers
+from assay_server.datastore.sql.schema import THIS_RELEASE, Release
 from assay_server.datastore.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
 
 
-class SqlStore:
-    """Implements base.Store; belongs to the loop it was opened in."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to open; `keep_changes` bounds how many changes stay readable."""
 
-    def __init__(self, opened: Opened, readers: Readers, group: Group, lock: Lock, mark_file: MarkFile) -> None:
-        self._opened = opened
+    clock: Clock
+    keep_changes: int
+    release: Release
+
+
+class SqlStore:
+    """Implements base.Store; belongs to the loop it was made in. `resources` are given back by `close`."""
+
+    def __init__(self, opened: Opened, group: Group, readers: Readers, resources: ExitStack) -> None:
+        self._incarnation = opened.position.incarnation
+        self._sequence = opened.position.sequence
         self._readers = readers
-        self._lock = lock
-        self._mark_file = mark_file
+        self._resources = resources
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="datastore-writer")
         self._pipeline = Pipeline(group, self._thread, self._committed)
-        self._sequence = opened.sequence
         self._changed = asyncio.Event()
         self._closed = False
 
     @property
     def incarnation(self) -> str:
         """Random name of this database; a restored backup gets a new one."""
-        return self._opened.incarnation
+        return self._incarnation
 
     @property
     def sequence(self) -> int:
@@ -71,23 +81,16 @@ class SqlStore:
         """Finish what was taken, refuse what comes, give the files back."""
         if self._closed:
             return
-        await self._pipeline.close()
         self._closed = True
         self._wake()
+        await self._pipeline.close()
         await self._readers.close()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._release)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._resources.close)
         self._thread.shutdown()
-
-    def _release(self) -> None:
-        self._opened.connection.close()
-        self._mark_file.write(Mark(self.incarnation, self._sequence, self._mark_file.changed_at()))
-        self._mark_file.close()
-        self._lock.release()
 
     def _committed(self, sequence: int) -> None:
         if sequence != self._sequence:
             self._sequence = sequence
-            self._mark_file.write(Mark(self.incarnation, sequence))
             self._wake()
 
     def _wake(self) -> None:
@@ -96,35 +99,51 @@ class SqlStore:
         self._changed = asyncio.Event()
 
 
-async def open_store(path: Path, *, clock: Clock, keep_changes: int = KEPT_CHANGES) -> SqlStore:
-    """Open the database at `path`, making it if there is none; `keep_changes` bounds the change sequence.
+async def open_store(
+    path: Path, *, clock: Clock, keep_changes: int = KEPT_CHANGES, release: Release = THIS_RELEASE
+) -> SqlStore:
+    """Open the database at `path`, making it if there is none.
+
+    `keep_changes` bounds the change sequence. Beside the database lie `.lock` (one process at a time), `.mark`
+    (incarnation.py) and SQLite's `-wal` and `-shm`.
 
     Raises:
-        FailedPreconditionError: the file is SPIRE's or another program's, newer than this code, damaged, or in use.
+        FailedPreconditionError: the file is SPIRE's or another program's, too new for this code, damaged, or in use.
         UnavailableError: the file system refuses.
     """
-    opened, readers, group, lock, mark_file = await asyncio.to_thread(_open, path, clock, keep_changes)
-    return SqlStore(opened, readers, group, lock, mark_file)
+    settings = Settings(clock, keep_changes, release)
+    opened, group, readers, resources = await asyncio.to_thread(_open, path, settings)
+    return SqlStore(opened, group, readers, resources)
 
 
-def _open(path: Path, clock: Clock, keep_changes: int) -> tuple[Opened, Readers, Group, Lock, MarkFile]:
-    inspect(path)  # before anything is written beside a foreign file
-    make_folder(path)
-    lock = Lock(path)
-    mark_file = MarkFile(path)
-    try:
-        opened = open_database(path, mark_file)
-        readers = Readers([_reader(path, clock, keep_changes) for _ in range(READERS)])
-    except Exception as error:
-        mark_file.close()
-        lock.release()
-        if not isinstance(error, AssayError) and (refused := refusal(error)):
-            raise refused from error
-        raise
-    transaction = SqlTransaction(opened.connection, clock, keep_changes=keep_changes)
-    return opened, readers, Group(opened.connection, transaction, opened.sequence), lock, mark_file
+def _open(path: Path, settings: Settings) -> tuple[Opened, Group, Readers, ExitStack]:
+    with ExitStack() as resources:
+        try:
+            inspect(path)  # before anything is written beside a foreign file
+            make_folder(path)
+            resources.callback(Lock(path).release)
+            mark_file = MarkFile(path)
+            resources.callback(mark_file.close)
+            opened = open_database(path, mark_file, settings.release)
+            group, readers = _connect(path, opened, mark_file, settings, resources)
+        except Exception as error:
+            if refused := refusal(error):
+                raise refused from error
+            raise
+        return opened, group, readers, resources.pop_all()
 
 
-def _reader(path: Path, clock: Clock, keep_changes: int) -> tuple[Connection, SqlTransaction]:
+def _connect(
+    path: Path, opened: Opened, mark_file: MarkFile, settings: Settings, resources: ExitStack
+) -> tuple[Group, Readers]:
+    transaction = SqlTransaction(opened.connection, settings.clock, keep_changes=settings.keep_changes)
+    group = Group(opened.connection, transaction, mark_file, opened.position)
+    resources.callback(lambda: mark_file.write(replace(group.position, closed_at=mark_file.changed_at())))
+    resources.callback(opened.connection.close)
+    return group, Readers([_reader(path, settings, resources) for _ in range(READERS)])
+
+
+def _reader(path: Path, settings: Settings, resources: ExitStack) -> tuple[Connection, SqlTransaction]:
     connection = Connection(path, read_only=True)
-    return connection, SqlTransaction(connection, clock, keep_changes=keep_changes)
+    resources.callback(connection.close)
+    return connection, SqlTransaction(connection, settings.clock, keep_changes=settings.keep_changes)
