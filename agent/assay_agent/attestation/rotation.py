@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -9,6 +11,7 @@ from assay.backoff import Backoff
 from assay.crypto import csr
 from assay.errors import AssayError, DenialReason, Kind, PermissionDeniedError, UnavailableError
 from assay.keymanager.base import KeyType
+from assay.spiffeid import SpiffeId
 from assay_agent.attestation.decision import Reaction, expired, other_slot, reaction
 from assay_agent.attestation.identity import NodeSvid
 from assay_agent.attestation.node import NodeAttestation, NodeParts, parse_issued
@@ -61,6 +64,25 @@ class NodeRotation:
                 await self._bear(error, used)
             await self._parts.clock.sleep(self._pause(failures))
 
+    @property
+    def spiffe_id(self) -> SpiffeId:
+        """The agent's ID."""
+        return self._current.spiffe_id
+
+    @asynccontextmanager
+    async def heeding(self) -> AsyncGenerator[None]:
+        """Do what a refusal of the agent asks for, and leave quietly when the agent can try again.
+
+        Raises:
+            PermissionDeniedError: with a reason, the agent's right has ended for good and its SVID is removed.
+            AssayError: any other failure.
+        """
+        used = self._current
+        try:
+            yield
+        except PermissionDeniedError as error:
+            await self.recover(error, used)
+
     async def recover(self, error: PermissionDeniedError, used: NodeSvid) -> None:
         """Do what the server's refusal of `used` asks for; returns when there is another SVID to try with.
 
@@ -96,7 +118,7 @@ class NodeRotation:
                 "Agent failed re-attestation; removing SVID and shutting down", error=str(error)
             )
             self._attestation.forget()
-            raise
+            raise denial from error
 
     async def _renew_if_due(self) -> None:
         async with self._renewing:

@@ -2,20 +2,37 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from types import TracebackType
+from typing import Protocol, TypeAlias
 
 from grpc import aio
 
-from assay.errors import UnavailableError
+from assay.errors import AssayError, UnavailableError
 from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub, AgentStub
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleAsyncStub, BundleStub
 from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub, EntryStub
 from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDAsyncStub, SVIDStub
 from assay_proto.sync.v1.sync_pb2_grpc import SyncAsyncStub, SyncStub
 
-Dial: TypeAlias = Callable[[], AbstractAsyncContextManager[aio.Channel]]
+
+class Dialer(Protocol):
+    """A channel that closes with its context, such as assay.transport.dial.SpiffeDialer."""
+
+    @property
+    def last_error(self) -> AssayError | None:
+        """What the last connection failed by, which gRPC does not tell."""
+        ...
+
+    async def __aenter__(self) -> aio.Channel: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None: ...
+
+
+Dial: TypeAlias = Callable[[], Dialer]
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +40,7 @@ class Line:
     """One channel, its stubs and who uses it."""
 
     stack: AsyncExitStack
+    dialer: Dialer
     agent: AgentAsyncStub
     bundle: BundleAsyncStub
     entry: EntryAsyncStub
@@ -64,10 +82,9 @@ class Connection:
         line.users += 1
         try:
             yield line
-        except UnavailableError:
-            # gRPC's channel would wait for up to two minutes before it looks again.
+        except UnavailableError as error:
             self._drop(line)
-            raise
+            raise _explained(error, line.dialer.last_error) from error
         finally:
             line.users -= 1
             await self._close_idle()
@@ -94,9 +111,11 @@ class Connection:
 
     async def _open(self) -> Line:
         async with AsyncExitStack() as stack:
-            channel = await stack.enter_async_context(self._dial())
+            dialer = self._dial()
+            channel = await stack.enter_async_context(dialer)
             return Line(
                 stack.pop_all(),
+                dialer,
                 agent=AgentStub(channel),
                 bundle=BundleStub(channel),
                 entry=EntryStub(channel),
@@ -112,3 +131,7 @@ class Connection:
         for line in [one for one in self._lines if one is not self._current and not one.users]:
             self._lines.discard(line)
             await line.stack.aclose()
+
+
+def _explained(error: UnavailableError, cause: AssayError | None) -> UnavailableError:
+    return error if cause is None else UnavailableError(cause.message, hint=cause.hint)

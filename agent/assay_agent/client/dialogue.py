@@ -26,9 +26,8 @@ class Dialogue(Generic[Request, Response]):
         Raises:
             AssayError: the server ended the stream, with its reason.
         """
-        with refusals():
-            with suppress(asyncio.InvalidStateError):  # the server has ended the stream: reading says why
-                await self._call.write(request)
+        with refusals(), suppress(asyncio.InvalidStateError):  # if the server has ended the stream, reading says why
+            await self._call.write(request)
         return await self.hear()
 
     async def hear(self) -> Response:

@@ -1,7 +1,7 @@
 """What an agent asks its server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Self
 
 from assay.bundle import Bundle
@@ -81,7 +81,7 @@ class ServerClient:
             asked = [self._federated_bundle(line, workers, one) for one in trust_domains]
             return tuple(bundle for bundle in await asyncio.gather(*asked) if bundle is not None)
 
-    async def watch(self, position: Position | None) -> AsyncIterator[WatchUpdate]:
+    async def watch(self, position: Position | None) -> AsyncGenerator[WatchUpdate]:
         """Updates from that position on (a snapshot first without one), until `renewed` is called.
 
         Raises:
