@@ -1,0 +1,89 @@
+"""JWT-SVIDs, signed directly so that keys which only sign, wherever they live, serve as well (JWT-SVID section 2)."""
+
+import base64
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from assay.errors import InvalidArgumentError
+from assay.keymanager.base import SigningKey
+from assay.spiffeid import SpiffeId
+from assay_server.credential.authorities import JwtSigner
+from assay_server.credential.sign import sign_bytes
+
+_EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says. Times are Unix seconds; an empty issuer and a False `jti` are left out."""
+
+    spiffe_id: SpiffeId
+    audience: tuple[str, ...]
+    issued_at: int
+    expires_at: int
+    issuer: str = ""
+    include_jti: bool = False
+
+    def encode(self) -> bytes:
+        """The payload as JSON."""
+        claims: dict[str, object] = {"aud": self.audience, "exp": self.expires_at, "iat": self.issued_at}
+        if self.issuer:
+            claims["iss"] = self.issuer
+        if self.include_jti:
+            claims["jti"] = _base64url(uuid.uuid4().bytes).decode()
+        claims["sub"] = str(self.spiffe_id)
+        return json.dumps(claims, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSigner:
+    """Signs tokens with one key; the header is the same for all of them."""
+
+    key: SigningKey = field(repr=False)
+    header: bytes
+
+    @classmethod
+    def of(cls, signer: JwtSigner) -> "TokenSigner":
+        """For the active JWT key."""
+        header = {"alg": _algorithm(signer.key), "kid": signer.key_id, "typ": "JWT"}
+        return cls(signer.key, _base64url(json.dumps(header, separators=(",", ":")).encode()))
+
+    def sign(self, claims: Claims) -> str:
+        """The token in compact form."""
+        signed = b"%b.%b" % (self.header, _base64url(claims.encode()))
+        return (signed + b"." + _base64url(_signature(self.key, signed))).decode()
+
+
+def audience_of(values: Sequence[str]) -> tuple[str, ...]:
+    """The values without empty ones.
+
+    Raises:
+        InvalidArgumentError: none is left.
+    """
+    audience = tuple(value for value in values if value)
+    if not audience:
+        raise InvalidArgumentError("invalid JWT-SVID audience: cannot be empty")
+    return audience
+
+
+def _algorithm(key: SigningKey) -> str:
+    return _EC_ALGORITHMS[key.curve.name] if isinstance(key, ec.EllipticCurvePrivateKey) else "RS256"
+
+
+def _signature(key: SigningKey, data: bytes) -> bytes:
+    signature = sign_bytes(key, data)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        return signature
+    # JWS wants the two numbers side by side (RFC 7518, section 3.4), X.509 wants DER.
+    r, s = decode_dss_signature(signature)
+    size = (key.key_size + 7) // 8
+    return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
