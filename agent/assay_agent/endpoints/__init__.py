@@ -1,0 +1,5 @@
+"""The agent's Unix socket for workloads: the Workload API, reflection and health behind one front."""
+
+from assay_agent.endpoints.endpoints import Endpoints
+
+__all__ = ["Endpoints"]

@@ -4,7 +4,7 @@ Our messages live in a package of their own, so that another library's copy may 
 not show on the wire, the service's name does.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
@@ -21,40 +21,42 @@ METADATA: tuple[tuple[str, str], ...] = ((HEADER, HEADER_VALUE),)
 M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Message)
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
-Stream: TypeAlias = AsyncIterator[M | bytes]
-Answer: TypeAlias = Awaitable[M | bytes]
 
 
 class Servicer(Protocol):
-    """What serves the API. A response is a message or one that is serialised already."""
+    """What serves the API. Streams are written with `context.write`, as messages or as bytes serialised already.
 
-    def FetchX509SVID(self, request: pb.X509SVIDRequest, context: Context) -> Stream[pb.X509SVIDResponse]:
+    A generator would do for streams, but gRPC closes one late: cancelled while a message is on its way, it would keep
+    its subscription until it is collected.
+    """
+
+    def FetchX509SVID(self, request: pb.X509SVIDRequest, context: Context) -> Awaitable[None]:
         """The caller's X.509-SVIDs, now and on every change."""
         ...
 
-    def FetchX509Bundles(self, request: pb.X509BundlesRequest, context: Context) -> Stream[pb.X509BundlesResponse]:
+    def FetchX509Bundles(self, request: pb.X509BundlesRequest, context: Context) -> Awaitable[None]:
         """The bundles to verify X.509-SVIDs with, now and on every change."""
         ...
 
-    def FetchJWTSVID(self, request: pb.JWTSVIDRequest, context: Context) -> Answer[pb.JWTSVIDResponse]:
+    def FetchJWTSVID(self, request: pb.JWTSVIDRequest, context: Context) -> Awaitable[pb.JWTSVIDResponse]:
         """JWT-SVIDs for an audience."""
         ...
 
-    def FetchJWTBundles(self, request: pb.JWTBundlesRequest, context: Context) -> Stream[pb.JWTBundlesResponse]:
+    def FetchJWTBundles(self, request: pb.JWTBundlesRequest, context: Context) -> Awaitable[None]:
         """The bundles to verify JWT-SVIDs with, now and on every change."""
         ...
 
     def ValidateJWTSVID(
         self, request: pb.ValidateJWTSVIDRequest, context: Context
-    ) -> Answer[pb.ValidateJWTSVIDResponse]:
+    ) -> Awaitable[pb.ValidateJWTSVIDResponse]:
         """Whether a JWT-SVID is good for an audience, and its claims."""
         ...
 
-    def FetchWITSVID(self, request: pb.WITSVIDRequest, context: Context) -> Stream[pb.WITSVIDResponse]:
+    def FetchWITSVID(self, request: pb.WITSVIDRequest, context: Context) -> Awaitable[None]:
         """WIT-SVIDs (Workload API, section 7)."""
         ...
 
-    def FetchWITBundles(self, request: pb.WITBundlesRequest, context: Context) -> Stream[pb.WITBundlesResponse]:
+    def FetchWITBundles(self, request: pb.WITBundlesRequest, context: Context) -> Awaitable[None]:
         """The bundles to verify WIT-SVIDs with."""
         ...
 

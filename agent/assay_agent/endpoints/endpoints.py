@@ -1,0 +1,66 @@
+"""The workloads' socket, from the gRPC server to the file."""
+
+from pathlib import Path
+
+import structlog
+from grpc import aio
+
+from assay.transport.front import Front
+from assay.transport.peer import Peer
+from assay.workloadapi import wire
+from assay.workloadapi.address import Endpoint
+from assay.workloadapi.client import WorkloadApiClient
+from assay_agent.endpoints import health, reflection
+from assay_agent.endpoints.descriptors import wire_pool
+
+log = structlog.get_logger(__name__)
+
+# Every process of the host may call; what it gets is decided by attestation.
+SOCKET_MODE = 0o777
+FOLDER_MODE = 0o755
+# Seconds that the health check's own call may take.
+PROBE_TIMEOUT = 5.0
+API_NAMES = "Workload API"
+
+
+class Endpoints:
+    """One gRPC server behind a front. Create it on the loop, `serve` the API, then `start`.
+
+    The Workload API refuses calls without the security header. Health and reflection answer without, as SPIRE's do:
+    they say nothing of any workload, and the tools that call them set no headers (the standard asks for it on every
+    call).
+    """
+
+    def __init__(self, socket_path: Path) -> None:
+        self._path = socket_path
+        self._server = aio.server()
+        self._front = Front(self._server)
+
+    def peer(self, context: wire.Context) -> Peer:
+        """Who makes this call; raises UnauthenticatedError when that is not known."""
+        return self._front.peer(context)
+
+    def serve(self, servicer: wire.Servicer) -> None:
+        """Serve the Workload API with this."""
+        wire.register(self._server, servicer)
+
+    async def start(self) -> None:
+        """Accept calls.
+
+        Raises:
+            AssayError: the socket cannot be had.
+        """
+        health.Health(self._probe).register(self._server)
+        reflection.register(self._server, (wire.SERVICE, health.SERVICE), wire_pool())
+        await self._front.start()
+        await self._front.listen_unix(self._path, SOCKET_MODE, FOLDER_MODE)
+        log.info("Starting agent APIs", address=str(self._path), apis=API_NAMES, network="unix")
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Accept no more; calls have `grace` seconds, in which streams do not end by themselves."""
+        log.info("Stopping agent APIs", apis=API_NAMES)
+        await self._front.close(grace)
+
+    async def _probe(self) -> None:
+        async with WorkloadApiClient(Endpoint.of_path(self._path)) as client:
+            await client.fetch_x509(within=PROBE_TIMEOUT)

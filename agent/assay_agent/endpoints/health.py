@@ -1,0 +1,52 @@
+"""grpc.health.v1.Health on the workloads' socket: healthy when the Workload API answers on that very socket."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from grpc import aio
+from grpc_health.v1 import health_pb2
+
+from assay.errors import AssayError, PermissionDeniedError
+
+log = structlog.get_logger(__name__)
+
+SERVICE = "grpc.health.v1.Health"
+
+Context = aio.ServicerContext[Any, Any]
+Status = health_pb2.HealthCheckResponse
+
+
+class Health:
+    """Answers Check; Watch and List are not served, as in SPIRE.
+
+    `probe` calls the Workload API. To be told that no entry matches is an answer too: few entries match the agent.
+    """
+
+    def __init__(self, probe: Callable[[], Awaitable[object]]) -> None:
+        self._probe = probe
+
+    def register(self, server: aio.Server) -> None:
+        """Serve it there."""
+        check = grpc.unary_unary_rpc_method_handler(
+            self.Check, health_pb2.HealthCheckRequest.FromString, Status.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Check": check}),))
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
+        """Whether the agent serves."""
+        if request.service:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "per-service health is not supported")
+        return Status(status=Status.SERVING if await self._healthy() else Status.NOT_SERVING)
+
+    async def _healthy(self) -> bool:
+        try:
+            await self._probe()
+        except PermissionDeniedError:
+            return True
+        except AssayError as error:
+            reason = "unable to fetch X.509 context from Workload API"
+            log.warning("Health check failed", reason=reason, error=str(error))
+            return False
+        return True

@@ -1,0 +1,180 @@
+"""The SPIFFE Workload API: who calls is attested anew for each RPC, and what it gets follows the cache."""
+
+import asyncio
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import structlog
+
+from assay.clock import Clock
+from assay.entry import Entry
+from assay.errors import AssayError, InvalidArgumentError, Kind, UnavailableError, UnimplementedError
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay.svid import JwtSvid, jwt
+from assay.workloadapi.wire import Context
+from assay_agent.cache import Cache, WorkloadView
+from assay_agent.cache.jwt import JwtCache
+from assay_agent.workload.caller import Caller, Callers
+from assay_agent.workload.claims import to_struct, visible_claims
+from assay_agent.workload.guard import guarded
+from assay_agent.workload.replies import Replies
+from assay_agent.workload.streams import SERVICE, Streamed, follow, no_identity
+from assay_proto.workloadapi import workloadapi_pb2 as pb
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadApiSettings:
+    """Whether callers without identity get the own bundle, and which claims of foreign tokens are passed on."""
+
+    trust_domain: TrustDomain
+    allow_unauthenticated_verifiers: bool = False
+    allowed_foreign_jwt_claims: AbstractSet[str] = frozenset()
+
+
+class WorkloadApi:
+    """Implements assay.workloadapi.wire.Servicer; status codes and the order of checks are SPIRE's.
+
+    First the security header, then the request's own faults, then whether the agent is ready, then who calls, then
+    what that caller is entitled to.
+    """
+
+    def __init__(
+        self, cache: Cache, jwts: JwtCache, callers: Callers, clock: Clock, settings: WorkloadApiSettings
+    ) -> None:
+        self._cache = cache
+        self._jwts = jwts
+        self._callers = callers
+        self._clock = clock
+        self._settings = settings
+        replies = Replies()
+        self._x509_svids = Streamed("FetchX509SVID", replies.x509_svids, _has_svid, signed=True)
+        self._x509_bundles = Streamed("FetchX509Bundles", replies.x509_bundles, self._may_verify)
+        self._jwt_bundles = Streamed("FetchJWTBundles", replies.jwt_bundles, self._may_verify)
+
+    @guarded
+    async def FetchX509SVID(self, _request: pb.X509SVIDRequest, context: Context) -> None:
+        """The caller's X.509-SVIDs, now and on every change, until none is left."""
+        await self._follow(self._x509_svids, context)
+
+    @guarded
+    async def FetchX509Bundles(self, _request: pb.X509BundlesRequest, context: Context) -> None:
+        """The own bundle and those the caller's entries federate with, now and on every change."""
+        await self._follow(self._x509_bundles, context)
+
+    @guarded
+    async def FetchJWTBundles(self, _request: pb.JWTBundlesRequest, context: Context) -> None:
+        """The JWT keys of the same bundles."""
+        await self._follow(self._jwt_bundles, context)
+
+    @guarded
+    async def FetchJWTSVID(self, request: pb.JWTSVIDRequest, context: Context) -> pb.JWTSVIDResponse:
+        """A JWT-SVID for each of the caller's identities, or for the one it asks for."""
+        audience = _audience(request.audience)
+        wanted = _requested_id(request.spiffe_id)
+        caller = await self._attest(context, "FetchJWTSVID")
+        entries = self._cache.matching(caller.selectors)
+        if wanted is not None:
+            entries = tuple(entry for entry in entries if entry.spiffe_id == wanted)
+        if not entries:
+            raise no_identity(caller, "FetchJWTSVID")
+        svids = await self._jwt_svids(caller, entries, audience)
+        caller.check_alive()
+        return pb.JWTSVIDResponse(svids=svids)
+
+    @guarded
+    async def ValidateJWTSVID(self, request: pb.ValidateJWTSVIDRequest, context: Context) -> pb.ValidateJWTSVIDResponse:
+        """Whether the token is good for the audience, by the bundles the caller may use."""
+        if not request.audience:
+            raise _refused("Missing required audience parameter", "audience must be specified", "ValidateJWTSVID")
+        if not request.svid:
+            raise _refused("Missing required svid parameter", "svid must be specified", "ValidateJWTSVID")
+        caller = await self._attest(context, "ValidateJWTSVID")
+        svid = self._validate(request, self._cache.view(caller.selectors))
+        claims = visible_claims(svid, self._settings.trust_domain, self._settings.allowed_foreign_jwt_claims)
+        caller.check_alive()
+        return pb.ValidateJWTSVIDResponse(spiffe_id=str(svid.spiffe_id), claims=to_struct(claims))
+
+    @guarded
+    async def FetchWITSVID(self, _request: pb.WITSVIDRequest, _context: Context) -> None:
+        """Not built (Workload API, section 7)."""
+        raise UnimplementedError("fetching WIT-SVIDs is not implemented")
+
+    @guarded
+    async def FetchWITBundles(self, _request: pb.WITBundlesRequest, _context: Context) -> None:
+        """Not built (Workload API, section 7)."""
+        raise UnimplementedError("fetching WIT bundles is not implemented")
+
+    async def _attest(self, context: Context, method: str) -> Caller:
+        if not self._cache.synced:
+            raise UnavailableError("agent has not synced with the server yet")
+        return await self._callers.attest(context, method)
+
+    async def _follow(self, what: Streamed, context: Context) -> None:
+        caller = await self._attest(context, what.method)
+        await follow(self._cache, self._clock, caller, what, context)
+
+    def _may_verify(self, view: WorkloadView) -> bool:
+        return view.entitled or self._settings.allow_unauthenticated_verifiers
+
+    async def _jwt_svids(self, caller: Caller, entries: Sequence[Entry], audience: Sequence[str]) -> list[pb.JWTSVID]:
+        if len(entries) == 1:
+            return [await self._jwt_svid(caller, entries[0], audience)]
+        asked = (self._jwt_svid(caller, entry, audience) for entry in entries)
+        # All are awaited: what one refusal left under way would run on unwatched.
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        refusal = next((one for one in answers if isinstance(one, BaseException)), None)
+        if refusal is not None:
+            raise refusal
+        return [one for one in answers if not isinstance(one, BaseException)]
+
+    async def _jwt_svid(self, caller: Caller, entry: Entry, audience: Sequence[str]) -> pb.JWTSVID:
+        fields = {"method": "FetchJWTSVID", "pid": caller.peer.pid, "registered": True, "service": SERVICE}
+        spiffe_id = str(entry.spiffe_id)
+        try:
+            issued = await self._jwts.fetch(entry, audience)
+        except AssayError as error:
+            log.error("Could not fetch JWT-SVID", error=str(error), spiffe_id=spiffe_id, **fields)  # noqa: TRY400 - a refusal
+            # A profile that the operator has switched off stays Unimplemented; clients must not retry that.
+            if error.kind is Kind.UNIMPLEMENTED:
+                raise
+            raise UnavailableError(f"could not fetch JWT-SVID: {error.message}") from error
+        ttl = issued.expires_at - self._clock.now().timestamp()
+        log.debug("Fetched JWT SVID", spiffe_id=spiffe_id, ttl=ttl, **fields)
+        return pb.JWTSVID(spiffe_id=spiffe_id, svid=issued.token, hint=entry.hint)
+
+    def _validate(self, request: pb.ValidateJWTSVIDRequest, view: WorkloadView) -> JwtSvid:
+        bundles = {bundle.trust_domain: bundle for bundle in (view.bundle, *view.federated)}
+        try:
+            svid = jwt.verify(request.svid, bundles, request.audience, self._clock.now())
+        except AssayError as error:
+            log.warning("Failed to validate JWT", audience=request.audience, error=str(error), service=SERVICE)
+            raise InvalidArgumentError(error.message) from error
+        log.debug("Successfully validated JWT", spiffe_id=str(svid.spiffe_id), service=SERVICE)
+        return svid
+
+
+def _has_svid(view: WorkloadView) -> bool:
+    return bool(view.identities)
+
+
+def _audience(audience: Sequence[str]) -> tuple[str, ...]:
+    named = tuple(one for one in audience if one)
+    if not named:
+        raise _refused("Missing required audience parameter", "audience must be specified", "FetchJWTSVID")
+    return named
+
+
+def _requested_id(text: str) -> SpiffeId | None:
+    try:
+        return SpiffeId.parse(text) if text else None
+    except AssayError as error:
+        message = f"invalid requested SPIFFE ID: {error.message}"
+        raise _refused("Invalid requested SPIFFE ID", message, "FetchJWTSVID") from None
+
+
+def _refused(logged: str, message: str, method: str) -> InvalidArgumentError:
+    log.error(logged, method=method, service=SERVICE)
+    return InvalidArgumentError(message)

@@ -1,0 +1,51 @@
+"""Who calls: from a gRPC context to a live process and its selectors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from assay.errors import AssayError, UnauthenticatedError, UnavailableError
+from assay.selector import Selector
+from assay.transport.peer import Peer, UnixPeer
+from assay.workloadapi.wire import Context
+from assay_agent.workload.attestor import Attestor, check_alive
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An attested process."""
+
+    peer: UnixPeer
+    selectors: frozenset[Selector]
+    quiet: bool
+
+    def check_alive(self) -> None:
+        """Raise UnauthenticatedError unless the process still runs: before every response."""
+        check_alive(self.peer)
+
+
+class Callers:
+    """Attests who is behind a call. Calls of the agent itself (`own_pid`), its health check, are quiet in the log."""
+
+    def __init__(self, peer: Callable[[Context], Peer], attestor: Attestor, *, own_pid: int) -> None:
+        self._peer = peer
+        self._attestor = attestor
+        self._own_pid = own_pid
+
+    async def attest(self, context: Context, method: str) -> Caller:
+        """The caller.
+
+        Raises:
+            UnavailableError: it could not be attested; the log says why, the caller is not told.
+        """
+        try:
+            peer = self._peer(context)
+            if not isinstance(peer, UnixPeer):
+                raise UnauthenticatedError("caller is not a process of this host")
+            return Caller(peer, await self._attestor.attest(peer), quiet=peer.pid == self._own_pid)
+        except AssayError as error:
+            log.error("Workload attestation failed", method=method, error=str(error))  # noqa: TRY400 - a refusal
+            raise UnavailableError("workload attestation failed") from error

@@ -1,0 +1,48 @@
+"""The one place where a Workload API call is let in and a refusal becomes a gRPC status."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TypeAlias, TypeVar
+
+import grpc
+import structlog
+
+from assay.errors import AssayError, InvalidArgumentError
+from assay.wire.status import CODES
+from assay.workloadapi.wire import Context, has_security_header
+
+log = structlog.get_logger(__name__)
+
+S = TypeVar("S")
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+Handler: TypeAlias = Callable[[S, Q, Context], Awaitable[A]]
+
+
+def guarded(handler: Handler[S, Q, A]) -> Handler[S, Q, A]:
+    """A handler that asks for the security header first and whose AssayErrors are the call's status.
+
+    Hints stay here: a caller that is refused is not one to explain the agent to.
+    """
+
+    @wraps(handler)
+    async def guard(self: S, request: Q, context: Context) -> A:
+        try:
+            _check_header(context)
+            return await handler(self, request, context)
+        except AssayError as error:
+            await context.abort(CODES[error.kind], error.message)
+        except grpc.aio.BaseError:
+            # The call is over already: the caller went while we answered.
+            raise
+        except Exception:
+            log.exception("Workload API call failed", method=handler.__name__)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+
+    return guard
+
+
+def _check_header(context: Context) -> None:
+    if not has_security_header(context):
+        raise InvalidArgumentError("security header missing from request")

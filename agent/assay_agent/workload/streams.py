@@ -1,0 +1,71 @@
+"""The streaming RPCs: a response now and whenever it has changed, for as long as the caller lives and is entitled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from assay.clock import Clock
+from assay.errors import PermissionDeniedError
+from assay.workloadapi.wire import Context
+from assay_agent.cache import Cache, WorkloadView
+from assay_agent.workload.caller import Caller
+
+log = structlog.get_logger(__name__)
+
+SERVICE = "WorkloadAPI"
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """What one RPC sends of a view, and to whom; `signed` if it is about SVIDs."""
+
+    method: str
+    reply: Callable[[WorkloadView], bytes]
+    entitled: Callable[[WorkloadView], bool]
+    signed: bool = False
+
+
+async def follow(cache: Cache, clock: Clock, caller: Caller, what: Streamed, context: Context) -> None:
+    """Send until the caller goes.
+
+    Writing waits while the caller does not read, and the cache keeps no queue: who is slow gets the newest. Responses
+    equal to the last are left out.
+
+    Raises:
+        AssayError: the caller has died, or is entitled to nothing any more.
+    """
+    sent: bytes | None = None
+    with cache.subscribe(caller.selectors, signed=what.signed) as views:
+        async for view in views:
+            if not what.entitled(view):
+                raise no_identity(caller, what.method)
+            reply = what.reply(view)
+            if reply == sent:
+                continue
+            caller.check_alive()
+            await context.write(reply)
+            sent = reply
+            if what.signed and not caller.quiet:
+                _log_svids(view, caller, clock.now().timestamp())
+
+
+def no_identity(caller: Caller, method: str) -> PermissionDeniedError:
+    """The refusal of a caller that no entry is for."""
+    if not caller.quiet:
+        log.error("No identity issued", method=method, pid=caller.peer.pid, registered=False, service=SERVICE)
+    return PermissionDeniedError("no identity issued")
+
+
+def _log_svids(view: WorkloadView, caller: Caller, now: float) -> None:
+    for identity in view.identities:
+        log.debug(
+            "Fetched X.509 SVID",
+            count=len(view.identities),
+            method="FetchX509SVID",
+            pid=caller.peer.pid,
+            registered=True,
+            service=SERVICE,
+            spiffe_id=str(identity.entry.spiffe_id),
+            ttl=identity.svid.not_after - now,
+        )
