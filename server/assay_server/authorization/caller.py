@@ -35,7 +35,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One caller. `address` is its IP address without port, empty on the admin socket.
+    """One caller. `address` is its IP address and port, empty on the admin socket.
 
     `node` is the row that admitted an agent, as it was when the RPC began.
     """
@@ -49,6 +49,11 @@ class Caller:
     def spiffe_id(self) -> SpiffeId | None:
         """The caller's ID, if it showed an SVID."""
         return self.credential.spiffe_id if self.credential else None
+
+    @property
+    def host(self) -> str:
+        """The address without its port, as rate limits count by it."""
+        return self.address.rpartition(":")[0]
 
 
 _current: ContextVar[Caller] = ContextVar("caller")

@@ -5,17 +5,17 @@ drops it before they are told that the write is durable, so that no RPC that beg
 judged by the row from before.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from assay.spiffeid import SpiffeId
-from assay_server.datastore.base import Change, ChangeKind, Store, Transaction
+from assay_server.datastore.base import ChangeKind, Store, Transaction
+from assay_server.datastore.follow import follow
 from assay_server.model import Node
 
 T = TypeVar("T")
 
 DEFAULT_LIMIT = 50_000
-_CHANGES_AT_ONCE = 1000
 
 
 class NodeRows:
@@ -48,9 +48,12 @@ class NodeRows:
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
-        position = -1  # so that what was read before the first signal is dropped
-        async for latest in self._store.watch():
-            position = await self._follow(position, latest) if position >= 0 else self._drop_all(latest)
+        async for changes in follow(self._store):
+            if changes is None:
+                self._drop_all()
+            for change in changes or ():
+                if change.kind is ChangeKind.NODE:
+                    self._drop(change.object_id)
 
     def _keep(self, key: str, row: Node) -> None:
         while len(self._rows) >= self._limit:
@@ -61,21 +64,6 @@ class NodeRows:
         self._drops += 1
         self._rows.pop(key, None)
 
-    def _drop_all(self, position: int) -> int:
+    def _drop_all(self) -> None:
         self._drops += 1
         self._rows.clear()
-        return position
-
-    async def _follow(self, position: int, latest: int) -> int:
-        while position < latest:
-            changes = await self._since(position)
-            if not changes:
-                return self._drop_all(latest)
-            for change in changes:
-                if change.kind is ChangeKind.NODE:
-                    self._drop(change.object_id)
-            position = changes[-1].sequence
-        return position
-
-    async def _since(self, position: int) -> Sequence[Change] | None:
-        return await self._store.read(lambda tx: tx.changes.since(position, _CHANGES_AT_ONCE))

@@ -1,0 +1,126 @@
+"""spire.api.server.agent.v1.Agent: attestation, renewal, and what operators do with agents."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from assay.errors import InvalidArgumentError, PermissionDeniedError
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay.wire import spiffeid as spiffeid_wire
+from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
+from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentServicer
+from assay_proto.spire.api.types import agent_pb2, jointoken_pb2
+from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
+from assay_server.api.agent_conversation import Conversation
+from assay_server.api.agent_filter import node_filter
+from assay_server.api.agent_values import agent_to_proto, svid_to_proto
+from assay_server.attestation.identity import require_agent
+from assay_server.attestation.nodes import NodeService
+from assay_server.attestation.service import Attestation, AttestationService
+from assay_server.attestation.tokens import JoinTokens
+from assay_server.authorization.caller import current_caller
+from assay_server.authorization.ratelimit import RateLimits, take
+from assay_server.datastore.base import Page
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AgentApi(AgentServicer):
+    """The Agent service; handlers translate and leave the deciding to the services."""
+
+    def __init__(
+        self,
+        trust_domain: TrustDomain,
+        attestation: AttestationService,
+        nodes: NodeService,
+        tokens: JoinTokens,
+        limits: RateLimits,
+    ) -> None:
+        self._trust_domain = trust_domain
+        self._attestation = attestation
+        self._nodes = nodes
+        self._tokens = tokens
+        self._limits = limits
+
+    async def CountAgents(self, request: pb.CountAgentsRequest, context: Context) -> pb.CountAgentsResponse:
+        """How many agents there are."""
+        return pb.CountAgentsResponse(count=await self._nodes.count(node_filter(request.filter)))
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, context: Context) -> pb.ListAgentsResponse:
+        """Agents, in pages if the caller asks for pages."""
+        page = Page(request.page_size, request.page_token) if request.page_size > 0 else Page()
+        nodes, token = await self._nodes.list(node_filter(request.filter), page)
+        mask = request.output_mask if request.HasField("output_mask") else None
+        return pb.ListAgentsResponse(agents=[agent_to_proto(node, mask) for node in nodes], next_page_token=token)
+
+    async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> agent_pb2.Agent:
+        """One agent."""
+        node = await self._nodes.get(self._agent_id(request.id))
+        return agent_to_proto(node, request.output_mask if request.HasField("output_mask") else None)
+
+    async def DeleteAgent(self, request: pb.DeleteAgentRequest, context: Context) -> Empty:
+        """Forget an agent; it may attest again."""
+        await self._nodes.delete(self._agent_id(request.id))
+        return Empty()
+
+    async def BanAgent(self, request: pb.BanAgentRequest, context: Context) -> Empty:
+        """Shut an agent out."""
+        await self._nodes.ban(self._agent_id(request.id))
+        return Empty()
+
+    async def AttestAgent(
+        self, request_iterator: AsyncIterator[pb.AttestAgentRequest], context: Context
+    ) -> AsyncIterator[pb.AttestAgentResponse]:
+        """Params, then challenges and answers, then the result."""
+        caller = current_caller()
+        await take(self._limits.attestation, caller.host, doing="attest agent")
+        conversation = Conversation(context)
+        params = await conversation.params()
+        request = Attestation(params.data.type, params.data.payload, params.params.csr)
+        attested = await self._attestation.attest(request, conversation.challenge, caller.address)
+        yield pb.AttestAgentResponse(
+            result=pb.AttestAgentResponse.Result(svid=svid_to_proto(attested.svid), reattestable=attested.can_reattest)
+        )
+
+    async def RenewAgent(self, request: pb.RenewAgentRequest, context: Context) -> pb.RenewAgentResponse:
+        """A new SVID for the calling agent."""
+        await take(self._limits.x509_signing, current_caller().host, doing="renew agent")
+        if not request.HasField("params"):
+            raise InvalidArgumentError("params cannot be nil")
+        return pb.RenewAgentResponse(svid=svid_to_proto(await self._nodes.renew(_caller_id(), request.params.csr)))
+
+    async def PostStatus(self, request: pb.PostStatusRequest, context: Context) -> pb.PostStatusResponse:
+        """The calling agent's version."""
+        await take(self._limits.status, current_caller().host, doing="post status")
+        await self._nodes.post_status(_caller_id(), request.agent_version)
+        return pb.PostStatusResponse()
+
+    async def CreateJoinToken(self, request: pb.CreateJoinTokenRequest, context: Context) -> jointoken_pb2.JoinToken:
+        """A token, and an entry for the ID that the agent shall have besides its own."""
+        alias = _parse(request.agent_id) if request.HasField("agent_id") else None
+        token = await self._tokens.create(request.ttl, request.token, alias)
+        return jointoken_pb2.JoinToken(value=token.value, expires_at=token.expires_at)
+
+    def _agent_id(self, message: SPIFFEID) -> SpiffeId:
+        agent = _parse(message)
+        try:
+            require_agent(agent, self._trust_domain)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"invalid agent ID: {error.message}", hint=error.hint) from None
+        return agent
+
+
+def _parse(message: SPIFFEID) -> SpiffeId:
+    try:
+        return spiffeid_wire.from_proto(message)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"invalid agent ID: {error.message}", hint=error.hint) from None
+
+
+def _caller_id() -> SpiffeId:
+    spiffe_id = current_caller().spiffe_id
+    if spiffe_id is None:
+        raise PermissionDeniedError("caller does not have a SPIFFE ID")
+    return spiffe_id

@@ -1,0 +1,48 @@
+"""The AttestAgent stream as a conversation: what comes first, and one answer to each challenge."""
+
+from typing import Any
+
+import grpc
+
+from assay.errors import InvalidArgumentError
+from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
+
+
+class Conversation:
+    """Reads and writes the stream that the context belongs to."""
+
+    def __init__(self, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        self._context = context
+
+    async def params(self) -> pb.AttestAgentRequest.Params:
+        """The first message.
+
+        Raises:
+            InvalidArgumentError: the stream ended, or parts are missing.
+        """
+        params = (await self._receive("failed to receive request from stream")).params
+        for missing, found in (
+            ("attestation data", params.HasField("data")),
+            ("X509-SVID parameters", params.HasField("params")),
+        ):
+            if not found:
+                raise InvalidArgumentError(f"malformed param: missing {missing}")
+        return params
+
+    async def challenge(self, challenge: bytes) -> bytes:
+        """Ask the agent and wait for its answer.
+
+        Raises:
+            InvalidArgumentError: the stream ended, or the message is no answer.
+        """
+        await self._context.write(pb.AttestAgentResponse(challenge=challenge))
+        answer = await self._receive("failed to receive challenge from agent")
+        if answer.WhichOneof("step") != "challenge_response":
+            raise InvalidArgumentError("malformed param: missing challenge response")
+        return answer.challenge_response
+
+    async def _receive(self, failing: str) -> pb.AttestAgentRequest:
+        message = await self._context.read()
+        if not isinstance(message, pb.AttestAgentRequest):  # grpc.aio.EOF
+            raise InvalidArgumentError(f"{failing}: EOF")
+        return message

@@ -1,0 +1,108 @@
+"""What an operator may have minted: the checks of MintX509SVID and MintJWTSVID."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from assay.crypto import csr
+from assay.crypto.csr import SigningRequest
+from assay.crypto.keys import PublicKey
+from assay.errors import InvalidArgumentError
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay.wire import spiffeid as spiffeid_wire
+from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
+from assay_server.attestation.identity import require_workload
+from assay_server.registration.dns import check_dns_name
+
+
+@dataclass(frozen=True, slots=True)
+class MintRequest:
+    """What a CSR asks for. `subject` is None when the CSR leaves it to us."""
+
+    public_key: PublicKey
+    spiffe_id: SpiffeId
+    dns_names: tuple[str, ...]
+    subject: x509.Name | None
+
+
+def mint_request(der: bytes, ttl: int, trust_domain: TrustDomain) -> MintRequest:
+    """Check the CSR of MintX509SVID.
+
+    Raises:
+        InvalidArgumentError: missing, malformed, not signed by its key, or names that may not be given.
+    """
+    check_ttl(ttl)
+    request = csr.parse(der)
+    return MintRequest(
+        request.public_key,
+        _spiffe_id(request, trust_domain),
+        _dns_names(request.dns_names),
+        request.subject if request.subject.rdns else None,
+    )
+
+
+def jwt_subject(message: SPIFFEID, ttl: int, trust_domain: TrustDomain) -> SpiffeId:
+    """Check the ID and ttl of MintJWTSVID.
+
+    Raises:
+        InvalidArgumentError: missing, malformed, foreign or reserved.
+    """
+    check_ttl(ttl)
+    try:
+        spiffe_id = spiffeid_wire.from_proto(message)
+        require_workload(spiffe_id, trust_domain)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"invalid SPIFFE ID: {error.message}", hint=error.hint) from None
+    return spiffe_id
+
+
+def jwt_audience(audience: Iterable[str]) -> tuple[str, ...]:
+    """The audiences that say something.
+
+    Raises:
+        InvalidArgumentError: there is none.
+    """
+    named = tuple(one for one in audience if one)
+    if not named:
+        raise InvalidArgumentError("at least one audience is required")
+    return named
+
+
+def check_ttl(ttl: int) -> None:
+    """Zero stands for the default.
+
+    Raises:
+        InvalidArgumentError: negative.
+    """
+    if ttl < 0:
+        raise InvalidArgumentError("ttl is negative", hint="leave it out for the server's default")
+
+
+def _spiffe_id(request: SigningRequest, trust_domain: TrustDomain) -> SpiffeId:
+    uris = list(request.uris)
+    if not uris:
+        raise InvalidArgumentError("CSR URI SAN is required", hint="the URI names the SPIFFE ID to mint")
+    if len(uris) > 1:
+        raise InvalidArgumentError("only one URI SAN is expected")
+    try:
+        spiffe_id = SpiffeId.parse(uris[0])
+        require_workload(spiffe_id, trust_domain)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"CSR URI SAN is invalid: {error.message}", hint=error.hint) from None
+    return spiffe_id
+
+
+def _dns_names(names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        try:
+            check_dns_name(name)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"CSR DNS name is invalid: {error.message}", hint=error.hint) from None
+    for name in names:
+        if not name.startswith("*") and "*." + name.partition(".")[2] in names:
+            raise InvalidArgumentError(
+                "CSR DNS name contains a wildcard that covers another non-wildcard name: "
+                f'name "{name}" overlaps with an existing wildcard name in the list: wildcard overlap'
+            )
+    return tuple(names)

@@ -1,0 +1,106 @@
+"""The server's own SVID and the roots it takes callers by, kept fresh in the TLS listener."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from assay.bundle import Bundle
+from assay.clock import Clock
+from assay.crypto import keys
+from assay.errors import AssayError
+from assay.keymanager.base import KeyType, SigningKey
+from assay.spiffeid import TrustDomain
+from assay.transport.tls import TlsIdentity
+from assay_server.credential import IssuedX509, Issuer
+from assay_server.datastore.base import ChangeKind, Store
+from assay_server.datastore.follow import follow
+
+log = structlog.get_logger(__name__)
+
+CHECK_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
+
+Roots = Mapping[TrustDomain, tuple[bytes, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """An SVID with its key."""
+
+    svid: IssuedX509
+    key: SigningKey
+
+
+class ServerIdentity:
+    """Issues the server's SVID, anew at half its life or when its authority is tainted, and follows the bundles.
+
+    `admitted` are the trust domains, besides our own, whose administrators may call.
+    """
+
+    def __init__(
+        self, tls: TlsIdentity, issuer: Issuer, store: Store, clock: Clock, admitted: Collection[TrustDomain] = ()
+    ) -> None:
+        self._tls = tls
+        self._issuer = issuer
+        self._store = store
+        self._clock = clock
+        self._trust_domains = frozenset({tls.trust_domain, *admitted})
+        self._own = self._issue()
+        self._roots: Roots = {}
+
+    async def start(self) -> None:
+        """Be ready for the first handshake."""
+        await self._read_roots()
+
+    async def run(self) -> None:
+        """Rotate and follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._rotate())
+            tasks.create_task(self._follow())
+
+    def _issue(self) -> _Own:
+        key = keys.generate(KeyType.EC_P256)
+        return _Own(self._issuer.server_x509(key.public_key()), key)
+
+    def _present(self) -> None:
+        self._tls.set(self._own.svid.chain, self._own.key, self._roots)
+
+    async def _rotate(self) -> None:
+        while True:
+            await self._clock.sleep(CHECK_SECONDS)
+            if past_half_life(self._own.svid, self._clock.now().timestamp()):
+                self._renew()
+
+    def _renew(self) -> None:
+        try:
+            self._own = self._issue()
+        except AssayError as error:
+            log.error("Could not rotate server SVID", error=str(error))  # noqa: TRY400 - a refusal; tried again soon
+            return
+        self._present()
+        log.debug("Server SVID rotated", expiration=self._own.svid.not_after)
+
+    async def _follow(self) -> None:
+        names = {trust_domain.name for trust_domain in self._trust_domains}
+        async for changes in follow(self._store):
+            if changes is None or any(one.kind is ChangeKind.BUNDLE and one.object_id in names for one in changes):
+                await self._read_roots()
+
+    async def _read_roots(self) -> None:
+        bundles = await self._store.read(lambda tx: tx.bundles.get_many(self._trust_domains))
+        roots = {bundle.trust_domain: roots_of(bundle) for bundle in bundles}
+        if roots != self._roots:
+            self._roots = roots
+            self._present()
+
+
+def past_half_life(svid: IssuedX509, now: float) -> bool:
+    """Whether half of its life is over."""
+    return now > svid.not_before + (svid.not_after - svid.not_before) / 2
+
+
+def roots_of(bundle: Bundle) -> tuple[bytes, ...]:
+    """The certificates (DER) that vouch for callers; tainted ones do, until they are revoked."""
+    return tuple(authority.der for authority in bundle.x509_authorities)

@@ -1,0 +1,63 @@
+"""The gRPC server behind its front: one set of services on the admin socket and on TLS."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import grpc
+import structlog
+
+from assay.transport.front import Front
+from assay.transport.peer import Peer
+from assay.transport.tls import TlsIdentity
+from assay_server.api.interceptor import AuthorizationInterceptor, Context
+from assay_server.authorization.authorizer import Authorizer
+
+log = structlog.get_logger(__name__)
+
+# SPIRE's: agents come back by name every few minutes, and meet the roots of today.
+CONNECTION_AGE_MS = 180_000
+SOCKET_MODE = 0o770
+SOCKET_FOLDER_MODE = 0o750
+
+Register = Callable[[grpc.aio.Server], None]
+
+
+class Endpoints:
+    """Serves on the admin socket and on TLS from `start` to `close`."""
+
+    def __init__(self, authorizer: Authorizer, services: Sequence[Register], *, max_message_bytes: int) -> None:
+        self._interceptor = AuthorizationInterceptor(authorizer, self._peer)
+        server = grpc.aio.server(
+            interceptors=(self._interceptor,),
+            options=(
+                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_send_message_length", -1),  # the receiver's limit is the one that counts
+                ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
+                ("grpc.so_reuseport", 0),
+            ),
+        )
+        for register in services:
+            register(server)
+        self._front = Front(server)
+
+    def _peer(self, context: Context) -> Peer:
+        return self._front.peer(context)
+
+    async def start(self, socket_path: Path, host: str, port: int, tls: TlsIdentity) -> int:
+        """Answer callers from now on; the TCP port.
+
+        Raises:
+            FailedPreconditionError: the socket or the port is taken.
+        """
+        await self._front.start()
+        bound = await self._front.listen_tls(host, port, tls)
+        log.info("Starting Server APIs", address=f"{host}:{bound}", network="tcp")
+        await self._front.listen_unix(socket_path, mode=SOCKET_MODE, folder_mode=SOCKET_FOLDER_MODE)
+        log.info("Starting Server APIs", address=str(socket_path), network="unix")
+        return bound
+
+    async def close(self, grace: float) -> None:
+        """Take no more callers and let the present ones end, for at most `grace` seconds."""
+        log.info("Stopping Server APIs")
+        await self._front.close(grace)
+        log.info("Server APIs have stopped")
