@@ -1,17 +1,21 @@
 """The agent's side of AttestAgent."""
 
+from typing import TYPE_CHECKING
+
 from assay.errors import UnavailableError
 from assay.plugin.nodeattestor import AgentConversation
 from assay_agent.client.dialogue import conversing
 from assay_agent.client.values import AgentSvid
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
-from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
 from assay_proto.spire.api.types.attestation_pb2 import AttestationData
+
+if TYPE_CHECKING:  # it exists in the stubs only
+    from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
 
 TIMEOUT = 30.0
 
 
-async def attest(stub: AgentAsyncStub, attestor: str, conversation: AgentConversation, csr: bytes) -> AgentSvid:
+async def attest(stub: "AgentAsyncStub", attestor: str, conversation: AgentConversation, csr: bytes) -> AgentSvid:
     """Send the payload, answer challenges until the result comes.
 
     Raises:

@@ -5,16 +5,23 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from grpc import aio
 
 from assay.errors import AssayError, UnavailableError
-from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub, AgentStub
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleAsyncStub, BundleStub
-from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub, EntryStub
-from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDAsyncStub, SVIDStub
-from assay_proto.sync.v1.sync_pb2_grpc import SyncAsyncStub, SyncStub
+from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub
+from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
+from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub
+from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDStub
+from assay_proto.sync.v1.sync_pb2_grpc import SyncStub
+
+if TYPE_CHECKING:  # these exist in the stubs only
+    from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
+    from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleAsyncStub
+    from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub
+    from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDAsyncStub
+    from assay_proto.sync.v1.sync_pb2_grpc import SyncAsyncStub
 
 
 class Dialer(Protocol):
@@ -41,11 +48,11 @@ class Line:
 
     stack: AsyncExitStack
     dialer: Dialer
-    agent: AgentAsyncStub
-    bundle: BundleAsyncStub
-    entry: EntryAsyncStub
-    svid: SVIDAsyncStub
-    sync: SyncAsyncStub
+    agent: "AgentAsyncStub"
+    bundle: "BundleAsyncStub"
+    entry: "EntryAsyncStub"
+    svid: "SVIDAsyncStub"
+    sync: "SyncAsyncStub"
     users: int = 0
     outdated: bool = False
     _streams: set[Callable[[], object]] = field(default_factory=set[Callable[[], object]])

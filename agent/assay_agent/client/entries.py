@@ -1,7 +1,7 @@
 """The agent's side of SyncAuthorizedEntries, the protocol that SPIRE's servers speak."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
@@ -11,8 +11,10 @@ from assay.wire import entry as entry_wire
 from assay_agent.client.dialogue import Dialogue, conversing
 from assay_agent.client.values import EntryChanges
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
-from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub
 from assay_proto.spire.api.types import entry_pb2 as types_entry_pb2
+
+if TYPE_CHECKING:  # it exists in the stubs only
+    from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +25,7 @@ MASK = types_entry_pb2.EntryMask(**{field.name: True for field in types_entry_pb
 _Dialogue: TypeAlias = Dialogue[entry_pb2.SyncAuthorizedEntriesRequest, entry_pb2.SyncAuthorizedEntriesResponse]
 
 
-async def sync_entries(stub: EntryAsyncStub, known: Mapping[str, Entry]) -> EntryChanges:
+async def sync_entries(stub: "EntryAsyncStub", known: Mapping[str, Entry]) -> EntryChanges:
     """Ask what the agent is authorized for and fetch what it does not know in this revision.
 
     Raises:
