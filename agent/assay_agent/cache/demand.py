@@ -20,7 +20,8 @@ class Demand:
 
     def add(self, entry_ids: Iterable[str]) -> None:
         """One more group wants these."""
-        self._counts.update(entry_ids)
+        for entry_id in entry_ids:
+            self._counts[entry_id] += 1
 
     def remove(self, entry_ids: Iterable[str]) -> None:
         """One group no longer wants these."""

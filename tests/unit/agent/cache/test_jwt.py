@@ -1,0 +1,199 @@
+"""JWT-SVIDs kept on the node."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from assay.entry import Entry
+from assay.errors import AssayError, NotFoundError, PermissionDeniedError, UnavailableError, UnimplementedError
+from assay.testing.clock import FakeClock
+from assay_agent.cache.jwt import JwtCache, expires_soon
+
+MakeEntry = Callable[..., Entry]
+
+TTL = 300
+MIDDLE = 0.5  # a draw that gives no jitter
+
+
+@dataclass(frozen=True)
+class Token:
+    token: str
+    issued_at: int
+    expires_at: int
+
+
+@dataclass
+class Server:
+    """Mints numbered tokens, or fails; holds answers back while `open` is clear."""
+
+    clock: FakeClock
+    failure: AssayError | None = None
+    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def new_jwt_svid(self, entry_id: str, audience: Sequence[str]) -> Token:
+        self.asked.append((entry_id, tuple(audience)))
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        now = int(self.clock.now().timestamp())
+        return Token(f"token {len(self.asked)}", now, now + TTL)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def server(clock: FakeClock) -> Server:
+    server = Server(clock)
+    server.open.set()
+    return server
+
+
+@pytest.fixture
+def jwts(server: Server, clock: FakeClock) -> JwtCache:
+    return JwtCache(server, clock, max_size=3, hit_timeout=0.01, draw=lambda: MIDDLE)
+
+
+@pytest.fixture
+def one(entry: MakeEntry) -> Entry:
+    return entry("one", "/one", "uid:1")
+
+
+async def test_a_token_is_kept_for_half_its_life(jwts: JwtCache, one: Entry, server: Server, clock: FakeClock) -> None:
+    first = await jwts.fetch(one, ["a"])
+    clock.advance(TTL / 2 - 1)
+    assert await jwts.fetch(one, ["a"]) is first
+    clock.advance(1)
+    assert (await jwts.fetch(one, ["a"])).token == "token 2"
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(("draw", "soon_from"), [(0.0, 165), (0.5, 150), (0.9999, 135)])
+def test_the_draw_moves_the_half_by_a_tenth_either_way(draw: float, soon_from: int) -> None:
+    token = Token("", 1000, 1000 + TTL)
+    assert not expires_soon(token, 1000 + soon_from - 1, draw)
+    assert expires_soon(token, 1000 + soon_from + 0.1, draw)
+
+
+async def test_every_request_draws_anew(server: Server, clock: FakeClock, one: Entry) -> None:
+    draws = iter([0.0, 0.99])
+    jwts = JwtCache(server, clock, draw=lambda: next(draws))
+    await jwts.fetch(one, ["a"])
+    clock.advance(TTL / 2)
+    assert (await jwts.fetch(one, ["a"])).token == "token 1"
+    assert (await jwts.fetch(one, ["a"])).token == "token 2"
+
+
+async def test_the_order_of_audiences_does_not_matter_and_their_number_does(
+    jwts: JwtCache, one: Entry, server: Server
+) -> None:
+    await jwts.fetch(one, ["b", "a"])
+    assert (await jwts.fetch(one, ["a", "b"])).token == "token 1"
+    assert (await jwts.fetch(one, ["a"])).token == "token 2"
+    assert (await jwts.fetch(one, ["ab"])).token == "token 3"
+    assert server.asked[0] == ("one", ("b", "a"))
+
+
+async def test_entries_do_not_share_tokens_and_an_entry_with_a_new_id_starts_over(
+    jwts: JwtCache, one: Entry, entry: MakeEntry
+) -> None:
+    await jwts.fetch(one, ["a"])
+    assert (await jwts.fetch(replace(one, id="two"), ["a"])).token == "token 2"
+    assert (await jwts.fetch(replace(one, spiffe_id=entry("x", "/x").spiffe_id), ["a"])).token == "token 3"
+
+
+async def test_an_entry_that_wants_a_jti_gets_a_fresh_token_each_time(jwts: JwtCache, one: Entry) -> None:
+    unique = replace(one, jwt_svid_include_jti=True)
+    assert [(await jwts.fetch(unique, ["a"])).token for _ in range(2)] == ["token 1", "token 2"]
+    assert len(jwts) == 0
+
+
+async def test_the_least_recently_used_goes_first(jwts: JwtCache, one: Entry, server: Server) -> None:
+    for audience in ("a", "b", "c", "a", "d"):
+        await jwts.fetch(one, [audience])
+    assert len(jwts) == 3
+    asked = len(server.asked)
+    await jwts.fetch(one, ["a"])
+    assert len(server.asked) == asked
+    await jwts.fetch(one, ["b"])
+    assert len(server.asked) == asked + 1
+
+
+async def test_a_valid_token_bridges_a_server_that_fails(
+    jwts: JwtCache, one: Entry, server: Server, clock: FakeClock
+) -> None:
+    first = await jwts.fetch(one, ["a"])
+    clock.advance(TTL - 1)
+    server.failure = UnavailableError("gone fishing")
+    with capture_logs() as logs:
+        assert await jwts.fetch(one, ["a"]) is first
+    assert logs[0]["event"] == "Unable to renew JWT; returning cached copy"
+    assert "token 1" not in str(logs)
+    clock.advance(1)
+    with pytest.raises(UnavailableError, match="gone fishing"):
+        await jwts.fetch(one, ["a"])
+    assert len(jwts) == 0
+
+
+async def test_a_valid_token_bridges_a_server_that_does_not_answer(
+    jwts: JwtCache, one: Entry, server: Server, clock: FakeClock
+) -> None:
+    first = await jwts.fetch(one, ["a"])
+    clock.advance(TTL - 1)
+    server.open.clear()
+    assert await jwts.fetch(one, ["a"]) is first
+
+
+@pytest.mark.parametrize("refusal", [NotFoundError, PermissionDeniedError, UnimplementedError])
+async def test_a_refusal_is_not_bridged_and_ends_the_kept_token(
+    jwts: JwtCache, one: Entry, server: Server, clock: FakeClock, refusal: type[AssayError]
+) -> None:
+    await jwts.fetch(one, ["a"])
+    clock.advance(TTL - 1)
+    server.failure = refusal("no")
+    with pytest.raises(refusal):
+        await jwts.fetch(one, ["a"])
+    assert len(jwts) == 0
+
+
+async def test_who_asks_for_the_same_at_the_same_time_shares_one_request(
+    jwts: JwtCache, one: Entry, server: Server
+) -> None:
+    server.open.clear()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(jwts.fetch(one, ["a"])) for _ in range(20)]
+        await asyncio.sleep(0)
+        server.open.set()
+    assert {task.result().token for task in tasks} == {"token 1"}
+    assert len(server.asked) == 1
+
+
+async def test_a_shared_request_fails_for_all_and_is_not_repeated_for_each(
+    jwts: JwtCache, one: Entry, server: Server
+) -> None:
+    server.open.clear()
+    server.failure = UnavailableError("no")
+    asked = asyncio.gather(*(jwts.fetch(one, ["a"]) for _ in range(5)), return_exceptions=True)
+    await asyncio.sleep(0)
+    server.open.set()
+    answers = await asked
+    assert [type(answer) for answer in answers] == [UnavailableError] * 5
+    assert len(server.asked) == 1
+
+
+async def test_when_the_one_who_asks_leaves_the_next_asks(jwts: JwtCache, one: Entry, server: Server) -> None:
+    server.open.clear()
+    async with asyncio.TaskGroup() as group:
+        first, second = (group.create_task(jwts.fetch(one, ["a"])) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        server.open.set()
+    assert second.result().token == "token 2"
+    assert len(server.asked) == 2
