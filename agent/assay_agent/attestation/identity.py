@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from assay.bundle import Bundle
-from assay.errors import AssayError
+from assay.errors import AssayError, FailedPreconditionError
 from assay.keymanager.base import SigningKey
 from assay.rotation import draw, renew_at
 from assay.spiffeid import SpiffeId
@@ -30,14 +30,35 @@ class NodeSvid:
         """The agent's ID."""
         return self.svid.spiffe_id
 
-    @property
-    def credentials(self) -> tuple[Sequence[bytes], SigningKey]:
-        """Chain (DER, leaf first) and key, for TLS."""
-        return self.svid.chain, self.key
-
     def renew_at(self, availability_target: float | None = None) -> float:
         """The Unix time at which to renew it."""
         return renew_at(self.svid.not_before, self.svid.not_after, draw(self.svid.chain[0]), availability_target)
+
+
+class AgentIdentity:
+    """The agent's SVID as it is now; there is none before the node is attested."""
+
+    def __init__(self) -> None:
+        self._node: NodeSvid | None = None
+
+    @property
+    def current(self) -> NodeSvid:
+        """The SVID in use.
+
+        Raises:
+            FailedPreconditionError: the node is not attested yet.
+        """
+        if self._node is None:
+            raise FailedPreconditionError("agent is not attested")
+        return self._node
+
+    def use(self, node: NodeSvid) -> None:
+        """From now on this one."""
+        self._node = node
+
+    def credentials(self) -> tuple[Sequence[bytes], SigningKey] | None:
+        """Chain (DER, leaf first) and key for TLS, if there are any."""
+        return None if self._node is None else (self._node.svid.chain, self._node.key)
 
 
 class TrustRoots:
@@ -57,6 +78,10 @@ class TrustRoots:
 
     def update(self, bundle: Bundle) -> None:
         """Take the bundle's authorities. If the disk does not, they count until the restart."""
+        if not bundle.x509_authorities:
+            # Nothing could be dialled any more, and the next start would bootstrap anew.
+            log.error("Bundle without X.509 authorities ignored", trust_domain_id=str(bundle.trust_domain.id))
+            return
         self.adopt([authority.der for authority in bundle.x509_authorities])
         try:
             self._storage.store_bundle(self._current)

@@ -80,6 +80,8 @@ class NodeAttestation:
         """
         parts = self._parts
         roots = parts.roots() or parts.bootstrap.load()
+        if not roots:
+            log.warning("Insecure bootstrap enabled; skipping server certificate verification")
         conversation = await parts.attestor.begin()
         async with parts.anonymous(roots) as client:
             issued = await client.attest(parts.attestor.type, conversation, csr.create(key))

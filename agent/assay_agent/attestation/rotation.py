@@ -13,7 +13,7 @@ from assay.errors import AssayError, DenialReason, Kind, PermissionDeniedError, 
 from assay.keymanager.base import KeyType
 from assay.spiffeid import SpiffeId
 from assay_agent.attestation.decision import Reaction, expired, other_slot, reaction
-from assay_agent.attestation.identity import NodeSvid
+from assay_agent.attestation.identity import AgentIdentity, NodeSvid
 from assay_agent.attestation.node import NodeAttestation, NodeParts, parse_issued
 from assay_agent.client.server import ServerClient
 
@@ -25,27 +25,22 @@ LONGEST_LOOK_AWAY = 60.0
 
 
 class NodeRotation:
-    """Holds the SVID in use. `client` presents it to the server."""
+    """Keeps `identity` alive. `client` presents it to the server."""
 
     def __init__(
         self,
-        node: NodeSvid,
+        identity: AgentIdentity,
         attestation: NodeAttestation,
         parts: NodeParts,
         client: ServerClient,
         availability_target: float | None = None,
     ) -> None:
-        self._current = node
+        self._identity = identity
         self._attestation = attestation
         self._parts = parts
         self._client = client
         self._target = availability_target
         self._renewing = asyncio.Lock()
-
-    @property
-    def current(self) -> NodeSvid:
-        """The SVID in use."""
-        return self._current
 
     async def run(self) -> None:
         """Renew whenever it is time.
@@ -146,7 +141,7 @@ class NodeRotation:
         await self._use(node)
 
     async def _use(self, node: NodeSvid) -> None:
-        self._current = node
+        self._identity.use(node)
         await self._client.renewed()
 
     async def _bear(self, error: AssayError, used: NodeSvid) -> None:
@@ -163,6 +158,10 @@ class NodeRotation:
         if failures:
             return RETRY.delay(failures, self._parts.draw())
         return min(LONGEST_LOOK_AWAY, max(0.0, self._current.renew_at(self._target) - self._now))
+
+    @property
+    def _current(self) -> NodeSvid:
+        return self._identity.current
 
     @property
     def _now(self) -> float:

@@ -30,33 +30,33 @@ class Servicer(Protocol):
     its subscription until it is collected.
     """
 
-    def FetchX509SVID(self, request: pb.X509SVIDRequest, context: Context) -> Awaitable[None]:
+    def FetchX509SVID(self, request: pb.X509SVIDRequest, context: Context, /) -> Awaitable[None]:
         """The caller's X.509-SVIDs, now and on every change."""
         ...
 
-    def FetchX509Bundles(self, request: pb.X509BundlesRequest, context: Context) -> Awaitable[None]:
+    def FetchX509Bundles(self, request: pb.X509BundlesRequest, context: Context, /) -> Awaitable[None]:
         """The bundles to verify X.509-SVIDs with, now and on every change."""
         ...
 
-    def FetchJWTSVID(self, request: pb.JWTSVIDRequest, context: Context) -> Awaitable[pb.JWTSVIDResponse]:
+    def FetchJWTSVID(self, request: pb.JWTSVIDRequest, context: Context, /) -> Awaitable[pb.JWTSVIDResponse]:
         """JWT-SVIDs for an audience."""
         ...
 
-    def FetchJWTBundles(self, request: pb.JWTBundlesRequest, context: Context) -> Awaitable[None]:
+    def FetchJWTBundles(self, request: pb.JWTBundlesRequest, context: Context, /) -> Awaitable[None]:
         """The bundles to verify JWT-SVIDs with, now and on every change."""
         ...
 
     def ValidateJWTSVID(
-        self, request: pb.ValidateJWTSVIDRequest, context: Context
+        self, request: pb.ValidateJWTSVIDRequest, context: Context, /
     ) -> Awaitable[pb.ValidateJWTSVIDResponse]:
         """Whether a JWT-SVID is good for an audience, and its claims."""
         ...
 
-    def FetchWITSVID(self, request: pb.WITSVIDRequest, context: Context) -> Awaitable[None]:
+    def FetchWITSVID(self, request: pb.WITSVIDRequest, context: Context, /) -> Awaitable[None]:
         """WIT-SVIDs (Workload API, section 7)."""
         ...
 
-    def FetchWITBundles(self, request: pb.WITBundlesRequest, context: Context) -> Awaitable[None]:
+    def FetchWITBundles(self, request: pb.WITBundlesRequest, context: Context, /) -> Awaitable[None]:
         """The bundles to verify WIT-SVIDs with."""
         ...
 

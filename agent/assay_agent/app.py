@@ -1,0 +1,161 @@
+"""The agent put together: the one place that knows every concrete class."""
+
+import os
+import random
+from dataclasses import dataclass
+
+import structlog
+
+from assay.clock import Clock
+from assay.errors import AssayError
+from assay.spiffeid import SpiffeId
+from assay.supervisor import Supervisor
+from assay.transport.dial import Identity, Roots, SpiffeDialer
+from assay_agent.attestation.bootstrap import Bootstrap
+from assay_agent.attestation.identity import AgentIdentity, TrustRoots
+from assay_agent.attestation.node import NodeAttestation, NodeParts
+from assay_agent.attestation.rotation import NodeRotation
+from assay_agent.cache.cache import Cache
+from assay_agent.cache.jwt import JwtCache
+from assay_agent.client.server import ServerClient
+from assay_agent.config import AgentConfig
+from assay_agent.endpoints import Endpoints
+from assay_agent.plugins import builtin
+from assay_agent.storage.disk import AgentStorage
+from assay_agent.sync.follower import Follower
+from assay_agent.sync.signer import Signer, SigningSettings
+from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
+from assay_agent.workload.attestor import Attestor
+from assay_agent.workload.caller import Callers
+
+log = structlog.get_logger(__name__)
+
+# Seconds in which everything has to end.
+GRACE = 10.0
+
+
+async def serve(config: AgentConfig, *, clock: Clock) -> None:
+    """Run the agent until SIGTERM or SIGINT. The workloads' socket is there before the node is attested.
+
+    Raises:
+        AssayError: the node is not admitted, or not any more, or something this agent stands on cannot be had.
+    """
+    log.info("Starting agent", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
+    async with Supervisor(grace=GRACE) as supervisor:
+        supervisor.stop_on_signals()
+        agent = _build(config, clock)
+        supervisor.defer("client", agent.client.close)
+        supervisor.defer("agent APIs", agent.endpoints.close)
+        await agent.endpoints.start()
+        agent.identity.use(await agent.attestation.establish())
+        _warn_of_lost_keys(config, agent.identity)
+        supervisor.start("SVID rotation", agent.rotation.run)
+        supervisor.start("signer", agent.signer.run)
+        supervisor.start("synchronization", agent.follower.run)
+        supervisor.start("status", lambda: _post_status(agent))
+        await supervisor.wait_stopped()
+
+
+@dataclass(frozen=True, slots=True)
+class _Agent:
+    client: ServerClient
+    endpoints: Endpoints
+    identity: AgentIdentity
+    attestation: NodeAttestation
+    rotation: NodeRotation
+    signer: Signer
+    follower: Follower
+
+
+def _build(config: AgentConfig, clock: Clock) -> _Agent:
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    storage = AgentStorage(config.data_dir)
+    roots, identity = TrustRoots(storage), AgentIdentity()
+    client = _client(config, clock, roots, identity.credentials)
+    cache = Cache(config.trust_domain)
+    parts = NodeParts(
+        trust_domain=config.trust_domain,
+        storage=storage,
+        keys=builtin.key_manager(config.key_manager),
+        roots=roots,
+        attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file),
+        anonymous=lambda authorities: _client(
+            config, clock, lambda: authorities, lambda: None, insecure=config.insecure_bootstrap and not authorities
+        ),
+        bootstrap=Bootstrap(
+            config.trust_domain,
+            config.trust_bundle_path,
+            spiffe_format=config.trust_bundle_format == "spiffe",
+            insecure=config.insecure_bootstrap,
+        ),
+        clock=clock,
+        draw=random.random,
+    )
+    attestation = NodeAttestation(parts)
+    rotation = NodeRotation(identity, attestation, parts, client, config.availability_target)
+    signing = SigningSettings(
+        config.workload_x509_svid_key_type, config.x509_svid_cache_max_size, config.availability_target
+    )
+    signer = Signer(cache, client, clock, signing, random.random)
+    follower = Follower(
+        client,
+        cache,
+        rotation,
+        signer,
+        clock,
+        trust_domain=config.trust_domain,
+        on_bundle=roots.update,
+        poll_interval=config.sync_interval,
+        draw=random.random,
+    )
+    return _Agent(client, _endpoints(config, clock, cache, client), identity, attestation, rotation, signer, follower)
+
+
+def _client(
+    config: AgentConfig, clock: Clock, roots: Roots, identity: Identity, *, insecure: bool = False
+) -> ServerClient:
+
+    def dial() -> SpiffeDialer:
+        return SpiffeDialer(
+            config.server_address,
+            config.server_port,
+            expected=SpiffeId(config.trust_domain, "/spire/server"),
+            roots=roots,
+            identity=identity,
+            clock=clock,
+            insecure=insecure,
+        )
+
+    return ServerClient(dial)
+
+
+def _endpoints(config: AgentConfig, clock: Clock, cache: Cache, client: ServerClient) -> Endpoints:
+    endpoints = Endpoints(config.socket_path)
+    plugins = [builtin.workload_attestor(plugin, clock) for plugin in config.workload_attestors]
+    own_pid = os.getpid()
+    callers = Callers(endpoints.peer, Attestor(plugins, own_pid=own_pid), own_pid=own_pid)
+    settings = WorkloadApiSettings(
+        config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
+    )
+    jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size)
+    endpoints.serve(WorkloadApi(cache, jwts, callers, clock, settings))
+    return endpoints
+
+
+def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:
+    if config.key_manager.name == "memory" and not identity.current.reattestable:
+        log.warning(
+            "Node attestation is not reattestable and the 'memory' key manager is in use; if the agent process is "
+            "restarted, it will be unable to obtain a new SVID and will need to be manually evicted to be able to "
+            "re-attest."
+        )
+
+
+async def _post_status(agent: _Agent) -> None:
+    from importlib.metadata import version  # noqa: PLC0415 - slow, and nobody waits for it here
+
+    await agent.follower.wait_synced()
+    try:
+        await agent.client.post_status(version("assay"))
+    except AssayError as error:
+        log.error("Failed to post agent status", error=str(error))  # noqa: TRY400 - a refusal, no bug

@@ -1,0 +1,76 @@
+"""The plugins that are part of the agent, by the names configurations use; each is imported when it is named."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from assay.clock import Clock
+from assay.config.plugin import Plugin
+from assay.errors import InvalidArgumentError
+from assay.keymanager.base import KeyManager
+from assay.plugin.nodeattestor import AgentNodeAttestor
+from assay.plugin.workloadattestor import WorkloadAttestor
+
+
+def key_manager(plugin: Plugin) -> KeyManager:
+    """`disk`, whose folder is made if need be, or `memory`.
+
+    Raises:
+        AssayError: unknown, or its file is damaged.
+    """
+    match plugin.name:
+        case "disk":
+            from assay.keymanager.disk import DiskKeyManager  # noqa: PLC0415 - see above
+
+            folder = Path(str(plugin.data["directory"]))
+            folder.mkdir(parents=True, exist_ok=True)
+            return DiskKeyManager(folder / "keys.json")
+        case "memory":
+            from assay.keymanager.memory import MemoryKeyManager  # noqa: PLC0415 - see above
+
+            return MemoryKeyManager()
+        case name:
+            raise _unknown("KeyManager", name)
+
+
+def node_attestor(plugin: Plugin, token: str, token_file: Path | None) -> AgentNodeAttestor:
+    """The one that is configured; join_token if there is a token, whatever is configured, as in SPIRE.
+
+    Raises:
+        AssayError: unknown or misconfigured.
+    """
+    match "join_token" if token or token_file else plugin.name:
+        case "join_token":
+            from assay_agent.plugins.nodeattestor_join_token import JoinTokenAttestor  # noqa: PLC0415 - see above
+
+            return JoinTokenAttestor(token, token_file)
+        case "x509pop":
+            from assay_agent.plugins.nodeattestor_x509pop import X509PopAttestor  # noqa: PLC0415 - see above
+
+            return X509PopAttestor.configure(plugin.data)
+        case name:
+            raise _unknown("NodeAttestor", name)
+
+
+def workload_attestor(plugin: Plugin, clock: Clock) -> WorkloadAttestor:
+    """One of those that are configured.
+
+    Raises:
+        AssayError: unknown.
+    """
+    match plugin.name:
+        case "unix":
+            from assay_agent.plugins.workloadattestor_unix import UnixAttestor  # noqa: PLC0415 - see above
+
+            options = cast("Mapping[str, int]", plugin.data)
+            return UnixAttestor(
+                clock,
+                discover_workload_path=bool(options.get("discover_workload_path", False)),
+                workload_size_limit=int(options.get("workload_size_limit", 0)),
+            )
+        case name:
+            raise _unknown("WorkloadAttestor", name)
+
+
+def _unknown(kind: str, name: str) -> InvalidArgumentError:
+    return InvalidArgumentError(f'no built-in {kind} plugin "{name}"')
