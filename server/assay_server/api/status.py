@@ -14,10 +14,15 @@ def ok() -> Status:
     return Status(code=0, message="OK")
 
 
+def of(kind: Kind, message: str) -> Status:
+    """That kind with these words."""
+    return Status(code=number(CODES[kind]), message=message)
+
+
 def refused(error: AssayError, context: str = "") -> Status:
     """Why the item was not done, after `context` (SPIRE's words for what failed) and a colon; logged as well."""
     _log(error, context or error.message)
-    return Status(code=number(CODES[error.kind]), message=f"{context}: {error}" if context else str(error))
+    return of(error.kind, f"{context}: {error}" if context else str(error))
 
 
 def _log(error: AssayError, what: str) -> None:

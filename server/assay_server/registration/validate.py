@@ -5,7 +5,7 @@ the entry as a whole.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -145,7 +145,7 @@ def _invalid(message: str, *, hint: str = "") -> InvalidArgumentError:
 
 
 @contextmanager
-def _context(what: str) -> Iterator[None]:
+def _context(what: str) -> Generator[None]:
     try:
         yield
     except InvalidArgumentError as error:

@@ -1,0 +1,94 @@
+"""Bundles as clients send them: read through the input mask, refused in SPIRE's words.
+
+Whether an authority is tainted is not for clients to say, so that flag is dropped.
+"""
+
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import MappingProxyType
+
+from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.errors import InvalidArgumentError
+from assay.spiffeid import TrustDomain
+from assay.wire import bundle as bundle_wire
+from assay_proto.spire.api.types import bundle_pb2
+from assay_server.registration.bundles import BundleUpdate
+
+# Field of the mask -> field of the bundle.
+_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "x509_authorities": "x509_authorities",
+        "jwt_authorities": "jwt_authorities",
+        "refresh_hint": "refresh_hint",
+        "sequence_number": "sequence",
+    }
+)
+
+
+def parse_trust_domain(name: str) -> TrustDomain:
+    """The trust domain a request names.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    with _context("trust domain argument is not valid"):
+        return TrustDomain.parse(name)
+
+
+def parse_bundle(message: bundle_pb2.Bundle) -> Bundle:
+    """The bundle as it was sent.
+
+    Raises:
+        InvalidArgumentError: its trust domain or an authority does not parse.
+    """
+    parse_trust_domain(message.trust_domain)
+    with _context("failed to convert bundle"):
+        bundle = bundle_wire.from_proto(message)
+    return replace(
+        bundle,
+        x509_authorities=tuple(replace(each, tainted=False) for each in bundle.x509_authorities),
+        jwt_authorities=tuple(replace(each, tainted=False) for each in bundle.jwt_authorities),
+    )
+
+
+def parse_bundle_update(message: bundle_pb2.Bundle, mask: bundle_pb2.BundleMask | None) -> BundleUpdate:
+    """The values of the fields the mask names, or of all without a mask.
+
+    Raises:
+        InvalidArgumentError: the trust domain or an authority does not parse.
+    """
+    bundle = parse_bundle(message)
+    if mask is None:
+        return BundleUpdate(bundle)
+    return BundleUpdate(bundle, frozenset(field for name, field in _FIELDS.items() if getattr(mask, name)))
+
+
+def parse_x509(messages: Iterable[bundle_pb2.X509Certificate]) -> list[X509Authority]:
+    """X.509 authorities to append.
+
+    Raises:
+        InvalidArgumentError: one does not parse.
+    """
+    with _context("failed to convert X.509 authority"):
+        found = [each for message in messages for each in bundle_wire.x509_from_proto(message)]
+    return [replace(each, tainted=False) for each in found]
+
+
+def parse_jwt(messages: Iterable[bundle_pb2.JWTKey]) -> list[JwtAuthority]:
+    """JWT authorities to append.
+
+    Raises:
+        InvalidArgumentError: one does not parse.
+    """
+    with _context("failed to convert JWT authority"):
+        found = [bundle_wire.jwt_key_from_proto(message) for message in messages]
+    return [replace(each, tainted=False) for each in found]
+
+
+@contextmanager
+def _context(what: str) -> Generator[None]:
+    try:
+        yield
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{what}: {error.message}", hint=error.hint) from None

@@ -1,0 +1,79 @@
+"""Filters of ListEntries and CountEntries as the store's, with SPIRE's words for what is malformed."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from assay.errors import InvalidArgumentError
+from assay.spiffeid import SpiffeId, TrustDomain
+from assay.wire import selector as selector_wire
+from assay.wire import spiffeid as spiffeid_wire
+from assay_proto.spire.api.server.entry.v1 import entry_pb2
+from assay_proto.spire.api.types.federateswith_pb2 import FederatesWithMatch
+from assay_proto.spire.api.types.selector_pb2 import SelectorMatch
+from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
+from assay_server.datastore.base import EntryFilter, Match, SelectorFilter, TrustDomainFilter
+from assay_server.registration.validate import check_member, check_workload
+
+Filter = entry_pb2.ListEntriesRequest.Filter | entry_pb2.CountEntriesRequest.Filter
+
+
+def entry_filter(message: Filter, trust_domain: TrustDomain) -> EntryFilter:
+    """The filter the message describes; fields that are not set do not filter.
+
+    Raises:
+        InvalidArgumentError: a field is set and malformed.
+    """
+    return EntryFilter(
+        spiffe_id=_spiffe_id(message.by_spiffe_id, trust_domain) if message.HasField("by_spiffe_id") else None,
+        parent_id=_parent_id(message.by_parent_id, trust_domain) if message.HasField("by_parent_id") else None,
+        selectors=_selectors(message.by_selectors) if message.HasField("by_selectors") else None,
+        federates_with=_federates_with(message.by_federates_with) if message.HasField("by_federates_with") else None,
+        # As in SPIRE, an empty hint does not filter.
+        hint=message.by_hint.value or None,
+        downstream=message.by_downstream.value if message.HasField("by_downstream") else None,
+    )
+
+
+def _spiffe_id(message: SPIFFEID, trust_domain: TrustDomain) -> SpiffeId:
+    with _malformed("SPIFFE ID"):
+        spiffe_id = spiffeid_wire.from_proto(message)
+        check_workload(spiffe_id, trust_domain)
+        return spiffe_id
+
+
+def _parent_id(message: SPIFFEID, trust_domain: TrustDomain) -> SpiffeId:
+    with _malformed("parent ID"):
+        parent_id = spiffeid_wire.from_proto(message)
+        check_member(parent_id, trust_domain)
+        return parent_id
+
+
+def _selectors(message: SelectorMatch) -> SelectorFilter:
+    with _malformed("selectors"):
+        selectors = selector_wire.set_from_proto(message.selectors)
+        if not selectors:
+            raise InvalidArgumentError("empty selector set")
+        return SelectorFilter(selectors, _match(message.match))
+
+
+def _federates_with(message: FederatesWithMatch) -> TrustDomainFilter:
+    with _malformed("federates with"):
+        names = tuple(TrustDomain.parse(name) for name in message.trust_domains)
+        if not names:
+            raise InvalidArgumentError("empty trust domain set")
+        return TrustDomainFilter(names, _match(message.match))
+
+
+def _match(number: int) -> Match:
+    try:
+        return Match(number)
+    except ValueError:
+        raise InvalidArgumentError(f"unhandled match behavior {number}") from None
+
+
+@contextmanager
+def _malformed(what: str) -> Generator[None]:
+    try:
+        yield
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"malformed {what} filter: {error.message}", hint=error.hint) from None
