@@ -103,11 +103,11 @@ def _encode(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-def _streaming(behaviour: Callable[..., Any], request: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
+def _streaming(behaviour: Callable[..., Any], request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
     return grpc.unary_stream_rpc_method_handler(behaviour, request.FromString, _encode)
 
 
-def _answering(behaviour: Callable[..., Any], request: type[Message]) -> grpc.RpcMethodHandler[Any, Any]:
+def _answering(behaviour: Callable[..., Any], request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
     return grpc.unary_unary_rpc_method_handler(behaviour, request.FromString, _encode)
 
 
