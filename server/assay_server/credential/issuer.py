@@ -153,14 +153,14 @@ class Issuer:
         now = self._clock.now()
         desk = self._x509_desk(now)
         not_before, not_after = template.lifetime(int(now.timestamp()), ttl, default_ttl, desk.not_after)
-        key_id = subject_key_id(public_key)
-        extensions = template.leaf_extensions(key_id, desk.authority_key, spiffe_id, dns_names, subject=name)
-        serial = template.new_serial()
-        leaf = desk.signer.sign(template.Template(serial, name, not_before, not_after, to_pkix(public_key), extensions))
-        signer = desk.authority.certificate
-        validate.check_leaf(
-            leaf, spiffe_id=spiffe_id, dns_names=dns_names, public_key=public_key, signer=signer, now=now
+        key = to_pkix(public_key)
+        extensions = template.leaf_extensions(
+            subject_key_id(public_key), desk.authority_key, spiffe_id, dns_names, subject=name
         )
+        serial = template.new_serial()
+        leaf = desk.signer.sign(template.Template(serial, name, not_before, not_after, key, extensions))
+        signer = desk.authority.certificate
+        validate.check_leaf(leaf, spiffe_id=spiffe_id, dns_names=dns_names, public_key=key, signer=signer, now=now)
         return IssuedX509((leaf, *desk.authority.chain), spiffe_id, str(serial), not_before, not_after)
 
     def _subject_for(self, subject: x509.Name | None, dns_names: Sequence[str]) -> bytes:
@@ -170,11 +170,11 @@ class Issuer:
         return (chosen.with_common_name(dns_names[0]) if dns_names else chosen).encode()
 
     def _check_member(self, spiffe_id: SpiffeId, kind: str) -> None:
-        reason = f'invalid {kind} ID: "{spiffe_id}" is not a member of trust domain "{self._trust_domain}"'
-        if not spiffe_id.member_of(self._trust_domain):
-            raise InvalidArgumentError(reason)
-        if not spiffe_id.path:
-            raise InvalidArgumentError(f"{reason}; path is empty")
+        if spiffe_id.member_of(self._trust_domain) and spiffe_id.path:
+            return
+        reason = f'"{spiffe_id}" is not a member of trust domain "{self._trust_domain}"'
+        empty = "" if spiffe_id.path or not spiffe_id.member_of(self._trust_domain) else "; path is empty"
+        raise InvalidArgumentError(f"invalid {kind} ID: {reason}{empty}")
 
     def _x509_desk(self, now: datetime) -> _X509Desk:
         authority = self._authorities.x509

@@ -19,9 +19,14 @@ _MAX_SERIAL = 2**128 - 1
 _URI_NAME, _DNS_NAME, _KEY_IDENTIFIER = 0x86, 0x82, 0x80
 
 
-def _extension(oid: str, value: bytes, *, critical: bool = False) -> bytes:
+_SUBJECT_KEY_ID, _KEY_USAGE, _SUBJECT_ALT_NAME, _BASIC_CONSTRAINTS, _AUTHORITY_KEY_ID, _EXTENDED_KEY_USAGE = (
+    der.object_identifier(f"2.5.29.{number}") for number in (14, 15, 17, 19, 35, 37)
+)
+
+
+def _extension(oid: bytes, value: bytes, *, critical: bool = False) -> bytes:
     critical_mark = der.TRUE if critical else b""
-    return der.sequence(der.object_identifier(oid), critical_mark, der.element(der.OCTET_STRING, value))
+    return der.sequence(oid, critical_mark, der.element(der.OCTET_STRING, value))
 
 
 _SERVER_AND_CLIENT = der.sequence(
@@ -34,15 +39,15 @@ _CA_USAGE = der.element(der.BIT_STRING, bytes((1, 0b00000110)))  # keyCertSign, 
 # In Go's order: usage, extended usage, constraints, subject key, authority key, names.
 _LEAF_HEAD = b"".join(
     (
-        _extension("2.5.29.15", _LEAF_USAGE, critical=True),
-        _extension("2.5.29.37", _SERVER_AND_CLIENT),
-        _extension("2.5.29.19", der.sequence(), critical=True),
+        _extension(_KEY_USAGE, _LEAF_USAGE, critical=True),
+        _extension(_EXTENDED_KEY_USAGE, _SERVER_AND_CLIENT),
+        _extension(_BASIC_CONSTRAINTS, der.sequence(), critical=True),
     )
 )
 _CA_HEAD = b"".join(
     (
-        _extension("2.5.29.15", _CA_USAGE, critical=True),
-        _extension("2.5.29.19", der.sequence(der.TRUE), critical=True),
+        _extension(_KEY_USAGE, _CA_USAGE, critical=True),
+        _extension(_BASIC_CONSTRAINTS, der.sequence(der.TRUE), critical=True),
     )
 )
 
@@ -77,7 +82,7 @@ def lifetime(now: int, ttl: int, default: int, cap: int = LAST_SECOND) -> tuple[
 
 def authority_key_id(key_id: bytes) -> bytes:
     """The extension that names the signer's key; the same for all certificates of one signer."""
-    return _extension("2.5.29.35", der.sequence(der.element(_KEY_IDENTIFIER, key_id)))
+    return _extension(_AUTHORITY_KEY_ID, der.sequence(der.element(_KEY_IDENTIFIER, key_id)))
 
 
 def leaf_extensions(
@@ -93,17 +98,17 @@ def self_signed_ca(
 ) -> Template:
     """A root for that trust domain; its subject carries its serial number."""
     serial = new_serial()
-    not_before, not_after = lifetime(now, 0, ttl)
+    not_before, not_after = lifetime(now, ttl, 0)
     extensions = _CA_HEAD + _subject_key_id(key_id) + _names(str(trust_domain.id), (), critical=False)
     name = subject.with_serial_number(serial).encode()
     return Template(serial, name, not_before, not_after, public_key, extensions)
 
 
 def _subject_key_id(key_id: bytes) -> bytes:
-    return _extension("2.5.29.14", der.element(der.OCTET_STRING, key_id))
+    return _extension(_SUBJECT_KEY_ID, der.element(der.OCTET_STRING, key_id))
 
 
 def _names(uri: str, dns_names: Sequence[str], *, critical: bool) -> bytes:
     # DNS names first: Go's order, thus SPIRE's.
     names = [der.element(_DNS_NAME, name.encode("ascii")) for name in dns_names]
-    return _extension("2.5.29.17", der.sequence(*names, der.element(_URI_NAME, uri.encode())), critical=critical)
+    return _extension(_SUBJECT_ALT_NAME, der.sequence(*names, der.element(_URI_NAME, uri.encode())), critical=critical)

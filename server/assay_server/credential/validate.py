@@ -12,7 +12,6 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from assay.crypto import der
-from assay.crypto.keys import PublicKey
 from assay.errors import AssayError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import jwt
@@ -30,7 +29,8 @@ _USAGES = (
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
 
-_SUBJECT = 5  # of a TBSCertificate's members
+# Members of a TBSCertificate.
+_SUBJECT, _PUBLIC_KEY = 5, 6
 
 
 class InvalidCredentialError(Exception):
@@ -42,11 +42,11 @@ def check_leaf(
     *,
     spiffe_id: SpiffeId,
     dns_names: Sequence[str],
-    public_key: PublicKey,
+    public_key: bytes,
     signer: x509.Certificate,
     now: datetime,
 ) -> x509.Certificate:
-    """The parsed X.509-SVID, once it is one, for this ID and key and under this signer.
+    """The parsed X.509-SVID, once it is one, for this ID and public key (PKIX) and under this signer.
 
     Raises:
         InvalidCredentialError: it is not.
@@ -59,16 +59,16 @@ def check_leaf(
         ExtendedKeyUsageOID.SERVER_AUTH in usages and ExtendedKeyUsageOID.CLIENT_AUTH in usages,
         "missing serverAuth or clientAuth extended key usage",
     )
-    _check_names(certificate, extensions, str(spiffe_id), dns_names)
+    _check_body(certificate, extensions, public_key)
+    _check_names(extensions, str(spiffe_id), dns_names)
     _require(bool(spiffe_id.path), "SPIFFE ID has no path")
-    _require(certificate.public_key() == public_key, "public key is not the one asked for")
     _check_time(certificate, now)
     _require(certificate.not_valid_after_utc <= signer.not_valid_after_utc, "outlives its signer")
     return certificate
 
 
-def check_ca(root: bytes, *, trust_domain: TrustDomain, public_key: PublicKey, now: datetime) -> x509.Certificate:
-    """The parsed CA certificate, once it is a root for this trust domain with this key.
+def check_ca(root: bytes, *, trust_domain: TrustDomain, public_key: bytes, now: datetime) -> x509.Certificate:
+    """The parsed CA certificate, once it is a root for this trust domain with this public key (PKIX).
 
     Raises:
         InvalidCredentialError: it is not.
@@ -76,8 +76,8 @@ def check_ca(root: bytes, *, trust_domain: TrustDomain, public_key: PublicKey, n
     certificate, extensions = _parse(root)
     _check_constraints(extensions, ca=True)
     _check_usage(extensions, _CA_USAGES, _CA_USAGES_ALLOWED)
-    _check_names(certificate, extensions, str(trust_domain.id), ())
-    _require(certificate.public_key() == public_key, "public key is not the one asked for")
+    _check_body(certificate, extensions, public_key)
+    _check_names(extensions, str(trust_domain.id), ())
     _check_time(certificate, now)
     try:
         certificate.verify_directly_issued_by(certificate)
@@ -127,18 +127,21 @@ def _check_usage(extensions: x509.Extensions, needed: AbstractSet[str], allowed:
     usage = _extension(extensions, x509.KeyUsage)
     present = {name for name in _USAGES if getattr(usage.value, name)}
     _require(usage.critical, "key usage is not critical")
-    _require(needed <= present, f"key usage lacks {', '.join(needed - present)}")
-    _require(present <= allowed, f"key usage has {', '.join(present - allowed)}")
+    _require(needed <= present, "a key usage is missing")
+    _require(present <= allowed, "a key usage is set that must not be")
 
 
-def _check_names(
-    certificate: x509.Certificate, extensions: x509.Extensions, uri: str, dns_names: Sequence[str]
-) -> None:
-    names = _extension(extensions, x509.SubjectAlternativeName)
+def _check_body(certificate: x509.Certificate, extensions: x509.Extensions, public_key: bytes) -> None:
+    body = der.split(der.contents(certificate.tbs_certificate_bytes))
+    _require(body[_PUBLIC_KEY] == public_key, "public key is not the one asked for")
+    critical = _extension(extensions, x509.SubjectAlternativeName).critical
+    _require(critical or body[_SUBJECT] != der.sequence(), "names are not critical though the subject is empty")
+
+
+def _check_names(extensions: x509.Extensions, uri: str, dns_names: Sequence[str]) -> None:
+    names = _extension(extensions, x509.SubjectAlternativeName).value
     expected = [*map(x509.DNSName, dns_names), x509.UniformResourceIdentifier(uri)]
-    _require(list(names.value) == expected, f"expected names {expected} but got {list(names.value)}")
-    subject = der.split(der.contents(certificate.tbs_certificate_bytes))[_SUBJECT]
-    _require(names.critical or subject != der.sequence(), "names are not critical though the subject is empty")
+    _require(list(names) == expected, "names are not the ones asked for")
 
 
 def _check_time(certificate: x509.Certificate, now: datetime) -> None:
