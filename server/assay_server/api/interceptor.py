@@ -19,9 +19,9 @@ from assay_server.authorization.caller import Credential, set_current_caller
 log = structlog.get_logger(__name__)
 
 # gRPC's types name request and response of one RPC; here they are whatever the handler's are.
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 
 
 class AuthorizationInterceptor(grpc.aio.ServerInterceptor):
@@ -34,7 +34,7 @@ class AuthorizationInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(  # pyright: ignore[reportIncompatibleMethodOverride] - generic per call in the stubs
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
+    ) -> "Handler | None":
         """The handler behind its guard; None, which gRPC answers as UNIMPLEMENTED, when there is none."""
         method = handler_call_details.method
         if method not in self._guarded:

@@ -39,7 +39,7 @@ def check_agent(credential: Credential, node: Node | None, now: float) -> Standi
         raise AgentDeniedError(f'agent "{agent}" is banned', DenialReason.AGENT_BANNED, "Agent is banned")
     if credential.serial == node.serial:
         return Standing.CURRENT
-    if credential.serial == node.new_serial:
+    if node.new_serial and credential.serial == node.new_serial:
         return Standing.RENEWED
     raise AgentDeniedError(
         f'agent "{agent}" expected to have serial number "{node.serial}"; has "{credential.serial}"',
