@@ -1,0 +1,80 @@
+"""`assay agent`: run, validate, healthcheck. What a command alone needs is imported when it runs."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.checks import report_health, report_validation
+from assay.cli.flags import DaemonFlags, taking
+from assay.cli.options import (
+    DEFAULT_WORKLOAD_SOCKET,
+    Output,
+    OutputOption,
+    ShallowOption,
+    VerboseOption,
+    WorkloadSocketOption,
+)
+from assay_agent.config.load import WITHOUT_FILE, LoadedAgent, load
+from assay_agent.config.schema import FLAGS
+
+DEFAULT_CONFIG = Path("conf/agent/agent.conf")
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run, check and probe an agent.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentFlags(DaemonFlags):
+    """Flags of `run` and `validate`. A token is a secret, and the command line shows to every user of the machine."""
+
+    server_address: Annotated[str | None, typer.Option(help="The server's name or address.", metavar="ADDRESS")] = None
+    server_port: Annotated[str | None, typer.Option(help="The server's TCP port.", metavar="PORT")] = None
+    join_token: Annotated[
+        str | None, typer.Option(help="A token from `assay token generate`; better in a file.", metavar="TOKEN")
+    ] = None
+    join_token_file: Annotated[Path | None, typer.Option(help="A file with such a token.", metavar="FILE")] = None
+    trust_bundle: Annotated[Path | None, typer.Option(help="The server's CA certificates.", metavar="FILE")] = None
+    trust_bundle_format: Annotated[str | None, typer.Option(help="pem or spiffe.", metavar="FORMAT")] = None
+    insecure_bootstrap: Annotated[
+        bool, typer.Option("--insecure-bootstrap", help="Trust whatever server answers first.")
+    ] = False
+    allow_unauthenticated_verifiers: Annotated[
+        bool, typer.Option("--allow-unauthenticated-verifiers", help="Give bundles to unregistered callers.")
+    ] = False
+
+
+@app.command()
+@taking(AgentFlags)
+def run(flags: AgentFlags) -> None:
+    """Run the agent until SIGTERM or SIGINT. Flags win over the file."""
+    loaded = _load(flags)
+    from assay.cli.daemon import run_daemon  # noqa: PLC0415 - see the module's first line
+    from assay_agent.app import serve  # noqa: PLC0415 - see the module's first line
+
+    run_daemon("Agent", loaded.config.log, loaded.warnings, lambda clock: serve(loaded.config, clock=clock))
+
+
+@app.command()
+@taking(AgentFlags)
+def validate(flags: AgentFlags, *, output: OutputOption = Output.PRETTY) -> None:
+    """Check the configuration as `run` would, and say everything that is wrong with it."""
+    report_validation("agent", output, lambda: _load(flags).warnings)
+
+
+@app.command()
+def healthcheck(
+    *,
+    socket_path: WorkloadSocketOption = DEFAULT_WORKLOAD_SOCKET,
+    shallow: ShallowOption = False,
+    verbose: VerboseOption = False,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Ask the agent on its socket whether it is well; status 1 if not."""
+    del shallow
+    report_health("agent", socket_path, output, verbose=verbose)
+
+
+def _load(flags: AgentFlags) -> LoadedAgent:
+    return load(flags.document(DEFAULT_CONFIG, WITHOUT_FILE, os.environ), flags.overrides(FLAGS))

@@ -1,0 +1,39 @@
+"""SPIRE's spelling of flags, for the scripts that use it: `-socketPath /x` is `--socket-path /x`."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+_FLAG = re.compile(r"-([A-Za-z][A-Za-z0-9]+)(=.*)?", re.DOTALL)
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=SVID)(?=TTL)")
+
+# Go's flags take `-shallow=false`; ours are either there or not.
+_SWITCHES = frozenset({
+    "admin", "allow-unauthenticated-verifiers", "disable-x509-svid-prefetch", "downstream", "expand-env",
+    "insecure-bootstrap", "jwt-svid-include-jti", "log-source-location", "node", "shallow", "silent", "store-svid",
+    "verbose",
+})  # fmt: skip
+
+
+def spire_flags(arguments: Sequence[str]) -> list[str]:
+    """The arguments with SPIRE's flags in our spelling; everything else, and all after `--`, as it is."""
+    return list(_respelled(arguments))
+
+
+def _respelled(arguments: Sequence[str]) -> Iterator[str]:
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            yield argument
+            yield from rest
+            return
+        found = _FLAG.fullmatch(argument)
+        if found is None:
+            yield argument
+            continue
+        name = _WORDS.sub("-", found[1]).lower()
+        value = found[2] or ""
+        if name in _SWITCHES and value:
+            if value.lower() in {"=true", "=1", "=t"}:
+                yield f"--{name}"
+        else:
+            yield f"--{name}{value}"

@@ -1,0 +1,75 @@
+"""Running a daemon in this process until it ends."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, cast
+
+import structlog
+import typer
+import uvloop
+
+from assay import log
+from assay.clock import Clock, SystemClock
+from assay.config.fault import ConfigError, Fault
+from assay.config.logging import LogSettings
+from assay.errors import AssayError
+
+# No file or folder of ours is for others, nor for the group to write (SPIRE's umask). Sockets get their modes by name.
+UMASK = 0o027
+
+logger = structlog.get_logger(__name__)
+
+
+def run_daemon(
+    name: str,
+    settings: LogSettings,
+    warnings: Iterable[Fault],
+    serve: Callable[[Clock], Coroutine[Any, Any, None]],
+) -> None:
+    """Log as configured and serve until a signal.
+
+    Raises:
+        ConfigError: the log file cannot be opened.
+        typer.Exit: with status 1 when the daemon failed; the log has the reason.
+    """
+    clock = SystemClock()
+    try:
+        output = log.configure(settings, clock)
+    except OSError as error:
+        raise ConfigError([Fault(str(settings.file), "log_file", f"cannot be opened: {error.strerror}")]) from None
+
+    def reopen(_number: int, _frame: object) -> None:
+        output.reopen()
+
+    signal.signal(signal.SIGUSR2, reopen)
+    os.umask(os.umask(UMASK) | UMASK)
+    for warning in warnings:
+        logger.warning(
+            "Configuration is not fully used", place=warning.where, setting=warning.key, reason=warning.reason
+        )
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(clock))
+    except Exception as error:  # noqa: BLE001 - the outermost boundary of the process
+        _log_crash(name, _cause(error))
+        raise typer.Exit(1) from None
+    ended = f"{name} stopped gracefully"
+    logger.info(ended)
+
+
+def _log_crash(name: str, error: BaseException) -> None:
+    message = f"{name} crashed"
+    if isinstance(error, AssayError):
+        hint = {"hint": error.hint} if error.hint else {}
+        logger.error(message, error=error.message, **hint)
+    else:
+        logger.error(message, exc_info=error)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The first real error in what task groups wrapped it in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error

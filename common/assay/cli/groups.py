@@ -1,0 +1,28 @@
+"""The command groups: named here so that `assay --help` loads none of them, found by entry points when one is used."""
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+
+ENTRY_POINTS = "assay.commands"
+
+# In the order of the help text; a group that a third party adds comes after these, without a description.
+DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "up": "Start a server and an agent here, and fetch both kinds of SVID.",
+        "server": "Run, check and probe a server.",
+        "agent": "Run, check and probe an agent.",
+        "entry": "Create, show and delete registration entries.",
+        "token": "Make join tokens for agents.",
+        "node": "List, ban and evict attested agents.",
+        "bundle": "Show the trust bundle.",
+        "api": "Ask the Workload API, as a workload does.",
+    }
+)
+
+
+def find_groups() -> dict[str, EntryPoint]:
+    """The installed groups by name, in the order to show them."""
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    names = [*(name for name in DESCRIPTIONS if name in found), *sorted(found.keys() - DESCRIPTIONS.keys())]
+    return {name: found[name] for name in names}

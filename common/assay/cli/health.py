@@ -1,0 +1,34 @@
+"""Asking a daemon on its socket whether it is well."""
+
+from pathlib import Path
+
+from grpc import aio
+from grpc_health.v1 import health_pb2 as pb
+
+from assay.cli.admin import check_listening, translated
+from assay.errors import UnavailableError
+from assay.transport.dial import dial_unix
+
+CHECK = "/grpc.health.v1.Health/Check"
+TIMEOUT = 5.0
+
+
+async def check_health(path: Path, who: str) -> None:
+    """Return if the daemon on that socket says it is serving.
+
+    Raises:
+        AssayError: it does not, or nobody answers.
+    """
+    check_listening(path, who, f"start one with `assay {who} run`")
+    channel = dial_unix(path)
+    try:
+        # By hand: the package's stub has no types.
+        ask = channel.unary_unary(CHECK, pb.HealthCheckRequest.SerializeToString, pb.HealthCheckResponse.FromString)
+        answer = await ask(pb.HealthCheckRequest(), timeout=TIMEOUT)
+    except aio.AioRpcError as error:
+        raise translated(error, path) from None
+    finally:
+        await channel.close()
+    if answer.status != pb.HealthCheckResponse.SERVING:
+        name = pb.HealthCheckResponse.ServingStatus.Name(answer.status)
+        raise UnavailableError(f"{who} returned status {name}")

@@ -1,0 +1,55 @@
+"""`assay bundle`: the trust bundle."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.bundle import jwks, pem
+from assay.cli.admin import TIMEOUT, connect, run
+from assay.cli.options import DEFAULT_ADMIN_SOCKET, AdminSocketOption, Output, OutputOption
+from assay.cli.output import print_message
+from assay.wire import bundle as wire
+from assay_proto.spire.api.server.bundle.v1.bundle_pb2 import GetBundleRequest
+from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
+from assay_proto.spire.api.types.bundle_pb2 import Bundle
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """How to write a bundle: CA certificates alone, or all of it as a SPIFFE bundle."""
+
+    PEM = "pem"
+    SPIFFE = "spiffe"
+
+
+@app.callback()
+def group() -> None:
+    """Show the trust bundle."""
+
+
+@app.command()
+def show(
+    *,
+    form: Annotated[Format, typer.Option("--format", help="Of the pretty output.")] = Format.PEM,
+    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Print the server's own trust bundle, for agents to bootstrap with."""
+    message = run(_get(socket_path))
+    if output is Output.JSON:
+        print_message(message)
+        return
+    bundle = wire.from_proto(message)
+    if form is Format.PEM:
+        typer.echo(pem.emit(bundle.x509_authorities).decode(), nl=False)
+    else:
+        typer.echo(json.dumps(json.loads(jwks.emit(bundle)), indent=4))
+
+
+async def _get(socket_path: Path) -> Bundle:
+    async with connect(socket_path) as channel:
+        return await BundleStub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT)

@@ -1,0 +1,68 @@
+"""`assay server`: run, validate, healthcheck. What a command alone needs is imported when it runs."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.checks import report_health, report_validation
+from assay.cli.flags import DaemonFlags, taking
+from assay.cli.options import (
+    DEFAULT_ADMIN_SOCKET,
+    AdminSocketOption,
+    Output,
+    OutputOption,
+    ShallowOption,
+    VerboseOption,
+)
+from assay_server.config.load import WITHOUT_FILE, LoadedServer, load
+from assay_server.config.schema import FLAGS
+
+DEFAULT_CONFIG = Path("conf/server/server.conf")
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run, check and probe a server.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerFlags(DaemonFlags):
+    """Flags of `run` and `validate`."""
+
+    bind_address: Annotated[str | None, typer.Option(help="Listen on this address.", metavar="ADDRESS")] = None
+    server_port: Annotated[str | None, typer.Option(help="Listen on this TCP port.", metavar="PORT")] = None
+
+
+@app.command()
+@taking(ServerFlags)
+def run(flags: ServerFlags) -> None:
+    """Run the server until SIGTERM or SIGINT. Flags win over the file; --trust-domain and --data-dir do without one."""
+    loaded = _load(flags)
+    from assay.cli.daemon import run_daemon  # noqa: PLC0415 - see the module's first line
+    from assay_server.app import serve  # noqa: PLC0415 - see the module's first line
+
+    run_daemon("Server", loaded.config.log, loaded.warnings, lambda clock: serve(loaded.config, clock=clock))
+
+
+@app.command()
+@taking(ServerFlags)
+def validate(flags: ServerFlags, *, output: OutputOption = Output.PRETTY) -> None:
+    """Check the configuration as `run` would, and say everything that is wrong with it."""
+    report_validation("server", output, lambda: _load(flags).warnings)
+
+
+@app.command()
+def healthcheck(
+    *,
+    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    shallow: ShallowOption = False,
+    verbose: VerboseOption = False,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Ask the server on its admin socket whether it is well; status 1 if not."""
+    del shallow
+    report_health("server", socket_path, output, verbose=verbose)
+
+
+def _load(flags: ServerFlags) -> LoadedServer:
+    return load(flags.document(DEFAULT_CONFIG, WITHOUT_FILE, os.environ), flags.overrides(FLAGS))
