@@ -43,7 +43,9 @@ def renamed(file: FileDescriptor, name: str, package: str) -> FileDescriptorProt
 
 def _rename(message: DescriptorProto, old: str, new: str) -> None:
     for field in message.field:
-        field.type_name = _moved(field.type_name, old, new)
+        # Not on fields of plain types: to set an empty name is to have one.
+        if field.HasField("type_name"):
+            field.type_name = _moved(field.type_name, old, new)
     for nested in message.nested_type:
         _rename(nested, old, new)
 
