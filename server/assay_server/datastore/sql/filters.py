@@ -41,7 +41,7 @@ def names_match(
 def matches(
     owned: Table, position: ColumnElement[int], listed: ColumnElement[bool], match: Match, size: int
 ) -> ColumnElement[bool]:
-    """Whether an owner's rows of `owned` (first column: the owner) match a list of `size` values; `listed` is true of those."""
+    """Whether an owner's rows of `owned` (first column: owner) match the `size` values that `listed` asks for."""
     owner = owned.c[0]
     sharing = select(owner).where(listed)
     if match in {Match.EXACT, Match.SUPERSET}:

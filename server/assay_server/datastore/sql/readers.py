@@ -1,6 +1,7 @@
 """Readers: a few connections beside the writer's, each read in one transaction and so from one snapshot."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -52,10 +53,10 @@ def _in_snapshot(connection: Connection, transaction: SqlTransaction, work: Call
         connection.raw.execute("BEGIN")
         transaction.changes.begin()
         return work(transaction)
-    except Exception as error:
-        if refused := refusal(error):
-            raise refused from error
-        raise
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY:
+            raise TypeError("a read function wrote") from error
+        raise refusal(error) or error from error
     finally:
         if connection.raw.in_transaction:
             connection.raw.execute("ROLLBACK")
