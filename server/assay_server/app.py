@@ -1,0 +1,185 @@
+"""The server put together: the one place that knows every concrete class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from assay.clock import Clock
+from assay.config.plugin import Plugin
+from assay.errors import FailedPreconditionError, InvalidArgumentError
+from assay.keymanager.base import KeyManager
+from assay.supervisor import Supervisor
+from assay.transport.tls import TlsIdentity
+from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import add_AgentServicer_to_server
+from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import add_BundleServicer_to_server
+from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import add_EntryServicer_to_server
+from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import add_SVIDServicer_to_server
+from assay_proto.sync.v1.sync_pb2_grpc import add_SyncServicer_to_server
+from assay_server.api.agent import AgentApi
+from assay_server.api.bundle import BundleApi
+from assay_server.api.entry import EntryApi
+from assay_server.api.health import HealthApi
+from assay_server.api.svid import SvidApi
+from assay_server.api.sync import SyncApi
+from assay_server.attestation.nodes import NodeService
+from assay_server.attestation.prune import Pruner, PruneSettings
+from assay_server.attestation.service import AttestationService
+from assay_server.attestation.tokens import JoinTokens
+from assay_server.authorization.authorizer import Authorizer
+from assay_server.authorization.index import AuthorizedEntries
+from assay_server.authorization.nodes import NodeRows
+from assay_server.authorization.ratelimit import RateLimits
+from assay_server.ca import CaManager, CaSettings
+from assay_server.config import CaSubject, ServerConfig
+from assay_server.credential import CredentialSettings, Issuer, Subject
+from assay_server.credential.subject import DEFAULT_CA_SUBJECT
+from assay_server.datastore.base import Store
+from assay_server.datastore.sql.store import open_store
+from assay_server.endpoints.identity import ServerIdentity
+from assay_server.endpoints.server import Endpoints, Register
+from assay_server.plugins.builtin import Host, node_attestors
+from assay_server.registration.bundles import BundleService
+from assay_server.registration.entries import EntryService
+from assay_server.registration.pruning import EntryPruning
+
+log = structlog.get_logger(__name__)
+
+# Seconds in which everything has to end, and those that calls under way get of them.
+GRACE = 10.0
+CALL_GRACE = 2.0
+
+
+async def serve(config: ServerConfig, *, clock: Clock) -> None:
+    """Run the server until SIGTERM or SIGINT.
+
+    Raises:
+        AssayError: something the server stands on cannot be had: folder, store, keys, plugins, socket or port.
+    """
+    log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
+    async with Supervisor(grace=GRACE) as supervisor:
+        supervisor.stop_on_signals()
+        _make_folder(config.data_dir)
+        store = await open_store(config.datastore_path, clock=clock)
+        supervisor.defer("datastore", store.close)
+        ca = CaManager(store, _key_manager(config.key_manager), clock, _ca_settings(config), config.trust_domain)
+        await ca.start()
+        parts = _build(config, clock, store, ca)
+        for name, work in (
+            ("CA rotation", ca.run),
+            ("node rows", parts.rows.run),
+            ("authorized entries", parts.authorized.run),
+            ("entry pruning", EntryPruning(store, clock).run),
+            ("node pruning", Pruner(store, clock, _prune_settings(config)).run),
+        ):
+            supervisor.start(name, work)
+        await _open(config, parts, supervisor)
+        await supervisor.wait_stopped()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    rows: NodeRows
+    authorized: AuthorizedEntries
+    identity: ServerIdentity
+    tls: TlsIdentity
+    endpoints: Endpoints
+
+
+def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager) -> _Parts:
+    issuer = Issuer(config.trust_domain, ca, clock, _credential_settings(config))
+    rows = NodeRows(store)
+    authorized = AuthorizedEntries(store, config.trust_domain, clock)
+    tls = TlsIdentity(config.trust_domain, clock, admitted=config.admin_ids)
+    services = _services(config, clock, store, issuer, rows, authorized)
+    authorizer = Authorizer(store, rows, clock, config.admin_ids)
+    return _Parts(
+        rows=rows,
+        authorized=authorized,
+        identity=ServerIdentity(tls, issuer, store, clock, {admin.trust_domain for admin in config.admin_ids}),
+        tls=tls,
+        endpoints=Endpoints(authorizer, services, max_message_bytes=config.max_message_bytes),
+    )
+
+
+def _services(
+    config: ServerConfig, clock: Clock, store: Store, issuer: Issuer, rows: NodeRows, authorized: AuthorizedEntries
+) -> Sequence[Register]:
+    trust_domain = config.trust_domain
+    limits = RateLimits.create(clock, attestation=config.ratelimit_attestation, signing=config.ratelimit_signing)
+    tokens = JoinTokens(store, clock, trust_domain)
+    attestors = node_attestors(config.node_attestors, Host(trust_domain, clock, tokens))
+    attestation = AttestationService(trust_domain, attestors, rows, issuer)
+    agents = AgentApi(trust_domain, attestation, NodeService(store, rows, issuer, clock), tokens, limits)
+    entries = EntryApi(EntryService(store, clock, trust_domain), authorized, trust_domain)
+    svids = SvidApi(trust_domain, issuer, authorized, limits)
+    health = HealthApi(store, trust_domain)
+    return (
+        lambda server: add_AgentServicer_to_server(agents, server),
+        lambda server: add_BundleServicer_to_server(BundleApi(BundleService(store, trust_domain)), server),
+        lambda server: add_EntryServicer_to_server(entries, server),
+        lambda server: add_SVIDServicer_to_server(svids, server),
+        lambda server: add_SyncServicer_to_server(SyncApi(authorized, clock), server),
+        lambda server: server.add_generic_rpc_handlers((health.handler(),)),
+    )
+
+
+async def _open(config: ServerConfig, parts: _Parts, supervisor: Supervisor) -> None:
+    await parts.identity.start()
+    supervisor.start("server SVID", parts.identity.run)
+    supervisor.defer("server APIs", lambda: parts.endpoints.close(CALL_GRACE))
+    await parts.endpoints.start(config.socket_path, config.bind_address, config.bind_port, parts.tls)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedPreconditionError(
+            f"data directory {path} cannot be made: {error.strerror}", hint="set data_dir to a folder we may write"
+        ) from None
+
+
+def _key_manager(plugin: Plugin) -> KeyManager:
+    if plugin.name == "memory":
+        from assay.keymanager.memory import MemoryKeyManager  # noqa: PLC0415 - one of the two is enough
+
+        return MemoryKeyManager()
+    if plugin.name != "disk":
+        raise InvalidArgumentError(f'no built-in key manager "{plugin.name}"', hint="there are: disk, memory")
+    from assay.keymanager.disk import DiskKeyManager  # noqa: PLC0415
+
+    return DiskKeyManager(Path(str(plugin.data["keys_path"])))
+
+
+def _ca_settings(config: ServerConfig) -> CaSettings:
+    return CaSettings(
+        ttl=config.ca_ttl,
+        x509_key_type=config.ca_key_type,
+        jwt_key_type=config.jwt_key_type,
+        subject=_ca_subject(config.ca_subject),
+    )
+
+
+def _ca_subject(subject: CaSubject) -> Subject:
+    if subject == CaSubject():
+        return DEFAULT_CA_SUBJECT
+    return Subject.of(country=subject.country, organization=subject.organization, common_name=subject.common_name)
+
+
+def _credential_settings(config: ServerConfig) -> CredentialSettings:
+    return CredentialSettings(
+        x509_svid_ttl=config.default_x509_svid_ttl,
+        jwt_svid_ttl=config.default_jwt_svid_ttl,
+        agent_ttl=config.agent_ttl,
+        jwt_issuer=config.jwt_issuer,
+    )
+
+
+def _prune_settings(config: ServerConfig) -> PruneSettings:
+    return PruneSettings(
+        expired_for=config.prune_attested_nodes_expired_for,
+        batch_size=config.prune_attested_nodes_batch_size,
+        tofu=config.prune_tofu_nodes,
+    )
