@@ -12,7 +12,7 @@ from assay.clock import Clock
 # Seconds for which an answer is believed: long enough for bursts, short for who renames an account.
 LIFETIME = 10.0
 # Answers kept; a caller can make up group numbers.
-MAX_KEPT = 4096
+MAX_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)

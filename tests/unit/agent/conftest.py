@@ -48,8 +48,11 @@ class Minter:
     cache: Cache
     failure: AssayError | None = None
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    before: Callable[[], Awaitable[None]] | None = None
 
     async def new_jwt_svid(self, entry_id: str, audience: Sequence[str]) -> Minted:
+        if self.before is not None:
+            await self.before()
         self.asked.append((entry_id, tuple(audience)))
         if self.failure is not None:
             raise self.failure
