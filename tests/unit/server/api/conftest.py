@@ -1,0 +1,46 @@
+"""An API behind the real interceptor on a real Unix socket, with a caller of the test's choice."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+
+from assay.transport.peer import Process, UnixPeer
+from assay_server.api.interceptor import AuthorizationInterceptor
+from assay_server.authorization.authorizer import Approach, Authorizer
+from assay_server.authorization.caller import Caller
+
+Register = Callable[[grpc.aio.Server], None]
+Serve = Callable[[Register, Caller], Awaitable[grpc.aio.Channel]]
+
+LOCAL = UnixPeer(1, 0, 0, Process(1, -1, None))
+
+
+class Admitting(Authorizer):
+    """Takes everybody for the same caller."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def admit(self, method: str, approach: Approach) -> Caller:  # noqa: ARG002 - everybody, for everything
+        return self._caller
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Start a server with what `register` adds; answers a channel to it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(register: Register, caller: Caller) -> grpc.aio.Channel:
+            interceptor = AuthorizationInterceptor(Admitting(caller), lambda _: LOCAL)
+            server = grpc.aio.server(interceptors=[interceptor])
+            register(server)
+            address = f"unix:{tmp_path}/api.sock"
+            server.add_insecure_port(address)
+            await server.start()
+            stack.push_async_callback(server.stop, None)
+            return await stack.enter_async_context(grpc.aio.insecure_channel(address))
+
+        yield start
