@@ -130,7 +130,7 @@ def present(context: ssl.SSLContext, chain: Sequence[bytes], key: SigningKey) ->
 
 def presented_chain(connection: ssl.SSLObject) -> tuple[bytes, ...]:
     """The peer's certificates (DER, leaf first) as it sent them; none if it sent none."""
-    if hasattr(connection, "get_unverified_chain"):  # Python 3.13
-        return tuple(cast("Any", connection).get_unverified_chain())
-    chain = cast("Any", connection)._sslobj.get_unverified_chain()  # noqa: SLF001 - private until 3.13
-    return tuple(one.public_bytes(_DER) for one in chain or ())
+    # A server whose client sent no certificate may find a None in the chain, which the public method (from 3.13) is not
+    # ready for.
+    chain = cast("Any", connection)._sslobj.get_unverified_chain()  # noqa: SLF001 - see above
+    return tuple(one.public_bytes(_DER) for one in chain or () if one is not None)
