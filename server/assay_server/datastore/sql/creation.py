@@ -22,7 +22,8 @@ def make_folder(path: Path) -> None:
 def create(path: Path, release: Release) -> None:
     """An empty database at `path`, 0600, of the present schema."""
     draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
+    for leftover in (draft, draft.with_name(f"{draft.name}-journal")):
+        leftover.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = Connection(draft)
     try:

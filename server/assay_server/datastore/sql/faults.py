@@ -8,7 +8,10 @@ _BYTE = 0xFF  # an extended code keeps its primary code in the lowest byte
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_FULL: ("is full", "free space on its file system; nothing that was refused has been stored"),
-    sqlite3.SQLITE_IOERR: ("cannot be read or written", "check its file system and disk"),
+    sqlite3.SQLITE_IOERR: (
+        "cannot be read or written",
+        "check its file system: free space, limits, faults of the disk",
+    ),
     sqlite3.SQLITE_READONLY: ("cannot be written", "make the file and its folder writable for this user"),
     sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "check that the folder exists and is writable for this user"),
     sqlite3.SQLITE_PERM: ("cannot be opened", "check the permissions of the file and its folder"),

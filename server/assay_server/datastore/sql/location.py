@@ -24,7 +24,8 @@ def inspect(path: Path) -> Found:
     """Look without touching.
 
     Raises:
-        FailedPreconditionError: something is there that is not ours, or a write-ahead log without its database.
+        FailedPreconditionError: something is there that is not ours, or a log without its database.
+        OSError: it cannot be read.
     """
     if path.is_dir():
         raise FailedPreconditionError(f"{path} is a folder", hint="name a file for the database")
@@ -47,17 +48,15 @@ def _header(path: Path) -> bytes:
             return file.read(_HEADER_BYTES)
     except FileNotFoundError:
         return b""
-    except OSError as error:
-        raise FailedPreconditionError(f"cannot read the database {path}: {error.strerror}") from error
 
 
 def _check_no_log(path: Path) -> None:
     # SQLite would replay the log of a lost database into a new one.
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists():
-        raise FailedPreconditionError(
-            f"{log} is there without its database", hint="restore the database, or remove the log to start anew"
-        )
+    for log in (path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-journal")):
+        if log.exists():
+            raise FailedPreconditionError(
+                f"{log} is there without its database", hint="restore the database, or remove the log to start anew"
+            )
 
 
 def _foreign(path: Path) -> FailedPreconditionError:

@@ -29,17 +29,18 @@ def upgrade(path: Path, release: Release) -> None:
         # Rebuilding a table drops the old one: with foreign keys on, its children would go with it.
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN IMMEDIATE")
         run_migrations(connection, release)
     finally:
         connection.close()
 
 
 def run_migrations(connection: sqlite3.Connection, release: Release) -> None:
-    """Migrate within the transaction that is open, and commit it; undo it if anything fails."""
+    """Migrate in one transaction; the connection is in autocommit mode."""
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-    # Alembic leaves a transaction alone that was begun before it came.
+    # Alembic leaves alone a transaction that was begun before it came, and SQLAlchemy begins none by itself: sqlite3 is
+    # expected to, before the first write, but not before the first change of the schema.
     with engine.connect() as bound, bound.begin():
+        bound.exec_driver_sql("BEGIN IMMEDIATE")
         command.upgrade(_config(bound, release), release.revision)
         _check(bound, release)
         bound.execute(update(meta).values(schema_version=release.version, compatible_from=release.compatible_from))

@@ -1,0 +1,164 @@
+"""Migrations: the same schema either way, all or nothing, and never by an older release."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assay.entry import Entry
+from assay.errors import FailedPreconditionError
+from assay.testing.clock import FakeClock
+from assay_server.datastore.sql.schema import THIS_RELEASE, Release
+from assay_server.datastore.sql.store import SqlStore, open_store
+from assay_server.datastore.sql.upgrade import run_migrations
+
+MakeEntry = Callable[..., Entry]
+
+ADD_COLUMN = """
+from alembic import op
+from sqlalchemy import Column, Text
+
+revision = "{revision}"
+down_revision = "{before}"
+
+
+def upgrade():
+    op.add_column("nodes", Column("{column}", Text, nullable=False, server_default="none"))
+    {rest}
+"""
+
+
+@pytest.fixture
+def next_release(tmp_path: Path) -> Callable[..., Release]:
+    """The release after this one, whose migration adds a column to nodes and then does `rest`."""
+
+    def make(*, rest: str = "") -> Release:
+        folder = tmp_path / "versions"
+        folder.mkdir(exist_ok=True)
+        release = replace(THIS_RELEASE, version=THIS_RELEASE.version + 1)
+        text = ADD_COLUMN.format(
+            revision=release.revision, before=THIS_RELEASE.revision, column="colour", rest=rest or "pass"
+        )
+        (folder / f"v{release.revision}_colour.py").write_text(text)
+        return replace(release, migrations=(*THIS_RELEASE.migrations, folder))
+
+    return make
+
+
+def ask(path: Path, question: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(question).fetchall()
+    finally:
+        connection.close()
+
+
+def schema(path: Path) -> list[tuple[object, ...]]:
+    """What SQLite knows of every table and index, without how its text was laid out."""
+    rows = ask(path, "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
+    return [(*row[:3], " ".join(str(row[3]).split())) for row in rows]
+
+
+async def fill(path: Path, entry: Entry) -> str:
+    store = await open_store(path, clock=FakeClock())
+    await store.write(lambda tx: tx.entries.create(entry))
+    await store.close()
+    return store.incarnation
+
+
+async def test_migrating_and_creating_give_the_same_schema(store: SqlStore, path: Path, tmp_path: Path) -> None:
+    migrated = sqlite3.connect(tmp_path / "migrated", isolation_level=None)
+    run_migrations(migrated, THIS_RELEASE)
+    migrated.close()
+    await store.close()
+    assert schema(tmp_path / "migrated") == schema(path)
+    assert len(schema(path)) > 20
+    stamps = "SELECT version_num FROM alembic_version"
+    assert ask(tmp_path / "migrated", stamps) == ask(path, stamps) == [(THIS_RELEASE.revision,)]
+
+
+async def test_an_older_database_is_migrated_and_keeps_what_it_holds(
+    path: Path, next_release: Callable[..., Release], make_entry: MakeEntry
+) -> None:
+    incarnation = await fill(path, make_entry("a"))
+    release = next_release()
+    for _ in range(2):
+        store = await open_store(path, clock=FakeClock(), release=release)
+        assert await store.read(lambda tx: tx.entries.get("a")) == make_entry("a")
+        assert store.sequence == 1
+        await store.close()
+    assert ask(path, "SELECT schema_version, compatible_from FROM meta") == [(release.version, release.compatible_from)]
+    assert ask(path, "SELECT version_num FROM alembic_version") == [(release.revision,)]
+    assert "colour" in {name for _, name, *_ in ask(path, "PRAGMA table_info(nodes)")}
+    assert len(incarnation) == 32
+
+
+@pytest.mark.parametrize(
+    ("rest", "error"),
+    [
+        ("raise ZeroDivisionError", ZeroDivisionError),
+        ('op.execute("DELETE FROM entries")', FailedPreconditionError),  # its selectors would be orphans
+    ],
+)
+async def test_a_migration_that_fails_changes_nothing(
+    path: Path,
+    next_release: Callable[..., Release],
+    make_entry: MakeEntry,
+    rest: str,
+    error: type[Exception],
+) -> None:
+    await fill(path, make_entry("a"))
+    before = schema(path)
+    with pytest.raises(error):
+        await open_store(path, clock=FakeClock(), release=next_release(rest=rest))
+    assert schema(path) == before
+    store = await open_store(path, clock=FakeClock())
+    assert await store.read(lambda tx: tx.entries.get("a")) == make_entry("a")
+    await store.close()
+
+
+async def test_a_newer_database_that_this_release_cannot_use_is_refused(
+    path: Path, next_release: Callable[..., Release], make_entry: MakeEntry
+) -> None:
+    await fill(path, make_entry("a"))
+    release = replace(next_release(), compatible_from=THIS_RELEASE.version + 1)
+    await (await open_store(path, clock=FakeClock(), release=release)).close()
+    with pytest.raises(FailedPreconditionError, match="has schema version 2") as caught:
+        await open_store(path, clock=FakeClock())
+    assert "run the newer release again" in caught.value.hint
+    store = await open_store(path, clock=FakeClock(), release=release)
+    assert store.sequence == 1
+    await store.close()
+
+
+async def test_a_newer_database_that_this_release_can_use_is_used(
+    path: Path, next_release: Callable[..., Release], make_entry: MakeEntry
+) -> None:
+    await fill(path, make_entry("a"))
+    await (await open_store(path, clock=FakeClock(), release=next_release())).close()
+    store = await open_store(path, clock=FakeClock())
+    await store.write(lambda tx: tx.entries.create(make_entry("b")))
+    assert store.sequence == 2
+    await store.close()
+    assert ask(path, "SELECT schema_version FROM meta") == [(2,)]
+
+
+def test_alembic_is_not_loaded_to_make_or_open_a_database(path: Path) -> None:
+    code = """
+import asyncio, pathlib, sys
+from assay.testing.clock import FakeClock
+from assay_server.datastore.sql.store import open_store
+async def main():
+    for _ in range(2):
+        store = await open_store(pathlib.Path(sys.argv[1]), clock=FakeClock())
+        await store.write(lambda tx: tx.join_tokens.prune(1))
+        await store.close()
+asyncio.run(main())
+print(*[name for name in sys.modules if name.startswith(("alembic", "sqlalchemy.orm", "mako"))])
+"""
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
