@@ -1,0 +1,102 @@
+"""Reflection, as a tool sees it that knows nothing but the socket, and without the security header."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc import aio
+from grpc_reflection.v1alpha import reflection_pb2 as pb
+
+from assay.workloadapi.wire import METADATA
+
+if TYPE_CHECKING:
+    from tests.unit.agent.conftest import LocalAgent
+
+VERSIONS = ["grpc.reflection.v1", "grpc.reflection.v1alpha"]
+API = "SpiffeWorkloadAPI"
+
+
+async def ask(agent: LocalAgent, version: str, **question: str) -> pb.ServerReflectionResponse:
+    async with aio.insecure_channel(agent.endpoint.target) as channel:
+        method = channel.stream_stream(
+            f"/{version}.ServerReflection/ServerReflectionInfo",
+            pb.ServerReflectionRequest.SerializeToString,
+            pb.ServerReflectionResponse.FromString,
+        )
+        call = method(iter([pb.ServerReflectionRequest(**question)]))
+        return await anext(aiter(call))
+
+
+@pytest.mark.spec("WEP-7-b")
+@pytest.mark.spec("WEP-7-c")
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_services_are_listed(agent: LocalAgent, version: str) -> None:
+    answer = await ask(agent, version, list_services="*")
+    assert [service.name for service in answer.list_services_response.service] == [
+        API,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ]
+
+
+async def learned(agent: LocalAgent, symbol: str) -> DescriptorPool:
+    """What a tool knows after it asked for a symbol and then for the files that one needs."""
+    pool = DescriptorPool()
+    answer = await ask(agent, VERSIONS[0], file_containing_symbol=symbol)
+    files = [FileDescriptorProto.FromString(one) for one in answer.file_descriptor_response.file_descriptor_proto]
+    for file in sorted(files, key=lambda one: len(one.dependency)):
+        pool.Add(file)
+    return pool
+
+
+@pytest.mark.spec("WEP-7-a")
+@pytest.mark.spec("WAPI-2-a")
+@pytest.mark.spec("WAPI-3-a")
+async def test_the_api_shows_under_the_standards_names(agent: LocalAgent) -> None:
+    service = (await learned(agent, API)).FindServiceByName(API)
+    found = {
+        method.name: (method.input_type.full_name, method.output_type.full_name, method.server_streaming)
+        for method in service.methods
+    }
+    assert service.full_name == API
+    assert found == {
+        "FetchX509SVID": ("X509SVIDRequest", "X509SVIDResponse", True),
+        "FetchX509Bundles": ("X509BundlesRequest", "X509BundlesResponse", True),
+        "FetchJWTSVID": ("JWTSVIDRequest", "JWTSVIDResponse", False),
+        "FetchJWTBundles": ("JWTBundlesRequest", "JWTBundlesResponse", True),
+        "ValidateJWTSVID": ("ValidateJWTSVIDRequest", "ValidateJWTSVIDResponse", False),
+        "FetchWITSVID": ("WITSVIDRequest", "WITSVIDResponse", True),
+        "FetchWITBundles": ("WITBundlesRequest", "WITBundlesResponse", True),
+    }
+    assert "assay" not in str((await ask(agent, VERSIONS[0], file_containing_symbol=API)).file_descriptor_response)
+
+
+async def test_a_call_can_be_made_from_what_is_shown(agent: LocalAgent) -> None:
+    agent.register("a", "/web", hint="h")
+    pool = await learned(agent, API)
+    request, response = (
+        GetMessageClass(pool.FindMessageTypeByName(name)) for name in ("X509SVIDRequest", "X509SVIDResponse")
+    )
+    async with aio.insecure_channel(agent.endpoint.target) as channel:
+        call = channel.unary_stream(f"/{API}/{method.name}", request.SerializeToString, response.FromString)
+        answer = await anext(aiter(call(request(), metadata=METADATA)))
+    assert [(one.spiffe_id, one.hint) for one in answer.svids] == [("spiffe://example.org/web", "h")]
+
+
+@pytest.mark.parametrize(
+    "symbol", ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "google.protobuf.Struct"]
+)
+async def test_everything_listed_can_be_looked_up(agent: LocalAgent, symbol: str) -> None:
+    answer = await ask(agent, VERSIONS[1], file_containing_symbol=symbol)
+    assert answer.file_descriptor_response.file_descriptor_proto
+
+
+@pytest.mark.parametrize("symbol", ["assay.workloadapi.X509SVIDRequest", "no.such.Thing"])
+async def test_what_is_not_served_is_not_found(agent: LocalAgent, symbol: str) -> None:
+    answer = await ask(agent, VERSIONS[0], file_containing_symbol=symbol)
+    assert answer.error_response.error_code == 5
