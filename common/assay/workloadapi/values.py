@@ -59,7 +59,7 @@ def x509_context(response: pb.X509SVIDResponse) -> X509Context:
     """
     if not response.svids:
         raise _missing("svids")
-    bundles = x509_bundles(response.federated_bundles)
+    bundles = _x509_bundles(response.federated_bundles)
     svids: list[HintedX509Svid] = []
     for one in response.svids:
         svid = _x509_svid(one)
@@ -70,6 +70,12 @@ def x509_context(response: pb.X509SVIDResponse) -> X509Context:
 
 def x509_bundles(bundles: Mapping[str, bytes]) -> dict[TrustDomain, tuple[bytes, ...]]:
     """CA certificates (DER) by trust domain."""
+    if not bundles:
+        raise _missing("bundles")
+    return _x509_bundles(bundles)
+
+
+def _x509_bundles(bundles: Mapping[str, bytes]) -> dict[TrustDomain, tuple[bytes, ...]]:
     return {_trust_domain(key): _certificates(value, empty=True) for key, value in bundles.items()}
 
 

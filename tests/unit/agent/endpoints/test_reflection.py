@@ -79,9 +79,9 @@ async def test_the_api_shows_under_the_standards_names(agent: LocalAgent) -> Non
 async def test_a_call_can_be_made_from_what_is_shown(agent: LocalAgent) -> None:
     agent.register("a", "/web", hint="h")
     pool = await learned(agent, API)
-    request, response = (
-        GetMessageClass(pool.FindMessageTypeByName(name)) for name in ("X509SVIDRequest", "X509SVIDResponse")
-    )
+    method = pool.FindServiceByName(API).methods_by_name["FetchX509SVID"]
+    request: Any = GetMessageClass(method.input_type)
+    response: Any = GetMessageClass(method.output_type)
     async with aio.insecure_channel(agent.endpoint.target) as channel:
         call = channel.unary_stream(f"/{API}/{method.name}", request.SerializeToString, response.FromString)
         answer = await anext(aiter(call(request(), metadata=METADATA)))
