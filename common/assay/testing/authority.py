@@ -146,6 +146,16 @@ class Authority:
         leaf, key = signer.issue(extensions, key=key, now=now or self.now, lifetime=lifetime)
         return X509Svid.parse([leaf, *([issuer.der] if issuer else [])], key)
 
+    def sign_request(self, csr: bytes, path: str, *, now: datetime | None = None, lifetime: int = HOUR) -> bytes:
+        """A leaf (DER) for that path with the key of a request (DER), as a server issues it."""
+        public_key = x509.load_der_x509_csr(csr).public_key()
+        if not isinstance(public_key, ec.EllipticCurvePublicKey):
+            raise TypeError("tests sign EC keys")
+        extensions = leaf_extensions(str(self.id(path)))
+        issuer = self.root.certificate.subject
+        certificate = _sign(public_key, subject("leaf"), issuer, self.root.key, extensions, now or self.now, lifetime)
+        return certificate.public_bytes(Encoding.DER)
+
     def jwt_svid(
         self, path: str = "/workload", audience: Sequence[str] = ("audience",), *, lifetime: int = 300, **claims: object
     ) -> str:
