@@ -14,6 +14,7 @@ MAX_TRUST_DOMAIN_BYTES = 255
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+")
 _SEGMENT = re.compile(r"[a-zA-Z0-9._-]+")
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[a-zA-Z0-9._-]+)*")
 
 
 class SpiffeIdError(InvalidArgumentError):
@@ -89,7 +90,8 @@ class SpiffeId:
 
 
 def _check_path(path: str) -> None:
-    if not path:
+    # One match for those that are right; what follows finds the words for those that are not.
+    if _PATH.fullmatch(path):
         return
     if not path.startswith("/"):
         raise SpiffeIdError("path must have a leading slash")

@@ -80,12 +80,15 @@ def split(data: bytes) -> tuple[bytes, ...]:
 
 
 def _end(data: bytes, start: int) -> int:
-    head = data[start : start + 2]
-    if len(head) < 2:  # noqa: PLR2004 - tag and first octet of the length
-        raise InvalidArgumentError("DER data is cut short")
-    octets = head[1] & ~_LONG_FORM if head[1] & _LONG_FORM else 0
-    content = start + 2 + octets
-    size = int.from_bytes(data[start + 2 : content], "big") if octets else head[1]
-    if head[1] == _LONG_FORM or content + size > len(data):
+    try:
+        size = data[start + 1]
+    except IndexError:
+        raise InvalidArgumentError("DER data is cut short") from None
+    content = start + 2
+    if size & _LONG_FORM:
+        octets = size & ~_LONG_FORM
+        size = int.from_bytes(data[content : content + octets], "big")
+        content += octets or len(data)  # none: the indefinite form, which DER does not have
+    if content + size > len(data):
         raise InvalidArgumentError("DER data is cut short")
     return content + size

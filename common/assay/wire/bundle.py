@@ -51,6 +51,8 @@ def x509_from_proto(message: bundle_pb2.X509Certificate) -> tuple[X509Authority,
             x509.load_der_x509_certificate(authority.der)
     except (InvalidArgumentError, ValueError) as error:
         raise InvalidArgumentError(f"unable to parse X.509 authority: {error}") from None
+    if not authorities:
+        raise InvalidArgumentError("unable to parse X.509 authority: no certificate")
     return authorities
 
 
