@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from assay.cli.argv import spire_flags
 from assay.cli.groups import DESCRIPTIONS, find_groups
+from assay.config.fault import ConfigError
 from assay.errors import AssayError
 
 FAILED = 1
@@ -20,6 +21,8 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line of this process."""
+    # gRPC's C code writes to standard error as it pleases, in lines of its own making.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -43,8 +46,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def report(error: AssayError) -> None:
     """What failed and what to do next, on standard error."""
-    for line in error.message.splitlines():
-        typer.echo(f"Error: {line}", err=True)
+    if isinstance(error, ConfigError):
+        for fault in error.faults:
+            typer.echo(f"Error: {fault}", err=True)
+    else:
+        typer.echo(f"Error: {error.message}", err=True)
     if error.hint:
         typer.echo(f"Hint: {error.hint}", err=True)
 
