@@ -136,7 +136,7 @@ class Cache:
         if signed and not group.wanting:
             self._want(group.entries)
         subscription = Subscription(group, self._leave, signed=signed, patience=self._patience)
-        group.followers.add(subscription)
+        group.join(subscription)
         self._use(group.entries)
         return subscription
 
@@ -151,7 +151,7 @@ class Cache:
         group = subscription.group
         if subscription not in group.followers:
             return
-        group.followers.discard(subscription)
+        group.leave(subscription)
         if subscription.signed and not group.wanting:
             self._demand.remove(group.entries)
         if not group.followers:

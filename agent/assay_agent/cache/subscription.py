@@ -26,6 +26,7 @@ class Group:
         self.selectors = selectors
         self.entries = {entry.id: entry for entry in entries}
         self.followers: set[Subscription] = set()
+        self._signed = 0
         self._build = build
         self._stale = True
         self._view: WorkloadView | None = None
@@ -41,10 +42,20 @@ class Group:
         self._stale = False
         return self._view
 
+    def join(self, follower: "Subscription") -> None:
+        """Tell this one of changes from now on."""
+        self.followers.add(follower)
+        self._signed += follower.signed
+
+    def leave(self, follower: "Subscription") -> None:
+        """Tell it no more."""
+        self.followers.remove(follower)
+        self._signed -= follower.signed
+
     @property
     def wanting(self) -> bool:
         """Whether a follower needs the SVIDs."""
-        return any(follower.signed for follower in self.followers)
+        return self._signed > 0
 
     def touch(self) -> None:
         """Something that concerns the group changed."""
