@@ -10,6 +10,7 @@ from assay.clock import Clock
 from assay.crypto import der
 from assay.crypto.keys import PublicKey, to_pkix
 from assay.crypto.ski import subject_key_id
+from assay.dnsname import check_dns_name
 from assay.errors import InvalidArgumentError, UnavailableError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.credential import template, validate
@@ -149,6 +150,7 @@ class Issuer:
         subject: x509.Name | None,
     ) -> IssuedX509:
         self._check_member(spiffe_id, "X509-SVID")
+        _check_names(dns_names)
         name = self._subject_for(subject, dns_names)
         now = self._clock.now()
         desk = self._x509_desk(now)
@@ -191,3 +193,11 @@ class Issuer:
         if authority.not_after <= now.timestamp():
             raise UnavailableError("JWT key is not available for signing", hint="the active one is expired")
         return self._jwt
+
+
+def _check_names(dns_names: Sequence[str]) -> None:
+    for name in dns_names:
+        try:
+            check_dns_name(name)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"invalid DNS name: {error.message}", hint=error.hint) from None
