@@ -19,10 +19,11 @@ from assay.spiffeid import SpiffeId
 from assay.svid.x509 import leaf_id, verify_roots
 from assay.transport import tcp, unix
 from assay.transport.inner import PrivateFolder
+from assay.transport.limits import ORDINARY, Limits
 from assay.transport.listener import BACKLOG, Listener
 from assay.transport.peer import UnixPeer
-from assay.transport.pump import LINGER, Pump, Side
-from assay.transport.tls import HANDSHAKE_TIMEOUT, client_context, present, presented_chain
+from assay.transport.pump import Pump, Side
+from assay.transport.tls import client_context, present, presented_chain
 
 Options = Sequence[tuple[str, Any]]
 # DER roots of the server's trust domain, and the SVID (DER chain, leaf first, with its key) to present, if any; asked
@@ -30,8 +31,6 @@ Options = Sequence[tuple[str, Any]]
 Roots = Callable[[], Sequence[bytes]]
 Identity = Callable[[], tuple[Sequence[bytes], SigningKey] | None]
 
-# Seconds to set up a TCP connection.
-CONNECT_TIMEOUT = 10.0
 # grpc shares connections between channels to one address unless told not to, and waits long after a failure.
 _OPTIONS: Options = (
     ("grpc.use_local_subchannel_pool", 1),
@@ -73,6 +72,7 @@ class SpiffeDialer:
         clock: Clock,
         insecure: bool = False,
         options: Options = (),
+        limits: Limits = ORDINARY,
     ) -> None:
         self.peer_chain: tuple[bytes, ...] = ()
         self.last_error: AssayError | None = None
@@ -84,6 +84,7 @@ class SpiffeDialer:
         self._clock = clock
         self._insecure = insecure
         self._options = options
+        self._limits = limits
         self._pumps: set[Pump] = set()
 
     async def __aenter__(self) -> grpc.aio.Channel:
@@ -124,14 +125,14 @@ class SpiffeDialer:
         except BaseException:
             outer.transport.abort()
             raise
-        pump = Pump(outer, local, _ignore, self._on_lost)
+        pump = Pump(outer, local, _ignore, self._on_lost, self._limits.linger)
         self._pumps.add(pump)
         pump.start()
 
     async def _dial(self) -> Side:
         where = f"{self._host}:{self._port}"
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT + HANDSHAKE_TIMEOUT):
+            async with asyncio.timeout(self._limits.connect + self._limits.handshake):
                 transport, side = await self._handshake()
         except (OSError, TimeoutError) as error:
             raise UnavailableError(f"could not connect to {where}: {str(error) or 'timed out'}") from error
@@ -153,8 +154,8 @@ class SpiffeDialer:
             self._port,
             ssl=context,
             server_hostname=self._host,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
-            ssl_shutdown_timeout=LINGER,
+            ssl_handshake_timeout=self._limits.handshake,
+            ssl_shutdown_timeout=self._limits.linger,
         )
         tcp.watch(transport.get_extra_info("socket"))
         return transport, side

@@ -12,11 +12,12 @@ from cryptography import x509
 from assay.errors import UnauthenticatedError
 from assay.transport import tcp, unix
 from assay.transport.inner import InnerPool, PrivateFolder
+from assay.transport.limits import ORDINARY, Limits
 from assay.transport.listener import BACKLOG, Listener
 from assay.transport.peer import Peer, TlsPeer, UnixPeer
-from assay.transport.pump import LINGER, Pump, Side
+from assay.transport.pump import Pump, Side
 from assay.transport.registry import Registry
-from assay.transport.tls import ALPN, HANDSHAKE_TIMEOUT, TlsIdentity, presented_chain
+from assay.transport.tls import ALPN, TlsIdentity, presented_chain
 
 
 class Context(Protocol):
@@ -34,9 +35,10 @@ class Front:
     refused, a name leaves the registry before its socket closes, and nobody else can enter the folder.
     """
 
-    def __init__(self, server: grpc.aio.Server, *, folder: Path | None = None) -> None:
+    def __init__(self, server: grpc.aio.Server, *, folder: Path | None = None, limits: Limits = ORDINARY) -> None:
         """Prepare; the private folder is made below `folder`, by default where temporary files belong."""
         self._server = server
+        self._limits = limits
         self._folder = PrivateFolder(folder)
         self._pool = InnerPool(self._folder.socket)
         self._registry = Registry()
@@ -95,8 +97,12 @@ class Front:
         """Accept no more, let calls end for `grace` seconds, deliver what was answered, remove the socket files."""
         for listener in self._listeners:
             await listener.close()
-        await self._server.stop(grace)
+        # Spares first: a connection that never said a word would keep the server for the whole grace.
         await self._pool.close()
+        # The server waits for callers to take what was sent to them, which some never do.
+        deadline = self._loop.call_later(grace + self._limits.linger, self._abort)
+        await self._server.stop(grace)
+        deadline.cancel()
         await self._drain()
         for bound in self._sockets:
             bound.remove()
@@ -107,7 +113,11 @@ class Front:
             pump.close()
         while self._pumps:
             self._drained.clear()
-            await asyncio.wait_for(self._drained.wait(), 2 * LINGER)
+            await self._drained.wait()
+
+    def _abort(self) -> None:
+        for pump in list(self._pumps):
+            pump.abort()
 
     def _listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -129,8 +139,8 @@ class Front:
             Side,
             connection,
             ssl=identity.context,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
-            ssl_shutdown_timeout=LINGER,
+            ssl_handshake_timeout=self._limits.handshake,
+            ssl_shutdown_timeout=self._limits.linger,
         )
         try:
             peer = _tls_peer(transport, address, identity)
@@ -150,7 +160,7 @@ class Front:
             self._registry.remove(inner.name)
 
         self._registry.add(inner.name, peer)
-        pump = Pump(outer, inner, on_close, self._on_lost)
+        pump = Pump(outer, inner, on_close, self._on_lost, self._limits.linger)
         self._pumps.add(pump)
         pump.start()
 

@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-# Seconds that a closed pump gives its ends to take what is still buffered.
-LINGER = 5.0
 # Bytes per direction in one transport's buffer at which the other end stops being read.
 HIGH_WATER = 64 * 1024
 
 
 class Side(asyncio.Protocol):
-    """One end of a pump. Until it is joined to its other end it keeps what arrives, up to HIGH_WATER."""
+    """One end of a pump. Until it is joined to its other end it keeps what arrives, up to HIGH_WATER.
+
+    It does not outlive the end of what it reads: gRPC never half-closes, and takes one for the end of everything.
+    """
 
     transport: asyncio.Transport
 
@@ -59,10 +60,6 @@ class Side(asyncio.Protocol):
         if self._pump is not None:
             resume(self._pump.other(self).transport)
 
-    def eof_received(self) -> bool:
-        """Pass on a half-close where the pump can; otherwise this end closes, and the pump with it."""
-        return self._pump is not None and self._pump.half_close(self)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """The pump closes when either end is lost."""
         self.lost = True
@@ -79,7 +76,12 @@ class Pump:
     """Two joined ends. `on_close` is called once, before either socket closes; `on_lost` once, after both did."""
 
     def __init__(
-        self, outer: Side, inner: Side, on_close: Callable[["Pump"], None], on_lost: Callable[["Pump"], None]
+        self,
+        outer: Side,
+        inner: Side,
+        on_close: Callable[["Pump"], None],
+        on_lost: Callable[["Pump"], None],
+        linger: float,
     ) -> None:
         self.outer = outer
         self.inner = inner
@@ -87,7 +89,8 @@ class Pump:
         self._on_close = on_close
         self._on_lost = on_lost
         self._open_ends = 2
-        self._linger: asyncio.TimerHandle | None = None
+        self._linger = linger
+        self._deadline: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Join the ends."""
@@ -107,32 +110,21 @@ class Pump:
         """Bytes taken from one end and not yet given to the other."""
         return self.outer.transport.get_write_buffer_size() + self.inner.transport.get_write_buffer_size()
 
-    def half_close(self, side: Side) -> bool:
-        """Tell the inner end that no more will come from the outer; whether `side` is to stay open.
-
-        gRPC never half-closes, so an end of the inner connection is the end of both; TLS cannot.
-        """
-        to_inner = self.inner.transport
-        if side is self.inner or to_inner.is_closing() or side.transport.get_extra_info("sslcontext") is not None:
-            return False
-        to_inner.write_eof()
-        return True
-
     def end_lost(self, error: Exception | None) -> None:
         """One end is gone; the other gets what was still meant for it, then goes too."""
         self.error = self.error or error
         self.close()
         self._open_ends -= 1
         if self._open_ends == 0:
-            if self._linger is not None:
-                self._linger.cancel()
+            if self._deadline is not None:
+                self._deadline.cancel()
             self._on_lost(self)
 
     def close(self) -> None:
-        """Close both ends once what is buffered was taken, or LINGER seconds have passed."""
-        if self._linger is not None:
+        """Close both ends once what is buffered was taken, or `linger` seconds have passed."""
+        if self._deadline is not None:
             return
-        self._linger = asyncio.get_running_loop().call_later(LINGER, self.abort)
+        self._deadline = asyncio.get_running_loop().call_later(self._linger, self.abort)
         self._on_close(self)
         self.inner.stop()
         self.outer.stop()

@@ -15,8 +15,6 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid.x509 import leaf_id, verify_roots
 
 ALPN = "h2"
-# Seconds a peer has to complete its handshake.
-HANDSHAKE_TIMEOUT = 10.0
 # What RFC 9113 section 9.2.2 leaves of TLS 1.2.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _DER = 2  # _ssl.ENCODING_DER

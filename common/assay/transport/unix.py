@@ -109,6 +109,7 @@ def _someone_listens(address: str) -> bool:
         return True
 
 
-def _file_id(path: Path) -> tuple[int, int]:
+def _file_id(path: Path) -> tuple[int, int, int]:
     found = path.lstat()
-    return found.st_dev, found.st_ino
+    # A file system may give the number of a deleted file to the next one, not its time.
+    return found.st_dev, found.st_ino, found.st_mtime_ns

@@ -1,0 +1,152 @@
+import asyncio
+import errno
+import os
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from assay.errors import UnauthenticatedError
+from assay.testing.wait import until
+from assay.transport.listener import Listener
+
+
+class Accepting:
+    """What a test has a listener do with each connection; by default greet and hang up."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+
+    def __call__(self, connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
+        return self.serve(connection)
+
+    async def serve(self, connection: socket.socket) -> None:
+        self.started.set()
+        await asyncio.get_running_loop().sock_sendall(connection, b"hello")
+        connection.close()
+
+
+@pytest.fixture
+async def accepting() -> Accepting:
+    return Accepting()
+
+
+@pytest.fixture
+async def listener(socket_path: Path, accepting: Accepting) -> AsyncIterator[Listener]:
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(socket_path))
+    listening.listen(128)
+    listener = Listener(listening, accepting)
+    listener.start()
+    yield listener
+    await listener.close()
+
+
+@pytest.fixture
+def no_descriptors() -> Iterator[Callable[[], None]]:
+    """Has the process run out of descriptors until the test ends or `no_descriptors()` is called."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+
+    def enough() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    yield enough
+    enough()
+
+
+async def greeting(path: Path) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(path)
+    data = await reader.read()
+    writer.close()
+    return data
+
+
+async def test_every_connection_is_served(listener: Listener, socket_path: Path) -> None:
+    assert listener.socket.fileno() >= 0
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(greeting(socket_path)) for _ in range(100)]
+    assert {task.result() for task in tasks} == {b"hello"}
+
+
+@pytest.mark.parametrize("error", [UnauthenticatedError("no"), OSError("broken"), TimeoutError()])
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.usefixtures("listener")
+async def test_a_refused_connection_is_closed_and_the_next_one_served(
+    accepting: Accepting, socket_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, at_once: bool
+) -> None:
+    async def later(_connection: socket.socket) -> None:
+        raise error
+
+    def now(_connection: socket.socket) -> Coroutine[Any, Any, None]:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accepting, "serve", now if at_once else later)
+        assert await greeting(socket_path) == b""
+    assert await greeting(socket_path) == b"hello"
+
+
+@pytest.mark.usefixtures("listener")
+async def test_a_defect_costs_one_connection_and_is_logged(
+    accepting: Accepting, socket_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def defect(_connection: socket.socket) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(accepting, "serve", defect)
+        assert await greeting(socket_path) == b""
+    assert [log["log_level"] for log in logs] == ["error"]
+    assert await greeting(socket_path) == b"hello"
+
+
+async def test_running_out_of_descriptors_delays_and_does_not_end_accepting(
+    listener: Listener, socket_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with socket.socket(socket.AF_UNIX) as client, capture_logs() as logs:
+        client.setblocking(False)
+        enough: Callable[[], None] = request.getfixturevalue("no_descriptors")
+        client.connect(str(socket_path))
+        await until(lambda: listener._resume is not None)
+        enough()
+        assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
+    assert logs[0]["event"] == "Failed to accept connection"
+    assert f"[Errno {errno.EMFILE}]" in logs[0]["error"]
+
+
+async def test_closing_ends_what_is_under_way_and_accepts_no_more(
+    listener: Listener, accepting: Accepting, socket_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forever(_connection: socket.socket) -> None:
+        accepting.started.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(accepting, "serve", forever)
+    async with asyncio.TaskGroup() as group:
+        greeted = group.create_task(greeting(socket_path))
+        await accepting.started.wait()
+        await listener.close()
+    assert greeted.result() == b""
+    with pytest.raises(ConnectionRefusedError):
+        await greeting(socket_path)
+    await listener.close()
+
+
+async def test_closing_while_it_waits_for_descriptors(
+    listener: Listener, socket_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        request.getfixturevalue("no_descriptors")
+        client.connect(str(socket_path))
+        await until(lambda: listener._resume is not None)
+        resuming = listener._resume
+        await listener.close()
+    assert resuming is not None
+    assert resuming.cancelled()
