@@ -37,7 +37,10 @@ class Change:
 
 
 class Match(Enum):
-    """How a list in a filter relates to the object's list; values are those of SPIRE's MatchBehavior."""
+    """How a list in a filter relates to the object's list; values are those of SPIRE's MatchBehavior.
+
+    An object that shares nothing with the list never matches; an empty list is an InvalidArgumentError.
+    """
 
     EXACT = 0
     SUBSET = 1
@@ -115,7 +118,10 @@ class Entries(Protocol):
 
     def by_spiffe_id(self, spiffe_id: SpiffeId) -> list[Entry]: ...
     def create(self, entry: Entry) -> None:
-        """Write it as given; its ID must be new (AlreadyExistsError)."""
+        """Write it as given; its ID must be new (AlreadyExistsError).
+
+        It may federate only with trust domains whose bundles are there (FailedPreconditionError); so for `update`.
+        """
         ...
 
     def update(self, entry: Entry) -> None:
@@ -169,7 +175,10 @@ class Bundles(Protocol):
         """Create or replace; the caller has set `sequence`."""
         ...
 
-    def delete(self, trust_domain: TrustDomain) -> bool: ...
+    def delete(self, trust_domain: TrustDomain) -> bool:
+        """Whether there was one; FailedPreconditionError while entries federate with it."""
+        ...
+
     def federated_entries(self, trust_domain: TrustDomain) -> list[Entry]:
         """Entries that federate with it."""
         ...
@@ -189,7 +198,10 @@ class Changes(Protocol):
 
     def latest(self) -> int: ...
     def since(self, sequence: int, limit: int) -> list[Change] | None:
-        """Changes after that sequence, oldest first, at most `limit`; None when some of them were pruned."""
+        """Changes after that sequence, oldest first, at most `limit`.
+
+        None when some of them were pruned or the sequence lies ahead of this database: only a snapshot helps then.
+        """
         ...
 
 
@@ -224,7 +236,7 @@ class Store(Protocol):
         ...
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
-        """Run in a read transaction: one consistent view, no waiting for writers."""
+        """Run in a read transaction: one consistent view, no waiting for writers; writing is a TypeError."""
         ...
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
@@ -235,7 +247,10 @@ class Store(Protocol):
         ...
 
     def watch(self) -> AsyncIterator[int]:
-        """Yield the latest sequence at once and again after every commit that changed it; slow readers skip."""
+        """Yield the latest sequence at once and again after every commit that changed it, until `close`.
+
+        Slow readers skip.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -37,14 +37,15 @@ def open_database(path: Path, mark_file: MarkFile, release: Release) -> Opened:
     if inspect(path) is Found.NOTHING:
         create(path, release)
         log.info("Datastore created", path=str(path))
-    elif _version(path, release) < release.version:
+    changed_at = mark_file.changed_at()  # what is done from here on must not look like a restored copy
+    if _version(path, release) < release.version:
         from assay_server.datastore.sql.upgrade import upgrade  # noqa: PLC0415 - Alembic is loaded only where needed
 
         upgrade(path, release)
     connection = Connection(path)
     try:
         connection.raw.execute("PRAGMA journal_mode = WAL")
-        return Opened(connection, _position(connection, mark_file))
+        return Opened(connection, _position(connection, mark_file, changed_at))
     except BaseException:
         connection.close()
         raise
@@ -68,9 +69,9 @@ def _version(path: Path, release: Release) -> int:
     return int(version)
 
 
-def _position(connection: Connection, mark_file: MarkFile) -> Mark:
+def _position(connection: Connection, mark_file: MarkFile, changed_at: int) -> Mark:
     incarnation, sequence = connection.rows(_POSITION)[0]
-    if not is_continued(mark_file.read(), incarnation, sequence, mark_file.changed_at()):
+    if not is_continued(mark_file.read(), incarnation, sequence, changed_at):
         incarnation = new_incarnation()
         connection.run(_RENAME, {"name": incarnation})
     position = Mark(incarnation, sequence)
