@@ -94,6 +94,8 @@ class _Reader:
         earlier = target.get(keys[-1])
         if earlier is None:
             target[keys[-1]] = value
+        elif not is_section(earlier) and not is_list(earlier):
+            self._fault(tree, here, "is both a value and a block")
         elif len(keys) > 1:
             self._fault(tree, here, f"is declared more than once, first on line {first}")
         else:

@@ -1,0 +1,158 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.config.document import Document
+from assay.config.fault import ConfigError
+from assay.config.source import parse
+
+
+def read(text: str) -> Document:
+    return parse(text, "x.conf")
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a = 1", {"a": 1}),
+        ("a = -5", {"a": -5}),
+        ("a = 1.5", {"a": 1.5}),
+        ("a = true\nb = false", {"a": True, "b": False}),
+        ('a = "x"', {"a": "x"}),
+        ('a = ""', {"a": ""}),
+        (r'a = "q\"b\\n\tu\u00e9"', {"a": 'q"b\\n\tu\u00e9'}),
+        ('a = ["x", "y",]', {"a": ["x", "y"]}),
+        ("a = []", {"a": []}),
+        ('a = [\n  "x",\n  # why\n  "y"\n]', {"a": ["x", "y"]}),
+        ('a = [{ id = "x", n = 1 }]', {"a": [{"id": "x", "n": 1}]}),
+        ("a {}", {"a": {}}),
+        ("a { x = 1 y = 2 }", {"a": {"x": 1, "y": 2}}),
+        ("a\n{\n}", {"a": {}}),
+        ("a = { x = 1 }", {"a": {"x": 1}}),
+        ('a = { "k" = { b = "c" } }', {"a": {"k": {"b": "c"}}}),
+        ('a "b" { x = 1 }', {"a": {"b": {"x": 1}}}),
+        ('a "b" {}\na "c" {}', {"a": {"b": {}, "c": {}}}),
+        ('a "b" "c" { x = 1 }', {"a": {"b": {"c": {"x": 1}}}}),
+        ("a { x = 1 }\na { y = 2 }", {"a": {"x": 1, "y": 2}}),
+        ("a { x = 1 }\na { x = 2 }", {"a": [{"x": 1}, {"x": 2}]}),
+        ("# one\n// two\n/* three\n*/ a = 1 # four", {"a": 1}),
+        ("a = 1\r\nb = 2\r\n", {"a": 1, "b": 2}),
+        ("", {}),
+        ("# nothing\n", {}),
+    ],
+)
+def test_reads(text: str, data: dict[str, object]) -> None:
+    document = read(text)
+    assert document.data == data
+    assert not document.faults
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a = <<EOF\none\n  two\nEOF\n", "one\n  two\n"),
+        ("a = <<-EOF\n    one\n      two\n    EOF\n", "one\n  two\n"),
+        ("a = <<-EOF\n one\n    two\n    EOF\n", " one\n    two\n"),
+        ("a = <<E\nE\n", ""),
+    ],
+)
+def test_reads_heredocs(text: str, value: str) -> None:
+    assert read(text).data == {"a": value}
+
+
+@pytest.mark.parametrize("text", ["${HOME}", "{{ .Fingerprint }}", "$5", "a ${x.y} b", "100%"])
+def test_strings_are_not_interpolated(text: str) -> None:
+    assert read(f'a = "{text}"').data == {"a": text}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"plugins" { "NodeAttestor" "x" { "plugin_data" { "k" = 1 } } }',
+        'plugins {\n  "NodeAttestor" {\n    "x" {\n      plugin_data { k = 1 }\n    }\n  }\n}',
+        '"plugins" "NodeAttestor" "x" "plugin_data" { k = 1 }',
+    ],
+)
+def test_names_may_be_quoted_as_in_hcl_1(text: str) -> None:
+    assert read(text).data == {"plugins": {"NodeAttestor": {"x": {"plugin_data": {"k": 1}}}}}
+
+
+def test_every_key_keeps_its_line() -> None:
+    document = read('# c\nserver {\n  a = 1\n\n  sub "x" {\n    b = [1]\n  }\n  o = {\n    c = 2\n  }\n}\n')
+    assert document.lines == {
+        ("server",): 2, ("server", "a"): 3, ("server", "sub"): 5, ("server", "sub", "x"): 5,
+        ("server", "sub", "x", "b"): 6, ("server", "o"): 8, ("server", "o", "c"): 9,
+    }  # fmt: skip
+    assert document.where(("server", "sub", "x", "b", 0)) == "x.conf:6"
+    assert document.where(("server", "other")) == "x.conf:2"
+    assert document.where(("nowhere",)) == "x.conf"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a = 1\na = 2", "x.conf:2: a: is set twice, first on line 1"),
+        ('p "x" {}\n\np "x" {}', "x.conf:3: p.x: is declared more than once, first on line 1"),
+        ("s {\n  a = info\n}", 'x.conf:2: s.a: is not a plain value; text stands in quotes, such as "info"'),
+        ("a = 1 + 1", 'x.conf:1: a: is not a plain value; text stands in quotes, such as "info"'),
+        ("a = 1\na {}\n", "x.conf:2: a: is both a value and a block"),
+        ('a = 1\na "b" {}', "x.conf:2: a: is both a value and a block"),
+        ("a {}\na = 1", "x.conf:2: a: is set twice, first on line 1"),
+    ],
+)
+def test_says_what_cannot_be_meant(text: str, fault: str) -> None:
+    assert [str(one) for one in read(text).faults] == [fault]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("a = 1\nb = = 2\n", "x.conf:2"),
+        ("a = 1\n}\n", "x.conf:2"),
+        ("server {\n  a = \n}\n", "x.conf:2"),
+        ("[server]\n", "x.conf:1"),
+        ("trust_domain: x", "x.conf:1"),
+        ('"plugins" {\n  a = = 1\n}', "x.conf:2"),
+    ],
+)
+def test_syntax_errors_have_their_line_and_repeat_nothing(text: str, where: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(text)
+    (fault,) = refused.value.faults
+    assert fault.where == where
+    assert "is not valid HCL" in fault.reason
+
+
+def test_says_that_a_brace_is_missing() -> None:
+    with pytest.raises(ConfigError, match="ends too early"):
+        read("server {\n  a = 1\n")
+
+
+KEYWORDS = {"if", "in", "for", "for_each", "else", "endif", "endfor", "null", "true", "false"}
+KEYS = st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True).filter(lambda key: key not in KEYWORDS)
+# `${` and `%{` begin something else in HCL 2.
+TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="{"))
+VALUES = st.recursive(
+    st.booleans() | st.integers(-(10**9), 10**9) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(VALUES)
+def test_what_is_written_is_read_back(value: object) -> None:
+    assert read(f"a = {written(value)}\n").data == {"a": value}
+
+
+def written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, dict):
+        inside = "".join(f"{key} = {written(one)}\n" for key, one in value.items())
+        return f"{{\n{inside}}}"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

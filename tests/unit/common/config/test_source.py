@@ -1,0 +1,95 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assay.config.fault import ConfigError
+from assay.config.source import parse, read
+
+DATA = {"server": {"trust_domain": "x", "bind_port": 1}, "assay": {"n": 2}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.conf", 'server {\n  trust_domain = "x"\n  bind_port = 1\n}\nassay {\n  n = 2\n}\n'),
+        ("a.conf", '{"server":\n  {"trust_domain": "x",\n   "bind_port": 1},\n\n "assay": {\n "n": 2}}'),
+        ("a.json", ' \n{"server":\n{"trust_domain": "x",\n "bind_port": 1}, "assay": {"n":\n 2}}'),
+        ("a.toml", '[server]\ntrust_domain = "x"\nbind_port = 1\n\n[assay]\nn = 2\n'),
+    ],
+)
+def test_reads_each_syntax_with_lines(name: str, text: str) -> None:
+    document = parse(text, name)
+    assert document.data == DATA
+    assert document.lines["server", "bind_port"] == 1 + text[: text.index("bind_port")].count("\n")
+    assert not document.faults
+
+
+def test_a_line_is_only_said_when_it_is_certain() -> None:
+    document = parse('{"a": {"path": 1},\n "b": {"path": 2},\n "c": {"deep": 3}}', "x")
+    assert document.where(("a", "path")) == "x:1"  # that of "a"
+    assert document.where(("c", "deep")) == "x:3"
+    assert ("a", "path") not in document.lines
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where", "reason"),
+    [
+        ("a.conf", '{"a": 1,\n "b" 2}', "a.conf:2", "is not valid JSON"),
+        ("a.toml", "a = 1\nb = \n", "a.toml:2", "is not valid TOML"),
+        ("a.conf", "{", "a.conf:1", "is not valid JSON"),
+    ],
+)
+def test_syntax_errors_have_their_line(name: str, text: str, where: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(text, name)
+    (fault,) = refused.value.faults
+    assert fault.where == where
+    assert reason in fault.reason
+
+
+def test_a_json_key_given_twice_is_a_fault() -> None:
+    (fault,) = parse('{"a": {"b": 1, "b": 2}}', "x").faults
+    assert str(fault) == "x: b: is set twice"
+
+
+def test_json_nested_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"nested too deeply|not valid JSON"):
+        parse('{"a":' * 200_000, "x")
+
+
+def test_reads_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    path.write_bytes(b"\xef\xbb\xbfa = 1\n")
+    assert read(path).data == {"a": 1}
+
+
+def test_expands_variables_only_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    path.write_text('a = "$NAME"\n')
+    assert read(path).data == {"a": "$NAME"}
+    assert read(path, env={"NAME": "v"}).data == {"a": "v"}
+
+
+def test_a_missing_file_is_named_whole_and_says_which_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        read(Path("no.conf"))
+    assert str(refused.value) == f"{tmp_path}/no.conf: could not find config file; name it with --config"
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"\xff\xfe", "is not UTF-8 text"), (None, "cannot be read")])
+def test_what_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "x.conf"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(ConfigError, match=reason):
+        read(path)
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.conf", "{}"), ("a.toml", "")])
+def test_the_hcl_reader_is_loaded_for_hcl_alone(name: str, text: str) -> None:
+    code = (
+        f"import sys; from assay.config.source import parse; parse({text!r}, {name!r}); sys.exit('hcl2' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
