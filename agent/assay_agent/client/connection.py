@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from grpc import aio
 
 from assay.errors import AssayError, UnavailableError
+from assay_agent.client.entries import listing
 from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
 from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub
@@ -17,6 +18,7 @@ from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDStub
 from assay_proto.sync.v1.sync_pb2_grpc import SyncStub
 
 if TYPE_CHECKING:  # these exist in the stubs only
+    from assay_agent.client.entries import Listing
     from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
     from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleAsyncStub
     from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub
@@ -51,6 +53,7 @@ class Line:
     agent: "AgentAsyncStub"
     bundle: "BundleAsyncStub"
     entry: "EntryAsyncStub"
+    listing: "Listing"
     svid: "SVIDAsyncStub"
     sync: "SyncAsyncStub"
     users: int = 0
@@ -126,6 +129,7 @@ class Connection:
                 agent=AgentStub(channel),
                 bundle=BundleStub(channel),
                 entry=EntryStub(channel),
+                listing=listing(channel),
                 svid=SVIDStub(channel),
                 sync=SyncStub(channel),
             )

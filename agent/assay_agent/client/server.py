@@ -109,7 +109,7 @@ class ServerClient:
     async def sync_entries(self, known: Mapping[str, Entry]) -> EntryChanges:
         """How the entries the agent is authorized for differ from those it knows, by ID; SPIRE's protocol."""
         async with self._connection.line() as line:
-            return await entries.sync_entries(line.entry, known)
+            return await entries.sync_entries(line.listing, line.entry, known)
 
     async def new_x509_svids(self, requests: Sequence[tuple[str, bytes]]) -> Signed:
         """Sign up to 500 requests, each an entry ID and a CSR (DER).

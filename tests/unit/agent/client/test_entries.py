@@ -146,7 +146,8 @@ async def test_an_entry_that_cannot_be_understood_is_left_out(
 
 
 async def test_a_denial_on_the_stream_keeps_its_reason(server: ScriptedServer, client: ServerClient) -> None:
-    async def sync(_: object, context: Context) -> Responses:
+    async def sync(requests: Requests, context: Context) -> Responses:
+        await anext(requests)
         await refuse(context, PermissionDeniedError("agent is banned", reason=DenialReason.AGENT_BANNED))
         yield SyncAuthorizedEntriesResponse()
 
@@ -155,6 +156,21 @@ async def test_a_denial_on_the_stream_keeps_its_reason(server: ScriptedServer, c
     with pytest.raises(PermissionDeniedError) as refusal:
         await client.sync_entries({})
     assert refusal.value.reason is DenialReason.AGENT_BANNED
+
+
+async def test_a_denial_that_comes_before_anything_was_read_keeps_its_reason(
+    server: ScriptedServer, client: ServerClient
+) -> None:
+    async def sync(_: object, context: Context) -> Responses:
+        await refuse(context, PermissionDeniedError("agent is banned", reason=DenialReason.AGENT_BANNED))
+        yield SyncAuthorizedEntriesResponse()
+
+    server.on("SyncAuthorizedEntries", sync)
+    await server.start()
+    for _ in range(200):  # a dialogue loses about one reason in forty
+        with pytest.raises(PermissionDeniedError) as refusal:
+            await client.sync_entries({})
+        assert refusal.value.reason is DenialReason.AGENT_BANNED
 
 
 async def test_a_stream_that_ends_between_pages_changes_nothing(server: ScriptedServer, client: ServerClient) -> None:
