@@ -127,16 +127,19 @@ class Front:
         return self._serve_unix(connection, UnixPeer.of(connection))
 
     async def _serve_unix(self, connection: socket.socket, peer: UnixPeer) -> None:
+        outer = Side()
         try:
-            _, outer = await self._loop.connect_accepted_socket(Side, connection)
+            await self._loop.connect_accepted_socket(lambda: outer, connection)
             await self._join(outer, peer)
         except BaseException:
             peer.close()
             raise
 
     async def _serve_tls(self, connection: socket.socket, address: str, identity: TlsIdentity) -> None:
-        transport, outer = await self._loop.connect_accepted_socket(
-            Side,
+        outer = Side()
+        # uvloop returns its own TLS protocol where asyncio returns ours.
+        transport, _ = await self._loop.connect_accepted_socket(
+            lambda: outer,
             connection,
             ssl=identity.context,
             ssl_handshake_timeout=self._limits.handshake,
