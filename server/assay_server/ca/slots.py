@@ -13,6 +13,7 @@ from assay_server.model import AuthorityRecord, AuthorityStatus, Slot
 DAY = 24 * 3600
 PREPARATION_CAP = 30 * DAY
 ACTIVATION_CAP = 7 * DAY
+SETTLING = 10
 _PREPARATION_SHARE = 2
 _ACTIVATION_SHARE = 6
 
@@ -37,8 +38,8 @@ def plan(now: int, usable: Collection[AuthorityRecord]) -> Sequence[Action]:
 
     `usable` are the journal's records of that kind whose key is at hand; expired ones may be among them. A next
     authority is prepared when the active one's remaining life is at most half of it (30 days at most) and activated
-    at a sixth (7 days at most). One that was prepared just now is activated at once only where nothing else can
-    sign, since peers need a moment to learn of it.
+    at a sixth (7 days at most), but not within its first ten seconds while another can sign, since peers need a
+    moment to learn of it.
     """
     living = [record for record in usable if record.not_after > now]
     active = _newest(living, AuthorityStatus.ACTIVE)
@@ -50,7 +51,11 @@ def plan(now: int, usable: Collection[AuthorityRecord]) -> Sequence[Action]:
         return [Action(Step.ACTIVATE, prepared.slot)]
     if active is not None and prepared is None:
         return [Action(Step.PREPARE, other(active.slot))] if now >= preparation_time(active) else []
-    if active is not None and prepared is not None and now >= activation_time(active):
+    if (
+        active is not None
+        and prepared is not None
+        and now >= max(activation_time(active), prepared.issued_at + SETTLING)
+    ):
         return [Action(Step.ACTIVATE, prepared.slot)]
     return []
 
