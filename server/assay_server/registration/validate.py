@@ -17,6 +17,7 @@ from assay_server.registration.dns import check_dns_name
 MAX_HINT_BYTES = 1024
 MAX_ENTRY_ID = 255
 MAX_TTL = 2**31 - 1
+MAX_TIME = 2**63 - 1
 SERVER_PATH = "/spire/server"
 RESERVED_PATH = "/spire"
 
@@ -129,8 +130,8 @@ def check_whole(entry: Entry) -> None:
         raise _invalid("X509SvidTtl is not set", hint=f"a TTL is 0 (the server's default) to {MAX_TTL} seconds")
     if not 0 <= entry.jwt_svid_ttl <= MAX_TTL:
         raise _invalid("JwtSvidTtl is not set", hint=f"a TTL is 0 (the server's default) to {MAX_TTL} seconds")
-    if entry.expires_at < 0:
-        raise _invalid("expiry is before 1970", hint="give Unix seconds, or 0 for never")
+    if not 0 <= entry.expires_at <= MAX_TIME:
+        raise _invalid("expiry is out of range", hint="give Unix seconds, or 0 for never")
 
 
 def _check_stored_svid(entry: Entry) -> None:

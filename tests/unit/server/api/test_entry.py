@@ -180,7 +180,7 @@ BAD: dict[str, tuple[Entry, int, str]] = {
     ),
     "negative X.509 TTL": (entry(x509_svid_ttl=-1), INVALID, INVALID_ENTRY + "X509SvidTtl is not set"),
     "negative JWT TTL": (entry(jwt_svid_ttl=-1), INVALID, INVALID_ENTRY + "JwtSvidTtl is not set"),
-    "negative expiry": (entry(expires_at=-1), INVALID, INVALID_ENTRY + "expiry is before 1970"),
+    "negative expiry": (entry(expires_at=-1), INVALID, INVALID_ENTRY + "expiry is out of range"),
     "entry ID of 256 characters": (entry(id="a" * 256), INVALID, INVALID_ENTRY + "entry ID too long"),
     "entry ID with a slash": (entry(id="a/b"), INVALID, INVALID_ENTRY + "entry ID contains invalid characters"),
     "stored SVID with selectors of two types": (

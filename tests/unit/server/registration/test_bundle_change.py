@@ -1,0 +1,39 @@
+from dataclasses import replace
+
+from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.spiffeid import TrustDomain
+from assay_server.registration.bundle_change import appended, replaced
+
+TD = TrustDomain("north.test")
+ONE, TWO = X509Authority(b"one"), X509Authority(b"two")
+KEY, OTHER_KEY = JwtAuthority("k1", b"key"), JwtAuthority("k2", b"key")
+STORED = Bundle(TD, (ONE,), (KEY,), refresh_hint=60, sequence=5)
+
+
+def test_the_first_bundle_is_kept_as_given() -> None:
+    assert replaced(None, STORED) == STORED
+
+
+def test_a_higher_number_is_the_foreign_domains_own_and_is_kept() -> None:
+    assert replaced(STORED, replace(STORED, sequence=9)).sequence == 9
+
+
+def test_new_contents_without_a_higher_number_take_the_next_one() -> None:
+    for number in (0, 5):
+        assert replaced(STORED, replace(STORED, x509_authorities=(TWO,), sequence=number)).sequence == 6
+
+
+def test_the_same_contents_change_nothing() -> None:
+    for number in (0, 4, 5):
+        assert replaced(STORED, replace(STORED, sequence=number)) is STORED
+
+
+def test_appending_adds_what_is_missing_at_the_end_once() -> None:
+    bundle = appended(STORED, [ONE, TWO, TWO], [KEY, OTHER_KEY, OTHER_KEY])
+    assert bundle == replace(STORED, x509_authorities=(ONE, TWO), jwt_authorities=(KEY, OTHER_KEY), sequence=6)
+    assert appended(bundle, [TWO], [OTHER_KEY]) is bundle
+
+
+def test_a_tainted_authority_is_not_appended_again_as_a_sound_one() -> None:
+    tainted = replace(STORED, x509_authorities=(replace(ONE, tainted=True),))
+    assert appended(tainted, [ONE], []) is tainted
