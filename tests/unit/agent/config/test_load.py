@@ -1,0 +1,202 @@
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from assay.config.check import Override
+from assay.config.fault import ConfigError
+from assay.config.logging import LogSettings
+from assay.config.plugin import Plugin
+from assay.config.source import parse, read
+from assay.keymanager.base import KeyType
+from assay.spiffeid import TrustDomain
+from assay_agent.config import AgentConfig
+from assay_agent.config.load import WITHOUT_FILE, LoadedAgent, load
+from assay_agent.config.schema import FLAGS
+
+EXAMPLES = Path(__file__).parents[4] / "examples" / "config"
+
+LEAST = 'agent {\n trust_domain = "a"\n server_address = "h"\n server_port = 1\n%s\n}\n%s'
+TRUST = 'trust_bundle_path = "b.pem"\n'
+
+
+def loaded(agent: str = "", rest: str = "", trust: str = TRUST) -> LoadedAgent:
+    return load(parse(LEAST % (trust + agent, rest), "f"))
+
+
+def config(agent: str = "", rest: str = "", trust: str = TRUST) -> AgentConfig:
+    return loaded(agent, rest, trust).config
+
+
+def refusal(agent: str = "", rest: str = "", trust: str = TRUST) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        loaded(agent, rest, trust)
+    return [str(fault) for fault in refused.value.faults]
+
+
+def test_the_least_there_can_be_gets_spires_defaults() -> None:
+    assert config() == AgentConfig(
+        trust_domain=TrustDomain("a"),
+        data_dir=Path(),
+        server_address="h",
+        server_port=1,
+        socket_path=Path("/tmp/spire-agent/public/api.sock"),  # noqa: S108 - the default
+        key_manager=Plugin("disk", {"directory": "."}),
+        node_attestor=Plugin("join_token"),
+        workload_attestors=(Plugin("unix"),),
+        trust_bundle_path=Path("b.pem"),
+        x509_svid_cache_max_size=1000,
+        jwt_svid_cache_max_size=1000,
+        sync_interval=5.0,
+    )
+
+
+def test_every_key_arrives() -> None:
+    found = config(
+        """
+        data_dir = "/d"
+        socket_path = "/s"
+        join_token = "t0ken"
+        trust_bundle_format = "spiffe"
+        allow_unauthenticated_verifiers = true
+        allowed_foreign_jwt_claims = ["email"]
+        workload_x509_svid_key_type = "rsa-2048"
+        availability_target = "24h"
+        x509_svid_cache_max_size = 5
+        jwt_svid_cache_max_size = 6
+        experimental { sync_interval = "500ms" }
+        log_level = "DEBUG"
+        log_format = "json"
+        log_file = "/l"
+        """,
+        'plugins {\n KeyManager "memory" {}\n NodeAttestor "x509pop" { plugin_data { private_key_path = "k" } }\n'
+        ' WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }\n}',
+    )
+    least = config()
+    same = {one.name for one in fields(found) if getattr(found, one.name) == getattr(least, one.name)}
+    assert same == {
+        "trust_domain", "server_address", "server_port", "trust_bundle_path", "join_token_file", "insecure_bootstrap",
+    }  # fmt: skip
+    assert found.workload_x509_svid_key_type is KeyType.RSA_2048
+    assert (found.availability_target, found.sync_interval) == (86400, 0.5)
+    assert (found.x509_svid_cache_max_size, found.jwt_svid_cache_max_size) == (5, 6)
+    assert found.node_attestor == Plugin("x509pop", {"private_key_path": "k"})
+    assert found.workload_attestors == (Plugin("unix", {"discover_workload_path": True}),)
+    assert found.log == LogSettings("debug", "json", Path("/l"))
+    assert found.key_manager == Plugin("memory")
+
+
+def test_a_token_does_not_show() -> None:
+    assert "t0ken" not in repr(loaded('join_token = "t0ken"'))
+    assert config('join_token = "t0ken"').join_token == "t0ken"
+
+
+def test_a_cache_size_of_nothing_is_the_default() -> None:
+    assert config("x509_svid_cache_max_size = 0\njwt_svid_cache_max_size = 0") == config()
+
+
+def test_the_agent_is_told_whom_to_trust() -> None:
+    (fault,) = refusal(trust="")
+    assert fault == (
+        "f:1: agent.trust_bundle_path: must be configured, in the file or with --trust-bundle, unless "
+        "insecure_bootstrap is set; `assay bundle show` on the server prints the bundle"
+    )
+
+
+@pytest.mark.parametrize(
+    ("agent", "key", "two"),
+    [
+        ("insecure_bootstrap = true", "f:6: agent.insecure_bootstrap", "insecure_bootstrap and trust_bundle_path"),
+        (
+            'join_token = "x"\njoin_token_file = "y"',
+            "f:7: agent.join_token_file",
+            "join_token and join_token_file",
+        ),
+    ],
+)
+def test_what_cannot_go_together_is_refused(agent: str, key: str, two: str) -> None:
+    assert refusal(agent) == [f"{key}: only one of {two} can be specified, not both"]
+
+
+def test_an_agent_may_trust_blindly_when_told() -> None:
+    assert config("insecure_bootstrap = true", trust="").insecure_bootstrap
+
+
+@pytest.mark.parametrize(
+    ("agent", "reason"),
+    [
+        ('availability_target = "23h"', "must be at least 24h"),
+        ('workload_x509_svid_key_type = "rsa-4096"', "must be one of ec-p256, ec-p384, rsa-2048"),
+        ("x509_svid_cache_max_size = -1", "greater than or equal to 0"),
+        ('trust_bundle_format = "der"', "'pem' or 'spiffe'"),
+        ('experimental { sync_interval = "0s" }', "must be more than zero"),
+        ('join_tokn = "x"', 'did you mean "join_token"?'),
+        ("disable_workload_api = true", "not built"),
+        ('rebootstrap_mode = "auto"', "not built"),
+        ('trust_bundle_url = "https://x"', "not built"),
+        ('trust_bundle_spiffe_workload_api = "unix:///x"', "not built"),
+        ("experimental { require_pq_kem = true }", "not built"),
+        ("experimental { ratelimit { fetch_x509_svid = 5 } }", "not built"),
+    ],
+)
+def test_bad_or_missing_things_are_refused(agent: str, reason: str) -> None:
+    (fault,) = refusal(agent)
+    assert fault.startswith("f:6: agent.")
+    assert reason in fault
+
+
+@pytest.mark.parametrize(
+    ("agent", "rest", "key"),
+    [
+        ('admin_socket_path = "/x"', "", "agent.admin_socket_path"),
+        ('authorized_delegates = ["spiffe://a/b"]', "", "agent.authorized_delegates"),
+        ('sds { default_svid_name = "x" }', "", "agent.sds"),
+        ('log_selectors = ["unix:uid"]', "", "agent.log_selectors"),
+        ('experimental { broker { socket_path = "x" } }', "", "agent.experimental.broker"),
+        ("experimental { use_sync_authorized_entries = false }", "", "agent.experimental.use_sync_authorized_entries"),
+        ("", 'telemetry { DogStatsd = [{ address = "x" }] }', "telemetry"),
+        ("", "health_checks { listener_enabled = true }", "health_checks"),
+    ],
+)
+def test_what_is_only_absent_is_a_warning(agent: str, rest: str, key: str) -> None:
+    (warning,) = loaded(agent, rest).warnings
+    assert warning.key == key
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "disable_sds_api = true", "disable_sds_api = false", "disable_workload_api = false",
+        'rebootstrap_mode = "never"',
+        "experimental { use_sync_authorized_entries = true }",
+    ],
+)  # fmt: skip
+def test_what_asks_for_nothing_is_not_mentioned(agent: str) -> None:
+    assert loaded(agent).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("WorkloadAttestor", "k8s"), ("NodeAttestor", "aws_iid"), ("SVIDStore", "aws_secretsmanager")]
+)
+def test_plugins_of_spires_that_are_not_built_are_named(kind: str, name: str) -> None:
+    (fault,) = refusal(rest=f'plugins {{ {kind} "{name}" {{}} }}')
+    assert "is a plugin of SPIRE's that is not built yet" in fault
+
+
+def test_a_node_attests_in_one_way() -> None:
+    (fault,) = refusal(rest='plugins {\n NodeAttestor "join_token" {}\n NodeAttestor "x509pop" {}\n}')
+    assert "plugins.NodeAttestor: exactly one can be on" in fault
+
+
+def test_flags_alone_are_enough() -> None:
+    values = {"trust_domain": "a", "server_address": "h", "server_port": "8081", "insecure_bootstrap": True}
+    given = [Override(("agent", key), FLAGS["agent", key], value) for key, value in values.items()]
+    assert load(WITHOUT_FILE, given).config.server_port == 8081
+
+
+def test_the_example_needs_its_environment() -> None:
+    found = load(read(EXAMPLES / "agent.conf", env={"ASSAY_SERVER": "server.example"}))
+    assert found.config.server_address == "server.example"
+    assert found.warnings == ()
+    with pytest.raises(ConfigError, match=r"agent\.conf:5: agent\.server_address"):
+        load(read(EXAMPLES / "agent.conf", env={}))
