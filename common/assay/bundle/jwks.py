@@ -5,19 +5,17 @@ document without `keys` is refused, so that an error page does not empty a bundl
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 import structlog
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from assay.bundle import jwk
 from assay.bundle.bundle import Bundle, JwtAuthority, X509Authority
 from assay.bundle.strictjson import parse_object
-from assay.crypto.keys import accepted, from_pkix, same_key, to_pkix
+from assay.crypto.certificate import load, public_key_of
+from assay.crypto.keys import from_pkix, same_key, to_pkix
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import TrustDomain
 
@@ -75,8 +73,7 @@ def parse_jwt(trust_domain: TrustDomain, data: bytes) -> Bundle:
 
 
 def _emit_x509(authority: X509Authority) -> dict[str, object]:
-    certificate = x509.load_der_x509_certificate(authority.der)
-    key = jwk.emit(accepted(certificate.public_key()))
+    key = jwk.emit(public_key_of(load(authority.der)))
     return {"use": X509_USE, **key, "x5c": [base64.b64encode(authority.der).decode()]}
 
 
@@ -131,9 +128,9 @@ def _x509_authority(entry: Mapping[str, object]) -> X509Authority:
         raise InvalidArgumentError("no certificate in x5c")
     try:
         der = base64.b64decode(first, validate=True)
-        key = accepted(x509.load_der_x509_certificate(der).public_key())
-    except (binascii.Error, ValueError, UnsupportedAlgorithm):
-        raise InvalidArgumentError("x5c is not the base64 of a certificate") from None
+    except ValueError:
+        raise InvalidArgumentError("x5c is not base64") from None
+    key = public_key_of(load(der))
     # Members that describe a key must describe the certificate's (RFC 7517, section 4.7).
     if ("x" in entry or "n" in entry) and entry["kty"] != "OKP" and not same_key(jwk.parse(entry), key):
         raise InvalidArgumentError("x5c is the certificate of another key")

@@ -6,6 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from assay.bundle.bundle import X509Authority
+from assay.crypto.certificate import DAMAGE
 from assay.errors import InvalidArgumentError
 
 
@@ -17,7 +18,7 @@ def parse(text: bytes) -> tuple[X509Authority, ...]:
     """
     try:
         certificates = x509.load_pem_x509_certificates(text)
-    except ValueError as error:
+    except DAMAGE as error:
         raise InvalidArgumentError(
             f"unable to parse PEM bundle: {error}", hint="a bundle is one or more BEGIN CERTIFICATE blocks"
         ) from None

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import MD5, SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from assay.crypto.certificate import DAMAGE
 from assay.crypto.keys import PublicKey, accepted, signature_hash
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import SigningKey
@@ -22,8 +23,11 @@ class SigningRequest:
 
     @property
     def subject(self) -> x509.Name:
-        """The subject asked for."""
-        return self.request.subject
+        """The subject asked for (InvalidArgumentError when it is malformed)."""
+        try:
+            return self.request.subject
+        except DAMAGE as error:
+            raise InvalidArgumentError(f"malformed CSR: {error}") from None
 
     @property
     def uris(self) -> tuple[str, ...]:
@@ -40,7 +44,7 @@ class SigningRequest:
             names = self.request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except x509.ExtensionNotFound:
             return []
-        except ValueError as error:
+        except DAMAGE as error:
             raise InvalidArgumentError(f"malformed CSR: {error}") from None
         return names.value.get_values_for_type(kind)
 
@@ -56,7 +60,7 @@ def parse(der: bytes) -> SigningRequest:
     try:
         request = x509.load_der_x509_csr(der)
         public_key = request.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except DAMAGE as error:
         raise InvalidArgumentError(f"malformed CSR: {error}") from None
     key = _accepted(public_key)
     _check_signature(request, key)
@@ -80,7 +84,7 @@ def _check_signature(request: x509.CertificateSigningRequest, key: PublicKey) ->
             key.verify(request.signature, request.tbs_certrequest_bytes, ECDSA(algorithm))
             return
         valid = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
+    except (*DAMAGE, InvalidSignature):
         valid = False
     if not valid:
         raise InvalidArgumentError("invalid CSR signature", hint="sign the request with the key it carries")

@@ -55,6 +55,7 @@ def from_pkcs8(der: bytes) -> SigningKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise InvalidArgumentError("private key is not PKCS #8 DER of a known kind") from None
     if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        accepted(key.public_key())
         return key
     raise InvalidArgumentError("private key is neither EC nor RSA")
 

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.x509 import verification
 
 from assay.bundle import Bundle
+from assay.crypto.certificate import DAMAGE, extensions_of, load
 from assay.errors import InvalidArgumentError, UnauthenticatedError
 from assay.spiffeid import SpiffeId, TrustDomain
 
@@ -46,10 +47,7 @@ def leaf_id(leaf: x509.Certificate) -> SpiffeId:
         InvalidArgumentError: it can sign certificates, does not have exactly one URI name, or that one is not a
             SPIFFE ID with a path.
     """
-    try:
-        extensions = leaf.extensions
-    except (ValueError, x509.DuplicateExtension) as error:
-        raise InvalidArgumentError(f"malformed leaf certificate: {error}") from None
+    extensions = extensions_of(leaf)
     _check_not_signing(extensions)
     spiffe_id = SpiffeId.parse(_only_uri(extensions))
     if not spiffe_id.path:
@@ -87,9 +85,9 @@ def _load(chain: Sequence[bytes]) -> tuple[x509.Certificate, list[x509.Certifica
     if not chain:
         raise UnauthenticatedError("empty certificates chain")
     try:
-        leaf, *intermediates = [x509.load_der_x509_certificate(one) for one in chain]
-    except ValueError as error:
-        raise UnauthenticatedError(f"malformed certificate: {error}") from None
+        leaf, *intermediates = [load(one) for one in chain]
+    except InvalidArgumentError as error:
+        raise UnauthenticatedError(error.message) from None
     return leaf, intermediates
 
 
@@ -110,11 +108,11 @@ def _verify_path(
     if not roots:
         raise UnauthenticatedError(f'no X.509 bundle found for trust domain: "{trust_domain}"')
     try:
-        store = verification.Store([x509.load_der_x509_certificate(root) for root in roots])
+        store = verification.Store([load(root) for root in roots])
         policy = verification.PolicyBuilder().time(now).store(store).max_chain_depth(MAX_INTERMEDIATES)
         policy = policy.extension_policies(ca_policy=_signing_policy(), ee_policy=_leaf_policy())
         policy.build_client_verifier().verify(leaf, intermediates)
-    except (verification.VerificationError, ValueError) as error:
+    except (verification.VerificationError, InvalidArgumentError, *DAMAGE) as error:
         raise UnauthenticatedError(f"X.509-SVID could not be verified: {error}") from None
 
 

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from assay.crypto.keys import accepted, from_pkcs8, same_key, to_pkcs8
+from assay.crypto.certificate import DAMAGE, load, public_key_of
+from assay.crypto.keys import from_pkcs8, same_key, to_pkcs8
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import SigningKey
 from assay.spiffeid import SpiffeId
@@ -42,7 +43,7 @@ class X509Svid:
         leaf = certificates[0]
         spiffe_id = leaf_id(leaf)
         private = from_pkcs8(key) if isinstance(key, bytes) else key
-        if private is not None and not same_key(accepted(leaf.public_key()), private.public_key()):
+        if private is not None and not same_key(public_key_of(leaf), private.public_key()):
             raise InvalidArgumentError("private key does not belong to the leaf certificate")
         return cls(
             spiffe_id=spiffe_id,
@@ -62,7 +63,7 @@ class X509Svid:
         try:
             certificates = x509.load_pem_x509_certificates(chain)
             private = load_pem_private_key(key, password=None) if key is not None else None
-        except (ValueError, TypeError) as error:
+        except (*DAMAGE, TypeError) as error:
             raise InvalidArgumentError(f"not a PEM chain and key: {error}") from None
         raw = [certificate.public_bytes(Encoding.DER) for certificate in certificates]
         if private is None:
@@ -104,7 +105,4 @@ class X509Svid:
 def _load(chain: Sequence[bytes]) -> list[x509.Certificate]:
     if not chain:
         raise InvalidArgumentError("certificate chain is empty")
-    try:
-        return [x509.load_der_x509_certificate(one) for one in chain]
-    except ValueError as error:
-        raise InvalidArgumentError(f"malformed certificate: {error}") from None
+    return [load(one) for one in chain]

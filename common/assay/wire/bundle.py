@@ -1,9 +1,7 @@
 """Bundles as spire.api.types.Bundle, whole or through a BundleMask."""
 
-from cryptography import x509
-
 from assay.bundle import Bundle, JwtAuthority, X509Authority
-from assay.crypto import der
+from assay.crypto import certificate, der
 from assay.crypto.keys import from_pkix
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import TrustDomain
@@ -48,9 +46,9 @@ def x509_from_proto(message: bundle_pb2.X509Certificate) -> tuple[X509Authority,
     try:
         authorities = tuple(X509Authority(one, tainted=message.tainted) for one in der.split(message.asn1))
         for authority in authorities:
-            x509.load_der_x509_certificate(authority.der)
-    except (InvalidArgumentError, ValueError) as error:
-        raise InvalidArgumentError(f"unable to parse X.509 authority: {error}") from None
+            certificate.load(authority.der)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"unable to parse X.509 authority: {error.message}") from None
     if not authorities:
         raise InvalidArgumentError("unable to parse X.509 authority: no certificate")
     return authorities

@@ -5,11 +5,9 @@ import string
 from dataclasses import dataclass
 from datetime import datetime
 
-from cryptography import x509
-
-from assay.crypto.keys import PublicKey, accepted, from_pkix, to_pkix
+from assay.crypto import certificate
+from assay.crypto.keys import PublicKey, from_pkix, to_pkix
 from assay.crypto.ski import authority_id, subject_key_id
-from assay.errors import InvalidArgumentError
 from assay.keymanager import KeyType, SigningKey
 from assay.spiffeid import TrustDomain
 from assay_server.ca.settings import CaSettings
@@ -83,15 +81,12 @@ def public_key(record: AuthorityRecord) -> PublicKey:
     """
     if record.kind is AuthorityKind.JWT:
         return from_pkix(record.document)
-    try:
-        return accepted(x509.load_der_x509_certificate(record.document).public_key())
-    except ValueError as error:
-        raise InvalidArgumentError(f"unable to parse CA certificate: {error}") from None
+    return certificate.public_key_of(certificate.load(record.document))
 
 
 def x509_signer(record: AuthorityRecord, key: SigningKey) -> X509Signer:
     """The signer that a journal line and its key make; roots are not sent along with leaves."""
-    return X509Signer(x509.load_der_x509_certificate(record.document), key, (), record.authority_id)
+    return X509Signer(certificate.load(record.document), key, (), record.authority_id)
 
 
 def jwt_signer(record: AuthorityRecord, key: SigningKey) -> JwtSigner:

@@ -12,7 +12,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from assay.crypto import der
-from assay.errors import AssayError
+from assay.crypto.certificate import extensions_of, load
+from assay.errors import AssayError, InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import jwt
 
@@ -103,11 +104,10 @@ def check_jwt(token: str, *, spiffe_id: SpiffeId, audience: Sequence[str], now: 
 
 def _parse(data: bytes) -> tuple[x509.Certificate, x509.Extensions]:
     try:
-        certificate = x509.load_der_x509_certificate(data)
-        extensions = certificate.extensions
-    except (ValueError, x509.DuplicateExtension) as error:
+        certificate = load(data)
+        return certificate, extensions_of(certificate)
+    except InvalidArgumentError as error:
         raise InvalidCredentialError(f"certificate does not parse: {error}") from error
-    return certificate, extensions
 
 
 def _extension(extensions: x509.Extensions, kind: type[ExtensionT]) -> x509.Extension[ExtensionT]:

@@ -1,0 +1,53 @@
+"""Certificates from bytes that a stranger may have written: whatever is wrong with them is one kind of error."""
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from assay.crypto.keys import PublicKey, accepted
+from assay.errors import InvalidArgumentError
+
+# cryptography has no common base for these; parts of a certificate are parsed only when they are asked for.
+DAMAGE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def load(der: bytes) -> x509.Certificate:
+    """The certificate, its outer structure parsed.
+
+    Raises:
+        InvalidArgumentError: the bytes are not one.
+    """
+    try:
+        return x509.load_der_x509_certificate(der)
+    except DAMAGE as error:
+        raise InvalidArgumentError(f"malformed certificate: {error}") from None
+
+
+def extensions_of(certificate: x509.Certificate) -> x509.Extensions:
+    """Its extensions, all parsed.
+
+    Raises:
+        InvalidArgumentError: one is malformed or there twice.
+    """
+    try:
+        return certificate.extensions
+    except DAMAGE as error:
+        raise InvalidArgumentError(f"malformed certificate: {error}") from None
+
+
+def public_key_of(certificate: x509.Certificate) -> PublicKey:
+    """Its public key.
+
+    Raises:
+        InvalidArgumentError: malformed, or of a kind that no SVID or authority has.
+    """
+    try:
+        key = certificate.public_key()
+    except DAMAGE as error:
+        raise InvalidArgumentError(f"malformed certificate: {error}") from None
+    return accepted(key)
