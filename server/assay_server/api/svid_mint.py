@@ -8,12 +8,12 @@ from cryptography import x509
 from assay.crypto import csr
 from assay.crypto.csr import SigningRequest
 from assay.crypto.keys import PublicKey
+from assay.dnsname import check_dns_name
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.attestation.identity import require_workload
-from assay_server.registration.dns import check_dns_name
 
 
 @dataclass(frozen=True, slots=True)

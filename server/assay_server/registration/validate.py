@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
+from assay.dnsname import check_dns_name
 from assay.entry import Entry
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay_server.registration.dns import check_dns_name
 
 MAX_HINT_BYTES = 1024
 MAX_ENTRY_ID = 255

@@ -1,7 +1,7 @@
 import pytest
 
+from assay.dnsname import check_dns_name
 from assay.errors import InvalidArgumentError
-from assay_server.registration.dns import check_dns_name
 
 LONGEST = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 
