@@ -1,8 +1,11 @@
 """The agent put together: the one place that knows every concrete class."""
 
+import asyncio
 import os
 import random
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
 
 import structlog
 
@@ -52,7 +55,7 @@ async def serve(config: AgentConfig, *, clock: Clock) -> None:
         supervisor.start("SVID rotation", agent.rotation.run)
         supervisor.start("signer", agent.signer.run)
         supervisor.start("synchronization", agent.follower.run)
-        supervisor.start("status", lambda: _post_status(agent))
+        supervisor.start("status", lambda: _settle(agent))
         await supervisor.wait_stopped()
 
 
@@ -151,11 +154,11 @@ def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:
         )
 
 
-async def _post_status(agent: _Agent) -> None:
-    from importlib.metadata import version  # noqa: PLC0415 - slow, and nobody waits for it here
-
+async def _settle(agent: _Agent) -> None:
+    """What can wait until workloads have their SVIDs: slow imports, and telling the server our version."""
     await agent.follower.wait_synced()
+    await asyncio.to_thread(import_module, "assay.svid.jwt")
     try:
-        await agent.client.post_status(version("assay"))
+        await agent.client.post_status(await asyncio.to_thread(version, "assay"))
     except AssayError as error:
         log.error("Failed to post agent status", error=str(error))  # noqa: TRY400 - a refusal, no bug

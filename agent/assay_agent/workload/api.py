@@ -11,7 +11,7 @@ from assay.clock import Clock
 from assay.entry import Entry
 from assay.errors import AssayError, InvalidArgumentError, Kind, UnavailableError, UnimplementedError
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay.svid import JwtSvid, jwt
+from assay.svid import JwtSvid
 from assay.workloadapi.wire import Context
 from assay_agent.cache import Cache, WorkloadView
 from assay_agent.cache.jwt import JwtCache
@@ -146,6 +146,8 @@ class WorkloadApi:
         return pb.JWTSVID(spiffe_id=spiffe_id, svid=issued.token, hint=entry.hint)
 
     def _validate(self, request: pb.ValidateJWTSVIDRequest, view: WorkloadView) -> JwtSvid:
+        from assay.svid import jwt  # noqa: PLC0415 - slow to import, so app.py sees to it once SVIDs are out
+
         bundles = {bundle.trust_domain: bundle for bundle in (view.bundle, *view.federated)}
         try:
             svid = jwt.verify(request.svid, bundles, request.audience, self._clock.now())
