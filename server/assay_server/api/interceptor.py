@@ -13,6 +13,7 @@ import structlog
 from assay.errors import AssayError
 from assay.transport.peer import Peer, TlsPeer
 from assay.wire.status import CODES, DETAILS_KEY, details_of
+from assay_server.api.interceptor_streams import OpenStreams
 from assay_server.authorization.authorizer import Approach, Authorizer, caller_fields
 from assay_server.authorization.caller import Credential, set_current_caller
 
@@ -31,6 +32,11 @@ class AuthorizationInterceptor(grpc.aio.ServerInterceptor):
         self._authorizer = authorizer
         self._peer_of = peer_of
         self._guarded: dict[str, Handler] = {}
+        self._streams = OpenStreams()
+
+    def end_streams(self) -> None:
+        """Refuse the streams that only push, before the server stops."""
+        self._streams.end()
 
     async def intercept_service(  # pyright: ignore[reportIncompatibleMethodOverride] - generic per call in the stubs
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -50,7 +56,7 @@ class AuthorizationInterceptor(grpc.aio.ServerInterceptor):
 
             async def stream(request: object, context: Context) -> AsyncIterator[object]:
                 async with self._answering(method, context), aclosing(behavior(request, context)) as responses:
-                    async for response in responses:
+                    async for response in responses if handler.request_streaming else self._streams.through(responses):
                         yield response
 
             return make(stream, handler.request_deserializer, handler.response_serializer)

@@ -59,5 +59,6 @@ class Endpoints:
     async def close(self, grace: float) -> None:
         """Take no more callers and let the present ones end, for at most `grace` seconds."""
         log.info("Stopping Server APIs")
+        self._interceptor.end_streams()
         await self._front.close(grace)
         log.info("Server APIs have stopped")

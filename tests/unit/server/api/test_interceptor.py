@@ -53,6 +53,7 @@ class House:
         self.peer: Peer | UnauthenticatedError = LOCAL
         self.behavior: Behavior = lambda: b"ok"
         self.channel: Any  # its calls have no types without generated stubs
+        self.interceptor: AuthorizationInterceptor
         self.closed = asyncio.Event()
 
     def peer_of(self, _context: object) -> Peer:
@@ -80,7 +81,8 @@ class House:
 async def house(store: SqlStore, clock: FakeClock) -> AsyncIterator[House]:
     house = House()
     authorizer = Authorizer(store, NodeRows(store), clock, [])
-    server = grpc.aio.server(interceptors=(AuthorizationInterceptor(authorizer, house.peer_of),))
+    house.interceptor = AuthorizationInterceptor(authorizer, house.peer_of)
+    server = grpc.aio.server(interceptors=(house.interceptor,))
     unary: Any = grpc.unary_unary_rpc_method_handler(house.unary)
     handlers = {
         ANYONE: unary,
@@ -247,6 +249,24 @@ async def test_a_stream_that_the_caller_leaves_is_closed(house: House) -> None:
     call.cancel()
     async with asyncio.timeout(5):
         await house.closed.wait()
+
+
+async def test_a_stream_that_waits_is_refused_when_the_server_ends(house: House) -> None:
+    call = house.channel.unary_stream(f"/{AGENT_API}/GetAgent")(b"")
+    assert [await call.read(), await call.read()] == [b"first", b"ok"]
+    house.interceptor.end_streams()
+    error = await refusal(call.read())
+    assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "server is shutting down")
+    assert house.closed.is_set()
+
+
+async def test_a_conversation_is_left_to_end_by_itself(house: House) -> None:
+    call = house.channel.stream_stream(f"/{AGENT_API}/CountAgents")()
+    await call.write(b"")
+    assert await call.read() == b"first"
+    house.interceptor.end_streams()
+    assert await call.read() == b"ok"
+    call.cancel()
 
 
 def test_what_the_transport_knows(authority: Authority) -> None:
