@@ -19,7 +19,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 # A coroutine function or an async generator function, as grpc.aio takes them.
 Handler: TypeAlias = Callable[[Any, Context], Any]
 
-_SERVICES = (
+_SERVICES: tuple[tuple[type, Callable[[Any, Any], None]], ...] = (
     (agent_pb2_grpc.AgentServicer, agent_pb2_grpc.add_AgentServicer_to_server),
     (bundle_pb2_grpc.BundleServicer, bundle_pb2_grpc.add_BundleServicer_to_server),
     (entry_pb2_grpc.EntryServicer, entry_pb2_grpc.add_EntryServicer_to_server),
