@@ -1,28 +1,19 @@
-"""HCL as SPIRE's files use it, read from python-hcl2's parse tree so that every key keeps its line.
+"""HCL 1, SPIRE's language, into plain values; every key keeps its line.
 
-SPIRE reads HCL 1 and python-hcl2 reads HCL 2. Strings are therefore taken as they stand in the text (`${x}` is no
-interpolation), and what HCL 1 alone allows, quoted names of blocks and keys, is unquoted when a first try fails.
+Read by ourselves because the maintained library, python-hcl2, reads another language: HCL 2 has no quoted names, no
+commas between keys and takes `%{` for a directive. It also adds a third of a second to a daemon's start, and three
+seconds where it cannot write its cache. Tests compare the two on what both can read.
+
 Blocks and their labels become nested dicts, so that a block and `name = { }` read the same.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import cast
-
-import hcl2
-from lark import Token, Tree
-from lark.exceptions import LarkError, UnexpectedInput, UnexpectedToken
 
 from assay.config.document import Document, KeyPath, dotted, is_list, is_section
 from assay.config.fault import ConfigError, Fault
+from assay.config.hcltoken import HclSyntaxError, Token, tokens
 
-_QUOTED_NAME = re.compile(r'(?m)(?:^|(?<=[{}]))([ \t]*)"([A-Za-z_][\w-]*)"(?=[ \t]*(?:=|\{|"))')
-_ESCAPE = re.compile(r'\\(?:([abfnrtv"\\])|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2}))')
-_SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\"}
 _LITERALS: dict[str, object] = {"true": True, "false": False, "null": None}
-_PLAIN = re.compile(r"true|false|null|-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-_HEREDOC = re.compile(r"<<(-?)[^\n]*\n(.*?)([ \t]*)\S+\s*\Z", re.DOTALL)
 
 
 def parse(text: str, name: str) -> Document:
@@ -32,113 +23,144 @@ def parse(text: str, name: str) -> Document:
         ConfigError: not HCL; with the line.
     """
     try:
-        tree = _tree(text)
-    except LarkError:
-        # Names of the same length in place of quoted ones, so that lines and columns stay.
-        text = _QUOTED_NAME.sub(r"\1 \2 ", text)
-        try:
-            tree = _tree(text)
-        except LarkError as error:
-            raise ConfigError([_syntax_fault(error, name)]) from None
-    reader = _Reader(text, name)
-    data = reader.body(_only(tree, "body"), ())
+        reader = _Reader(name, list(tokens(text)))
+        data = reader.body((), closing="")
+    except HclSyntaxError as error:
+        raise ConfigError([Fault(f"{name}:{error.line}", "", error.reason)]) from None
+    except RecursionError:
+        raise ConfigError([Fault(name, "", "is nested too deeply")]) from None
     return Document(name, data, reader.lines, tuple(reader.faults))
-
-
-def _tree(text: str) -> Tree[Token]:
-    return cast("Tree[Token]", hcl2.parses_to_tree(text))  # pyright: ignore[reportUnknownMemberType]
 
 
 @dataclass(slots=True)
 class _Reader:
-    text: str
     name: str
+    words: list[Token]
+    at: int = 0
     lines: dict[KeyPath, int] = field(default_factory=dict[KeyPath, int])
     faults: list[Fault] = field(default_factory=list[Fault])
 
-    def body(self, tree: Tree[Token], path: KeyPath) -> dict[str, object]:
+    def body(self, path: KeyPath, closing: str) -> dict[str, object]:
+        """Keys and blocks up to the closing brace, or to the end of the text."""
         made: dict[str, object] = {}
-        for item in _trees(tree):
-            if item.data == "attribute":
-                self._attribute(item, path, made)
-            elif item.data == "block":
-                self._block(item, path, made)
+        opened = self._last_line
+        while not self._at_end(closing, opened):
+            keys = self._keys()
+            if self._take("="):
+                self._set(path, keys, self._value((*path, keys[0].text)), made)
+            else:
+                self._block(path, keys, made)
+            self._take(",")
         return made
 
-    def _attribute(self, tree: Tree[Token], path: KeyPath, into: dict[str, object]) -> None:
-        name, value = _trees(tree)
-        key = self._name(name)
-        here = (*path, key)
-        if key in into:
-            first = self.lines.get(here, 0)
-            self._fault(tree, here, f"is set twice, first on line {first}")
-            return
-        self.lines[here] = tree.meta.line
-        into[key] = self._value(value, here)
+    @property
+    def _next(self) -> Token:
+        return self.words[self.at]
 
-    def _block(self, tree: Tree[Token], path: KeyPath, into: dict[str, object]) -> None:
-        *names, body = (part for part in _trees(tree) if part.data != "new_line_or_comment")
-        keys = [self._name(part) for part in names]
+    @property
+    def _last_line(self) -> int:
+        """Where the word before the next one stands."""
+        return self.words[max(0, self.at - 1)].line
+
+    def _at_end(self, closing: str, opened: int) -> bool:
+        word = self._next
+        if word.kind == "end":
+            if closing:
+                raise HclSyntaxError(opened, f"opens what is never closed; a {closing} is missing")
+            return True
+        return bool(closing) and self._take(closing)
+
+    def _take(self, punctuation: str) -> bool:
+        found = self._next.kind == "punctuation" and self._next.text == punctuation
+        self.at += found
+        return found
+
+    def _keys(self) -> list[Token]:
+        """A key, or a block's name and labels."""
+        keys: list[Token] = []
+        while self._next.kind in {"name", "string"}:
+            word = self._next
+            keys.append(word._replace(text=str(word.value) if word.kind == "string" else word.text))
+            self.at += 1
+        if not keys:
+            raise HclSyntaxError(self._next.line, "is not valid HCL: a key is expected here")
+        return keys
+
+    def _set(self, path: KeyPath, keys: list[Token], value: object, into: dict[str, object]) -> None:
+        key, *labels = keys
+        here = (*path, key.text)
+        if labels:
+            raise HclSyntaxError(key.line, "is not valid HCL: one key, or a block's name and labels, is expected here")
+        if key.text in into:
+            self._fault(key, here, f"is set twice, first on line {self.lines[here]}")
+            return
+        self.lines[here] = key.line
+        into[key.text] = value
+
+    def _block(self, path: KeyPath, keys: list[Token], into: dict[str, object]) -> None:
+        if not self._take("{"):
+            raise HclSyntaxError(self._next.line, "is not valid HCL: = or { is expected after a key")
         target = into
         for key in keys[:-1]:
-            path = (*path, key)
-            self.lines.setdefault(path, tree.meta.line)
-            inner = target.setdefault(key, {})
+            path = (*path, key.text)
+            self.lines.setdefault(path, key.line)
+            inner = target.setdefault(key.text, {})
+            # What cannot be there is still read, so that what follows is.
+            target = inner if is_section(inner) else {}
             if not is_section(inner):
-                self._fault(tree, path, "is both a value and a block")
-                return
-            target = inner
-        here = (*path, keys[-1])
-        first = self.lines.setdefault(here, tree.meta.line)
-        value = self.body(body, here)
-        earlier = target.get(keys[-1])
-        if earlier is None:
-            target[keys[-1]] = value
+                self._fault(key, path, "is both a value and a block")
+        last = keys[-1]
+        here = (*path, last.text)
+        first = self.lines.setdefault(here, last.line)
+        self._add(last, here, self.body(here, closing="}"), target, first=first, labelled=len(keys) > 1)
+
+    def _add(
+        self,
+        key: Token,
+        here: KeyPath,
+        value: dict[str, object],
+        into: dict[str, object],
+        *,
+        first: int,
+        labelled: bool,
+    ) -> None:
+        earlier = into.get(key.text)
+        if key.text not in into:
+            into[key.text] = value
         elif not is_section(earlier) and not is_list(earlier):
-            self._fault(tree, here, "is both a value and a block")
-        elif len(keys) > 1:
-            self._fault(tree, here, f"is declared more than once, first on line {first}")
+            self._fault(key, here, "is both a value and a block")
+        elif labelled:
+            self._fault(key, here, f"is declared more than once, first on line {first}")
         else:
-            target[keys[-1]] = _merged(earlier, value)
+            into[key.text] = _merged(earlier, value)
 
-    def _value(self, tree: Tree[Token], path: KeyPath) -> object:
-        node = tree
-        while node.data == "expr_term" and len(inner := list(_trees(node))) == 1:
-            node = inner[0]
-        match node.data:
-            case "string":
-                return _unescape(self._slice(node)[1:-1])
-            case "int_lit" | "float_lit" | "literal_value" | "unary_op" if _PLAIN.fullmatch(self._slice(node)):
-                return _plain(self._slice(node))
-            case "tuple":
-                return [self._value(part, (*path, index)) for index, part in enumerate(_values(node))]
-            case "object":
-                return self._object(node, path)
-            case "heredoc_template" | "heredoc_template_trim":
-                return _heredoc(self._slice(node))
-            case _:
-                self._fault(node, path, 'is not a plain value; text stands in quotes, such as "info"')
-                return None
+    def _value(self, path: KeyPath) -> object:
+        before, word = self._last_line, self._next
+        self.at += 1
+        if word.kind in {"string", "number"}:
+            return word.value
+        if word.kind == "name" and word.text in _LITERALS:
+            return _LITERALS[word.text]
+        if word.kind == "name":
+            self._fault(word, path, 'is not a plain value; text stands in quotes, such as "info"')
+            return None
+        if word.text == "{":
+            return self.body(path, closing="}")
+        if word.text == "[":
+            return self._list(path)
+        raise HclSyntaxError(before, "is not valid HCL: a value is expected here")
 
-    def _object(self, tree: Tree[Token], path: KeyPath) -> dict[str, object]:
-        made: dict[str, object] = {}
-        for element in _trees(tree):
-            if element.data != "object_elem":
-                continue
-            name, value = _trees(element)
-            key = self._slice(name).strip().strip('"')
-            self.lines[*path, key] = element.meta.line
-            made[key] = self._value(value, (*path, key))
+    def _list(self, path: KeyPath) -> list[object]:
+        made: list[object] = []
+        opened = self._last_line
+        while not self._at_end("]", opened):
+            made.append(self._value((*path, len(made))))
+            if not self._take(",") and self._next.text != "]" and self._next.kind != "end":
+                raise HclSyntaxError(self._next.line, "is not valid HCL: , or ] is expected in a list")
         return made
 
-    def _name(self, tree: Tree[Token]) -> str:
-        return self._slice(tree).strip('"')
-
-    def _slice(self, tree: Tree[Token]) -> str:
-        return self.text[tree.meta.start_pos : tree.meta.end_pos]
-
-    def _fault(self, tree: Tree[Token], path: KeyPath, reason: str) -> None:
-        self.faults.append(Fault(f"{self.name}:{tree.meta.line}", dotted(path), reason))
+    def _fault(self, word: Token, path: KeyPath, reason: str) -> None:
+        self.faults.append(Fault(f"{self.name}:{word.line}", dotted(path), reason))
 
 
 def _merged(first: object, second: dict[str, object]) -> object:
@@ -146,50 +168,3 @@ def _merged(first: object, second: dict[str, object]) -> object:
     if is_section(first) and not (first.keys() & second.keys()):
         return {**first, **second}
     return [*first, second] if is_list(first) else [first, second]
-
-
-def _trees(tree: Tree[Token]) -> Iterator[Tree[Token]]:
-    return (child for child in tree.children if isinstance(child, Tree))
-
-
-def _values(tree: Tree[Token]) -> Iterator[Tree[Token]]:
-    return (child for child in _trees(tree) if child.data != "new_line_or_comment")
-
-
-def _only(tree: Tree[Token], kind: str) -> Tree[Token]:
-    return next(child for child in _trees(tree) if child.data == kind)
-
-
-def _plain(text: str) -> object:
-    if text in _LITERALS:
-        return _LITERALS[text]
-    return float(text) if set(text) & set(".eE") else int(text)
-
-
-def _unescape(text: str) -> str:
-    def value(match: re.Match[str]) -> str:
-        return _SIMPLE[match[1]] if match[1] else chr(int(match[2] or match[3] or match[4], 16))
-
-    return _ESCAPE.sub(value, text) if "\\" in text else text
-
-
-def _heredoc(text: str) -> str:
-    """The body with its last newline; `<<-` takes the closing mark's indent away if every line has it."""
-    found = _HEREDOC.match(text)
-    if found is None:
-        return text
-    trim, body, indent = found.groups()
-    lines = body.splitlines(keepends=True)
-    if trim and all(line.startswith(indent) for line in lines):
-        return "".join(line[len(indent) :] for line in lines)
-    return str(body)
-
-
-def _syntax_fault(error: LarkError, name: str) -> Fault:
-    """Where the text stops being HCL; the text itself may be secret and is not repeated."""
-    if isinstance(error, UnexpectedToken) and cast("Token", error.token).type == "$END":  # pyright: ignore[reportUnknownMemberType]
-        return Fault(name, "", "ends too early; look for a missing brace, quote or value")
-    if isinstance(error, UnexpectedInput) and error.line > 0:
-        reason = f"is not valid HCL at column {error.column}; look for a missing quote, brace or comma"
-        return Fault(f"{name}:{error.line}", "", reason)
-    return Fault(name, "", "is not valid HCL")

@@ -1,7 +1,7 @@
 """From a file or a text to a Document, whichever of the three syntaxes it is written in.
 
 TOML goes by its suffix. JSON goes by its first character, whatever the suffix: Helm charts write JSON into
-server.conf. Everything else is HCL, whose reader is imported only then.
+server.conf. Everything else is HCL.
 """
 
 import json
@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from assay.config import hcl
 from assay.config.document import Document, KeyPath, is_list, is_section
 from assay.config.expand import expand_env
 from assay.config.fault import ConfigError, Fault
@@ -43,8 +44,6 @@ def parse(text: str, name: str) -> Document:
         return _parse_toml(text, name)
     if text.lstrip().startswith("{"):
         return _parse_json(text, name)
-    from assay.config import hcl  # noqa: PLC0415 - its parser takes a tenth of a second to load
-
     return hcl.parse(text, name)
 
 

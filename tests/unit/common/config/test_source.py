@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -85,11 +83,3 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None, r
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(ConfigError, match=reason):
         read(path)
-
-
-@pytest.mark.parametrize(("name", "text"), [("a.conf", "{}"), ("a.toml", "")])
-def test_the_hcl_reader_is_loaded_for_hcl_alone(name: str, text: str) -> None:
-    code = (
-        f"import sys; from assay.config.source import parse; parse({text!r}, {name!r}); sys.exit('hcl2' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
