@@ -116,20 +116,19 @@ class SpiffeDialer:
     async def _bridge(self, connection: socket.socket) -> None:
         try:
             outer = await self._dial()
-            self.last_error = None
         except AssayError as error:
             self.last_error = error
             raise
         try:
             _, local = await asyncio.get_running_loop().connect_accepted_socket(Side, connection)
         except BaseException:
-            outer.transport.abort()
+            outer.give_up()
             raise
-        pump = Pump(outer, local, _ignore, self._on_lost, self._limits.linger)
+        pump = Pump(outer, local, _ignore, self._pumps.discard, self._limits.linger)
         self._pumps.add(pump)
         pump.start()
 
-    async def _dial(self) -> Side:
+    async def _dial(self) -> "_Server":
         where = f"{self._host}:{self._port}"
         try:
             async with asyncio.timeout(self._limits.connect + self._limits.handshake):
@@ -139,17 +138,17 @@ class SpiffeDialer:
         try:
             self._check(presented_chain(transport.get_extra_info("ssl_object")))
         except BaseException:
-            transport.abort()
+            side.give_up()
             raise
         return side
 
-    async def _handshake(self) -> tuple[asyncio.Transport, Side]:
+    async def _handshake(self) -> tuple[asyncio.Transport, "_Server"]:
         context = client_context()
         identity = self._identity()
         if identity is not None:
             present(context, *identity)
         transport, side = await asyncio.get_running_loop().create_connection(
-            Side,
+            lambda: _Server(self._on_answer, self._on_hang_up),
             self._host,
             self._port,
             ssl=context,
@@ -169,11 +168,63 @@ class SpiffeDialer:
             raise UnauthenticatedError(f'expected server SPIFFE ID "{self._expected}"; got "{found}"')
         self.peer_chain = chain
 
-    def _on_lost(self, pump: Pump) -> None:
-        self._pumps.discard(pump)
-        if isinstance(pump.error, ssl.SSLError):
-            # With TLS 1.3 the server judges our certificate only after our side of the handshake is done.
-            self.last_error = UnauthenticatedError(f"{self._host}:{self._port} ended TLS: {pump.error.reason}")
+    def _on_answer(self) -> None:
+        self.last_error = None
+
+    def _on_hang_up(self, error: Exception | None) -> None:
+        # With TLS 1.3 the server judges our certificate only after our side of the handshake is done, and not every
+        # server says why it hangs up.
+        why = (isinstance(error, ssl.SSLError) and error.reason) or "without a word"
+        self.last_error = UnavailableError(
+            f"{self._host}:{self._port} ended the connection before it answered: {why}",
+            hint="it may not trust the X.509-SVID presented to it",
+        )
+
+
+class _Server(Side):
+    """The server's end; its first byte shows that it took us."""
+
+    def __init__(self, on_answer: Callable[[], None], on_hang_up: Callable[[Exception | None], None]) -> None:
+        super().__init__()
+        self._on_answer = on_answer
+        self._on_hang_up = on_hang_up
+        self._waiting = True
+
+    def join(self, pump: Pump, other: Side) -> None:
+        """Wait for the first byte, unless it is there already."""
+        if self._early:
+            self._answered()
+        super().join(pump, other)
+        if not self._waiting:
+            return
+        forward = self._forward
+
+        def first(data: bytes) -> None:
+            self._answered()
+            self._forward = forward
+            forward(data)
+
+        self._forward = first
+
+    def stop(self) -> None:
+        """Close; that the server does not answer is our own doing then."""
+        self._waiting = False
+        super().stop()
+
+    def give_up(self) -> None:
+        """Close at once."""
+        self._waiting = False
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell if it came before the first byte."""
+        if self._waiting:
+            self._on_hang_up(exc)
+        super().connection_lost(exc)
+
+    def _answered(self) -> None:
+        self._waiting = False
+        self._on_answer()
 
 
 dial_spiffe = SpiffeDialer

@@ -49,6 +49,8 @@ class Listener:
             self._resume.cancel()
         self._loop.remove_reader(self.socket.fileno())
         self.socket.close()
+        # A task cancelled before its first step would never get to close what it was given.
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

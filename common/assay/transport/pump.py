@@ -60,11 +60,11 @@ class Side(asyncio.Protocol):
         if self._pump is not None:
             resume(self._pump.other(self).transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The pump closes when either end is lost."""
         self.lost = True
         if self._pump is not None:
-            self._pump.end_lost(exc)
+            self._pump.end_lost()
 
     def stop(self) -> None:
         """Close once what is buffered was taken; TLS may still deliver bytes then, and they go nowhere."""
@@ -85,7 +85,6 @@ class Pump:
     ) -> None:
         self.outer = outer
         self.inner = inner
-        self.error: Exception | None = None
         self._on_close = on_close
         self._on_lost = on_lost
         self._open_ends = 2
@@ -99,7 +98,7 @@ class Pump:
         # What was lost before it was joined had nobody to tell.
         for side in (self.outer, self.inner):
             if side.lost:
-                self.end_lost(None)
+                self.end_lost()
 
     def other(self, side: Side) -> Side:
         """The end across from `side`."""
@@ -110,9 +109,8 @@ class Pump:
         """Bytes taken from one end and not yet given to the other."""
         return self.outer.transport.get_write_buffer_size() + self.inner.transport.get_write_buffer_size()
 
-    def end_lost(self, error: Exception | None) -> None:
+    def end_lost(self) -> None:
         """One end is gone; the other gets what was still meant for it, then goes too."""
-        self.error = self.error or error
         self.close()
         self._open_ends -= 1
         if self._open_ends == 0:
