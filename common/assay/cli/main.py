@@ -6,6 +6,7 @@ Exit status: 0 done; 1 refused or failed, with the reason on standard error; 2 w
 import os
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.main import get_command
@@ -75,20 +76,27 @@ def _dispatch(arguments: list[str]) -> None:
 def _root() -> typer.Typer:
     """The command without its groups' code: for help, the version and complaints."""
     root = typer.Typer(add_completion=False, help="A SPIFFE workload-identity issuer.", no_args_is_help=True)
-    root.callback()(_version)
+    root.callback()(_options)
     for name in find_groups():
         root.command(name, help=DESCRIPTIONS.get(name, ""))(_nothing)
     return root
 
 
-def _version(
-    *, version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True)
-) -> None:
-    if version:
-        from importlib.metadata import version as installed  # noqa: PLC0415 - only for this
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - only for this
 
-        typer.echo(f"assay {installed('assay')}")
+        typer.echo(f"assay {version('assay')}")
         raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    del version
 
 
 def _nothing() -> None:
