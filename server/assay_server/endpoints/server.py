@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 import structlog
 
+from assay.errors import FailedPreconditionError
 from assay.transport.front import Front
 from assay.transport.peer import Peer
 from assay.transport.tls import TlsIdentity
@@ -50,11 +51,20 @@ class Endpoints:
             FailedPreconditionError: the socket or the port is taken.
         """
         await self._front.start()
-        bound = await self._front.listen_tls(host, port, tls)
+        bound = await self._listen_tls(host, port, tls)
         log.info("Starting Server APIs", address=f"{host}:{bound}", network="tcp")
         await self._front.listen_unix(socket_path, mode=SOCKET_MODE, folder_mode=SOCKET_FOLDER_MODE)
         log.info("Starting Server APIs", address=str(socket_path), network="unix")
         return bound
+
+    async def _listen_tls(self, host: str, port: int, tls: TlsIdentity) -> int:
+        try:
+            return await self._front.listen_tls(host, port, tls)
+        except OSError as error:
+            raise FailedPreconditionError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}",
+                hint="stop what listens there, or set bind_address and bind_port",
+            ) from None
 
     async def close(self, grace: float) -> None:
         """Take no more callers and let the present ones end, for at most `grace` seconds."""
