@@ -57,9 +57,9 @@ async def serve(config: ServerConfig, *, clock: Clock) -> None:
     Raises:
         AssayError: something the server stands on cannot be had: folder, store, keys, plugins, socket or port.
     """
-    log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
     async with Supervisor(grace=GRACE) as supervisor:
         supervisor.stop_on_signals()
+        log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
         _make_folder(config.data_dir)
         store = await open_store(config.datastore_path, clock=clock)
         supervisor.defer("datastore", store.close)

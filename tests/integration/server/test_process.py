@@ -1,0 +1,127 @@
+"""The server as a process: it starts, answers, ends, and comes back with all it had acknowledged."""
+
+import asyncio
+import signal
+import sqlite3
+import stat
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from assay_proto.spire.api.server.agent.v1 import agent_pb2
+from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub
+from assay_proto.sync.v1 import sync_pb2
+from assay_proto.sync.v1.sync_pb2_grpc import SyncStub
+
+if TYPE_CHECKING:
+    from tests.integration.server.conftest import ServerProcess
+
+    from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
+    from assay_proto.sync.v1.sync_pb2_grpc import SyncAsyncStub
+else:
+    ServerProcess = object
+
+Servers = Callable[..., ServerProcess]
+
+
+async def listed(server: ServerProcess) -> set[str]:
+    async with server.admin() as channel:
+        agents: AgentAsyncStub = AgentStub(channel)
+        found = await agents.ListAgents(agent_pb2.ListAgentsRequest(), wait_for_ready=True)
+    return {agent.id.path for agent in found.agents}
+
+
+async def test_it_makes_its_folders_and_says_that_it_serves(server: ServerProcess) -> None:
+    assert server.log.count('msg="Starting Server APIs"') == 2
+    assert stat.S_IMODE(server.admin_socket.stat().st_mode) == 0o770
+    assert stat.S_IMODE((server.folder / "data" / "keys.json").stat().st_mode) == 0o600
+    async with server.admin() as channel:
+        answer = await HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_watching_agent_does_not_hold_it_up(server: ServerProcess) -> None:
+    identity = await server.attested()
+    async with server.dial(identity) as channel:
+        sync: SyncAsyncStub = SyncStub(channel)
+        call = sync.Watch(sync_pb2.WatchRequest())
+        assert isinstance(await call.read(), sync_pb2.WatchResponse)
+        async with asyncio.timeout(1.9):  # less than the grace that calls under way get
+            assert await server.stop() == 0
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)]
+)
+async def test_what_it_acknowledged_is_there_after_a_restart(
+    server: ServerProcess, how: signal.Signals, status: int
+) -> None:
+    identity = await server.attested()
+    roots = server.roots
+    assert await server.stop(how) == status
+    if status == 0:
+        assert not server.admin_socket.exists()
+        assert 'msg="Server stopped gracefully"' in server.log
+    await server.start()
+    assert await listed(server) == {identity.svid.id.path}
+    assert server.roots == roots
+    async with server.dial(identity) as channel:  # the CA signs on with the same keys
+        agents: AgentAsyncStub = AgentStub(channel)
+        await agents.PostStatus(agent_pb2.PostStatusRequest(agent_version="1"))
+
+
+async def test_a_second_server_on_the_same_data_is_refused(server: ServerProcess, servers: Servers) -> None:
+    second = servers()
+    second.folder = server.folder
+    second.port = server.port + 1
+    second.spawn()
+    if second.process is None:
+        raise RuntimeError("not started")
+    assert await asyncio.to_thread(second.process.wait, 20) == 1
+    assert "is in use by the process" in server.log
+    assert await listed(server) == set()
+
+
+async def test_a_taken_port_is_said(server: ServerProcess, servers: Servers) -> None:
+    second = servers()
+    second.port = server.port
+    second.spawn()
+    if second.process is None:
+        raise RuntimeError("not started")
+    assert await asyncio.to_thread(second.process.wait, 20) == 1
+    assert f"cannot listen on 127.0.0.1:{server.port}" in second.log
+
+
+async def test_a_spire_database_is_left_alone(servers: Servers) -> None:
+    server = servers()
+    store = server.folder / "data" / "store.sqlite3"
+    store.parent.mkdir()
+    with sqlite3.connect(store) as connection:
+        connection.execute("CREATE TABLE registered_entries (id integer)")
+    connection.close()
+    before = store.read_bytes()
+    server.spawn()
+    if server.process is None:
+        raise RuntimeError("not started")
+    assert await asyncio.to_thread(server.process.wait, 20) == 1
+    assert "SPIRE" in server.log
+    assert store.read_bytes() == before
+
+
+async def test_a_signal_while_it_starts_ends_it(servers: Servers) -> None:
+    server = servers()
+    server.spawn()
+    async with asyncio.timeout(20):
+        log = server.log
+        while 'msg="Starting server"' not in log:
+            await asyncio.sleep(0.005)
+            log = server.log
+    assert await server.stop() == 0
