@@ -1,5 +1,18 @@
 """`python -m assay.cli` is the `assay` command."""
 
-from assay.cli.main import main
+import sys
 
-main()
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line of this process; Ctrl-C counts while it still loads, too."""
+    try:
+        from assay.cli.main import main as command  # noqa: PLC0415 - so that the time it takes is within the block
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 Exit status: 0 done; 1 refused or failed, with the reason on standard error; 2 wrong usage; 130 interrupted.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ def main() -> None:
     """Run the command line of this process."""
     # gRPC's C code writes to standard error as it pleases, in lines of its own making.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # not every terminal has every character
     sys.exit(run(sys.argv[1:]))
 
 

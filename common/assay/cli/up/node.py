@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from assay.crypto.keys import generate
+from assay.errors import FailedPreconditionError
 from assay.keymanager.base import KeyType, SigningKey
 from assay.keymanager.privatefile import write_private
 from assay.spiffeid import SpiffeId, TrustDomain
@@ -44,8 +45,16 @@ class NodeCertificate:
         write_private(self.certificate, node.public_bytes(Encoding.PEM))
 
     def agent_id(self, trust_domain: TrustDomain) -> SpiffeId:
-        """The ID that the server gives an agent with this certificate."""
-        der = x509.load_pem_x509_certificate(self.certificate.read_bytes()).public_bytes(Encoding.DER)
+        """The ID that the server gives an agent with this certificate.
+
+        Raises:
+            FailedPreconditionError: the file is not a certificate.
+        """
+        try:
+            der = x509.load_pem_x509_certificate(self.certificate.read_bytes()).public_bytes(Encoding.DER)
+        except ValueError:
+            hint = "delete the folder to begin anew"
+            raise FailedPreconditionError(f"{self.certificate} is damaged", hint=hint) from None
         fingerprint = hashlib.sha1(der, usedforsecurity=False).hexdigest()
         return SpiffeId(trust_domain, f"/spire/agent/x509pop/{fingerprint}")
 

@@ -13,7 +13,7 @@ from assay.cli.up.show import Screen
 from assay.cli.up.state import State, opened
 from assay.cli.up.steps import Steps
 from assay.clock import Clock, SystemClock
-from assay.errors import AssayError
+from assay.errors import AssayError, FailedPreconditionError
 
 INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -27,7 +27,14 @@ def run_up(options: Options) -> int:
     """
     screen = Screen(Console(file=sys.stdout))
     with opened(options.state, options.trust_domain) as state:
-        return asyncio.run(_Up(options, state, screen, SystemClock()).run())
+        try:
+            return asyncio.run(_Up(options, state, screen, SystemClock()).run())
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            hint = "make room there, or use another folder with --state"
+            message = f"cannot write to {options.state}: {error.strerror or error}"
+            raise FailedPreconditionError(message, hint=hint) from None
 
 
 class _Up:

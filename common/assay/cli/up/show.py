@@ -1,12 +1,14 @@
 """What a person sees of `assay up`."""
 
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from assay.cli.up.fetched import Fetched
@@ -28,13 +30,10 @@ class Screen:
         with self._console.status(f"{doing} ..."):
             yield
         line = Text.assemble(("✓ ", "green"), done, (f"  {time.monotonic() - begun:.2f} s", "dim"))
-        self._console.print(line)
+        self._say(line)
 
     def show_fetched(self, steps: Steps, fetched: Fetched, now: datetime) -> None:
         """The two SVIDs, and whom they are for."""
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold")
-        table.add_column(overflow="fold")
         svid, token = fetched.x509, fetched.jwt
         rows = (
             ("X.509-SVID", str(svid.spiffe_id)),
@@ -50,28 +49,30 @@ class Screen:
             ("admin socket", str(steps.state.admin_socket)),
             ("logs", f"{steps.state.server_log}, {steps.state.agent_log.name}"),
         )
-        for row in rows:
-            table.add_row(*row)
-        self._console.print()
-        self._console.print(table)
-        self._console.print()
-        # A line to copy: never wrapped, never coloured.
-        self._console.print(
-            f"SPIFFE_ENDPOINT_SOCKET=unix:{steps.state.workload_socket}", soft_wrap=True, highlight=False
-        )
+        self._say("")
+        for label, value in rows:
+            self._say(Text.assemble((f"{label:<17}", "bold"), value))
+        self._say("")
+        self._say(f"SPIFFE_ENDPOINT_SOCKET=unix:{steps.state.workload_socket}")
 
     def show_running(self) -> None:
         """What to do now."""
-        self._console.print("\nBoth are running; Ctrl-C stops them. In another terminal, export the line above, then:")
-        self._console.print("  assay api fetch", highlight=False)
+        command = "assay" if shutil.which("assay") else shlex.quote(sys.argv[0])
+        self._say("")
+        self._say("Both are running; Ctrl-C stops them. In another terminal, export the line above, then:")
+        self._say(f"  {command} api fetch x509")
 
     def show_rotated(self, svid: X509Svid, now: datetime) -> None:
         """A new X.509-SVID has come."""
-        self._console.print(f"X.509-SVID of {svid.spiffe_id} renewed; expires {_moment(svid.not_after, now)}")
+        self._say(f"X.509-SVID of {svid.spiffe_id} renewed; expires {_moment(svid.not_after, now)}")
 
     def show_stopping(self) -> None:
         """The end is near."""
-        self._console.print("Stopping the agent and the server.")
+        self._say("Stopping the agent and the server.")
+
+    def _say(self, line: str | Text) -> None:
+        # Lines are there to be copied: the terminal may wrap them, we neither wrap, cut nor pad them.
+        self._console.print(line, soft_wrap=True, highlight=False)
 
 
 def _moment(seconds: int, now: datetime) -> str:

@@ -120,7 +120,8 @@ class Steps:
                     await self._clock.sleep(PAUSE)
         except TimeoutError:
             message = f"the {child.name} was not ready within {DEADLINE:.0f} s: {last.message}\n{child.tail()}"
-            raise FailedPreconditionError(message, hint=f"its whole log is {child.log}") from None
+            hint = f"its whole log is {child.log}; to begin anew, delete {self.state.folder}"
+            raise FailedPreconditionError(message, hint=hint) from None
 
 
 def _user() -> str:
