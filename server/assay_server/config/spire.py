@@ -65,11 +65,13 @@ CATALOG: Catalog = {
     "NodeAttestor": {
         "join_token": BuiltIn(),
         "x509pop": BuiltIn(
-            frozenset({"ca_bundle_path", "ca_bundle_paths", "agent_path_template"}),
+            frozenset({
+                "ca_bundle_path", "ca_bundle_paths", "agent_path_template", "max_intermediates", "max_rsa_key_size",
+            }),
             frozenset(),
             {
-                "mode": ("", "external_pki"), "svid_prefix": ("", "/spire-exchange"), "verify_client_ip": (False,),
-                "max_intermediates": (4,), "max_rsa_key_size": (8192,),
+                "mode": ("", "external_pki"), "verify_client_ip": (False,),
+                "spiffe_prefix": ("", "/spire-exchange", "/spire-exchange/"),
             },
         ),
         **dict.fromkeys(SPIRE_NODE_ATTESTORS),
