@@ -11,6 +11,14 @@ class Interrupted:
 sys.meta_path.insert(0, Interrupted())
 runpy.run_module("assay.cli", run_name="__main__")
 """
+PRINTED = """
+import contextlib, sys
+from assay.cli.main import main
+sys.argv = ["assay", "--version"]
+with contextlib.suppress(SystemExit):
+    main()
+print("✓ done")
+"""
 
 
 def test_ctrl_c_while_the_command_still_loads_prints_nothing() -> None:
@@ -20,8 +28,7 @@ def test_ctrl_c_while_the_command_still_loads_prints_nothing() -> None:
 
 def test_a_character_that_the_terminal_lacks_ends_nothing() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "assay.cli", "agent", "validate", "--config", "/nowhere/✓.conf"],
-        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"}, capture_output=True, check=False,
+        [sys.executable, "-c", PRINTED], env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 1
-    assert b"/nowhere/?.conf" in done.stdout + done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-1:], done.stderr) == (0, [b"? done"], b"")
