@@ -9,6 +9,7 @@ import typer
 
 from assay.cli.checks import report_health, report_validation
 from assay.cli.flags import DaemonFlags, taking
+from assay.cli.lean import load_structlog
 from assay.cli.options import (
     DEFAULT_WORKLOAD_SOCKET,
     Output,
@@ -50,6 +51,7 @@ class AgentFlags(DaemonFlags):
 def run(flags: AgentFlags) -> None:
     """Run the agent until SIGTERM or SIGINT. Flags win over the file."""
     loaded = _load(flags)
+    load_structlog()
     from assay.cli.daemon import run_daemon  # noqa: PLC0415 - see the module's first line
     from assay_agent.app import serve  # noqa: PLC0415 - see the module's first line
 

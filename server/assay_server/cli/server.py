@@ -9,6 +9,7 @@ import typer
 
 from assay.cli.checks import report_health, report_validation
 from assay.cli.flags import DaemonFlags, taking
+from assay.cli.lean import load_structlog
 from assay.cli.options import (
     DEFAULT_ADMIN_SOCKET,
     AdminSocketOption,
@@ -38,6 +39,7 @@ class ServerFlags(DaemonFlags):
 def run(flags: ServerFlags) -> None:
     """Run the server until SIGTERM or SIGINT. Flags win over the file; --trust-domain and --data-dir do without one."""
     loaded = _load(flags)
+    load_structlog()
     from assay.cli.daemon import run_daemon  # noqa: PLC0415 - see the module's first line
     from assay_server.app import serve  # noqa: PLC0415 - see the module's first line
 
