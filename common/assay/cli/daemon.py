@@ -1,6 +1,7 @@
 """Running a daemon in this process until it ends."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable
@@ -49,6 +50,8 @@ def run_daemon(
         logger.warning(
             "Configuration is not fully used", place=warning.where, setting=warning.key, reason=warning.reason
         )
+    # What imports made stays until the end: nothing for the collector to go through again and again.
+    gc.freeze()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(clock))
