@@ -124,10 +124,10 @@ async def test_one_that_is_just_closing_is_not_handed_out(pool: InnerPool, serve
     for spare in spares:
         spare.transport.close()
     async with asyncio.TaskGroup() as group:
-        taking = group.create_task(pool.take())
-        await server.accept(1)
-    assert taking.result() not in spares
-    taking.result().transport.abort()
+        group.create_task(server.accept(1))
+        taken = await pool.take()
+    assert taken not in spares
+    taken.transport.abort()
 
 
 async def test_a_server_that_drops_all_of_them_is_not_dialled_without_pause(pool: InnerPool, server: Server) -> None:
