@@ -21,7 +21,9 @@ def record(kind: AuthorityKind, document: bytes) -> AuthorityRecord:
     return AuthorityRecord(kind, Slot.A, AuthorityStatus.PREPARED, "key", "name", NOW, NOW + HOUR, document)
 
 
-@pytest.mark.parametrize(("kind", "document"), [(AuthorityKind.X509, ROOT), (AuthorityKind.JWT, PUBLIC)], ids=["x509", "jwt"])
+@pytest.mark.parametrize(
+    ("kind", "document"), [(AuthorityKind.X509, ROOT), (AuthorityKind.JWT, PUBLIC)], ids=["x509", "jwt"]
+)
 @pytest.mark.spec("TDB-4.1.1-b", "TDB-4.1.1-c")
 def test_publishing_adds_and_raises_the_sequence_once(kind: AuthorityKind, document: bytes) -> None:
     before = Bundle(HOME, (X509Authority(b"x"),), (JwtAuthority("other", b"j"),), refresh_hint=5, sequence=7)
