@@ -1,14 +1,25 @@
 """Foreign programs: they are installed or built here, so that `make interop` needs nothing by hand."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from assay.testing.deployment import Deployment
+
 HERE = Path(__file__).parent
+SHORT = 'default_x509_svid_ttl = "30s"\ndefault_jwt_svid_ttl = "30s"'
+
+Reports = Iterator[dict[str, Any]]
+Reporting = Callable[..., AbstractContextManager[Reports]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,3 +55,33 @@ def openssl() -> str:
         subprocess.run(["apt-get", "install", "--yes", "--quiet", "openssl"], check=True)
         found = "openssl"
     return found
+
+
+@pytest.fixture(scope="session")
+def rotating() -> Iterator[Deployment]:
+    """A deployment whose SVIDs live 30 seconds, with one identity for this user, /workload."""
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+        deployment = Deployment(Path(folder), server=SHORT)
+        try:
+            deployment.start()
+            deployment.register("/workload")
+            yield deployment
+        finally:
+            deployment.close()
+
+
+@contextmanager
+def reports(*command: str) -> Iterator[Reports]:
+    """What that program prints, line by line as it comes, each a JSON object."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield (json.loads(line) for line in process.stdout)
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def reporting() -> Reporting:
+    """Runs a program that reports in lines of JSON."""
+    return reports

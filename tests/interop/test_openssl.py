@@ -11,7 +11,7 @@ from assay.testing.deployment import Deployment
 @pytest.fixture
 def written(deployment: Deployment, tmp_path: Path) -> Path:
     """A folder with svid.0.pem, svid.0.key and bundle.0.pem of one workload."""
-    deployment.register("/web", "--dns", "web.example.test")
+    deployment.register("/web", dns_names=("web.example.test",))
     deployment.run("api", "fetch", "x509", "--socket-path", str(deployment.api), "--write", str(tmp_path))
     return tmp_path
 
@@ -47,7 +47,7 @@ def test_leaf_profile(openssl: str, written: Path) -> None:
     assert after(lines, "X509v3 Key Usage: critical") == "Digital Signature, Key Encipherment, Key Agreement"
     assert after(lines, "X509v3 Extended Key Usage:") == "TLS Web Server Authentication, TLS Web Client Authentication"
     assert after(lines, "X509v3 Basic Constraints: critical") == "CA:FALSE"
-    assert after(lines, "X509v3 Subject Alternative Name:") == "URI:spiffe://example.test/web, DNS:web.example.test"
+    assert after(lines, "X509v3 Subject Alternative Name:") == "DNS:web.example.test, URI:spiffe://example.test/web"
 
 
 def test_authority_profile(openssl: str, written: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from assay.testing.operator import PATIENCE, Operator, serving
+from assay.testing.workload import svids
+
 ASSAY = str(Path(sys.executable).parent / "assay")
 TRUST_DOMAIN = "example.test"
-DEADLINE = 20.0
 
 SERVER_CONF = """
 server {{
@@ -83,6 +84,7 @@ class Deployment:
         self.admin = folder / "admin.sock"
         self.api = folder / "api.sock"
         self.endpoint = f"unix:{self.api}"
+        self.operator = Operator(TRUST_DOMAIN, self.admin)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         names = {"dir": folder, "port": self.port, "td": TRUST_DOMAIN}
         (folder / "server.conf").write_text(SERVER_CONF.format(extra=server, **names))
@@ -92,23 +94,22 @@ class Deployment:
         """Server, bundle, join token, agent."""
         self.start_server()
         self.write_bundle()
-        self.start_agent("--join-token", self.cli("token", "generate")["value"])
+        self.start_agent("--join-token", self.operator.join_token())
         return self
 
     def start_server(self) -> None:
         """Start the server and wait until it is healthy."""
         self.spawn("server", "server", "run", "--config", str(self.dir / "server.conf"))
-        self.until("server", lambda: self.try_cli("server", "healthcheck"))
+        self.until("server", lambda: serving(self.admin))
 
     def start_agent(self, *args: str) -> None:
         """Start the agent and wait until it is healthy."""
         self.spawn("agent", "agent", "run", "--config", str(self.dir / "agent.conf"), *args)
-        self.until("agent", lambda: self.try_cli("agent", "healthcheck", "--socket-path", str(self.api), admin=False))
+        self.until("agent", lambda: serving(self.api))
 
     def write_bundle(self) -> None:
         """Save the server's bundle where the agent's configuration expects it."""
-        text = self.run("bundle", "show", "--format", "pem", "--socket-path", str(self.admin)).stdout
-        (self.dir / "bundle.pem").write_text(text)
+        (self.dir / "bundle.pem").write_bytes(self.operator.bundle())
 
     def spawn(self, name: str, *args: str) -> None:
         """Start `assay ARGS` with its output in `name`.log."""
@@ -119,7 +120,7 @@ class Deployment:
         """End one daemon; its exit status."""
         process = self.processes.pop(name)
         process.send_signal(how)
-        return process.wait(DEADLINE)
+        return process.wait(PATIENCE)
 
     def log(self, name: str) -> str:
         """What that daemon has printed."""
@@ -127,35 +128,27 @@ class Deployment:
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run `assay ARGS`; CalledProcessError when it fails."""
-        return subprocess.run([ASSAY, *args], capture_output=True, text=True, timeout=DEADLINE, check=True)  # noqa: S603 - ours
+        return subprocess.run([ASSAY, *args], capture_output=True, text=True, timeout=PATIENCE, check=True)  # noqa: S603 - ours
 
     def cli(self, *args: str) -> Any:  # noqa: ANN401 - JSON
         """What an admin command prints as JSON."""
         return json.loads(self.run(*args, "--output", "json", "--socket-path", str(self.admin)).stdout)
 
-    def try_cli(self, *args: str, admin: bool = True) -> bool:
-        """Whether that command succeeds."""
-        socket_path = ["--socket-path", str(self.admin)] if admin else []
-        done = subprocess.run([ASSAY, *args, *socket_path], capture_output=True, check=False)  # noqa: S603 - ours
-        return done.returncode == 0
-
     def agent_id(self) -> str:
         """The SPIFFE ID of the one attested agent."""
-        (node,) = self.cli("node", "list")["agents"]
-        return f"spiffe://{node['id']['trust_domain']}{node['id']['path']}"
+        (agent,) = self.operator.agents()
+        return str(agent)
 
-    def register(self, path: str, *args: str) -> str:
-        """An entry for processes of this user below the one agent; its ID."""
-        spiffe_id = f"spiffe://{TRUST_DOMAIN}{path}"
-        made = self.cli(
-            "entry", "create", "--spiffe-id", spiffe_id, "--parent-id", self.agent_id(),
-            "--selector", f"unix:uid:{os.getuid()}", *args,
-        )  # fmt: skip
-        return str(made["results"][0]["entry"]["id"])
+    def register(self, path: str, *, dns_names: tuple[str, ...] = ()) -> str:
+        """An entry for processes of this user below the one agent; its ID, once they can have the SVID."""
+        (agent,) = self.operator.agents()
+        entry_id = self.operator.register(path, agent, dns_names)
+        self.until("agent", lambda: f"{agent.trust_domain.id}{path}" in svids(self.api))
+        return entry_id
 
     def until(self, name: str, ready: Callable[[], bool]) -> None:
         """Wait for `ready`; RuntimeError with the end of the log when the daemon ends or takes too long."""
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + PATIENCE
         while not ready():
             if self.processes[name].poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{name} did not become ready:\n{self.log(name)[-4000:]}")
@@ -167,6 +160,6 @@ class Deployment:
             process.terminate()
         for process in self.processes.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(DEADLINE)
+                process.wait(PATIENCE)
             process.kill()
             process.wait()

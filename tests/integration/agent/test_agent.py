@@ -2,17 +2,12 @@
 import asyncio
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-from assay.clock import SystemClock
-from assay.testing.authority import Ca, leaf_extensions
 from assay.testing.deployment import Deployment
+from assay.testing.x509pop import use_x509pop
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def paths(context: Any) -> list[str]:
@@ -27,7 +22,7 @@ async def until(updates: Any, wanted: list[str]) -> None:
 
 
 async def test_a_new_entry_reaches_an_open_stream_at_once(deployment: Deployment, workload: Any, register: Any) -> None:
-    await register("/first")
+    deployment.register("/first")
     delays: list[float] = []
     async with workload(deployment) as updates:
         known = ["/first"]
@@ -45,7 +40,7 @@ async def test_a_new_entry_reaches_an_open_stream_at_once(deployment: Deployment
 async def test_the_agent_lives_through_the_servers_absence_and_its_own_end(
     deployment: Deployment, workload: Any, register: Any
 ) -> None:
-    await register("/first")
+    deployment.register("/first")
     agent_id = deployment.agent_id()
     async with workload(deployment) as updates:
         await until(updates, ["/first"])
@@ -82,7 +77,7 @@ async def test_an_evicted_agent_that_cannot_attest_again_removes_its_svid_and_en
 
 async def test_an_agent_that_can_attest_again_does_so_when_evicted(deployments: Any, workload: Any) -> None:
     deployment: Deployment = deployments()
-    _use_x509pop(deployment)
+    use_x509pop(deployment.dir)
     deployment.start_server()
     deployment.write_bundle()
     deployment.start_agent()
@@ -96,24 +91,3 @@ async def test_an_agent_that_can_attest_again_does_so_when_evicted(deployments: 
         await until(updates, ["/first", "/second"])
     assert deployment.agent_id() == agent_id
     assert deployment.stop("agent") == 0
-
-
-def _use_x509pop(deployment: Deployment) -> None:
-    folder = deployment.dir
-    now = SystemClock().now()
-    ca = Ca.create("nodes", now=now)
-    der, key = ca.issue(leaf_extensions(), now=now)
-    (folder / "nodes.pem").write_bytes(ca.certificate.public_bytes(Encoding.PEM))
-    (folder / "node.pem").write_bytes(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM))
-    (folder / "node.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    _replace_attestor(folder / "server.conf", f'ca_bundle_path = "{folder}/nodes.pem"')
-    _replace_attestor(
-        folder / "agent.conf", f'private_key_path = "{folder}/node.key"\ncertificate_path = "{folder}/node.pem"'
-    )
-
-
-def _replace_attestor(conf: Path, data: str) -> None:
-    old = 'NodeAttestor "join_token" {\n        plugin_data {}'
-    text = conf.read_text()
-    assert old in text
-    conf.write_text(text.replace(old, f'NodeAttestor "x509pop" {{\n        plugin_data {{\n{data}\n}}'))
