@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+from functools import partial
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_kill_while_it_attests_costs_nothing(deployments: object) -> None:
         shutil.rmtree(deployment.dir / "agent", ignore_errors=True)
         seen = len(deployment.log("agent")) if (deployment.dir / "agent.log").exists() else 0
         start(deployment)
-        deployment.until("agent", lambda seen=seen: "Starting node attestation" in deployment.log("agent")[seen:])
+        deployment.until("agent", partial(attesting, deployment, seen))
         wait(deployment, rng.uniform(0, 0.1))
         deployment.stop("agent", signal.SIGKILL)
         deployment.start_agent()
@@ -69,6 +70,10 @@ def kill_after(deployment: Deployment, delay: float, moment: float, *, catch: bo
     assert process.poll() is None, deployment.log("agent")[-4000:]
     deployment.stop("agent", signal.SIGKILL)
     return "Rotating agent SVID" in deployment.log("agent")[seen:]
+
+
+def attesting(deployment: Deployment, seen: int) -> bool:
+    return "Starting node attestation" in deployment.log("agent")[seen:]
 
 
 def start(deployment: Deployment) -> None:
