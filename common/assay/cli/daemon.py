@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, cast
@@ -46,6 +47,7 @@ def run_daemon(
 
     signal.signal(signal.SIGUSR2, reopen)
     os.umask(os.umask(UMASK) | UMASK)
+    raise_file_limit()
     for warning in warnings:
         logger.warning(
             "Configuration is not fully used", place=warning.where, setting=warning.key, reason=warning.reason
@@ -60,6 +62,12 @@ def run_daemon(
         raise typer.Exit(1) from None
     ended = f"{name} stopped gracefully"
     logger.info(ended)
+
+
+def raise_file_limit() -> None:
+    """Let the process open as many files as it may: a caller on a Unix socket takes four."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _log_crash(name: str, error: BaseException) -> None:
