@@ -9,13 +9,16 @@ from typing import Any, TypeAlias
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from assay.errors import AssayError
 from assay.transport.peer import Peer, TlsPeer
 from assay.wire.status import CODES, DETAILS_KEY, details_of
 from assay_server.api.interceptor_streams import OpenStreams
+from assay_server.api.unserved import unserved
 from assay_server.authorization.authorizer import Approach, Authorizer, caller_fields
 from assay_server.authorization.caller import Credential, set_current_caller
+from assay_server.authorization.table import RPCS
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +43,14 @@ class AuthorizationInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(  # pyright: ignore[reportIncompatibleMethodOverride] - generic per call in the stubs
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> "Handler | None":
-        """The handler behind its guard; None, which gRPC answers as UNIMPLEMENTED, when there is none."""
+    ) -> "Handler":
+        """The handler behind its guard; one that refuses when there is none."""
         method = handler_call_details.method
         if method not in self._guarded:
             handler = await continuation(handler_call_details)
-            if handler is None:
-                return None
-            self._guarded[method] = self._guard(method, handler)
+            if handler is None and method not in RPCS:
+                return unserved(method)  # not kept: callers could make up names without end
+            self._guarded[method] = self._guard(method, handler or unserved(method))
         return self._guarded[method]
 
     def _guard(self, method: str, handler: Handler) -> Handler:
@@ -55,17 +58,20 @@ class AuthorizationInterceptor(grpc.aio.ServerInterceptor):
         if handler.response_streaming:
 
             async def stream(request: object, context: Context) -> AsyncIterator[object]:
-                async with self._answering(method, context), aclosing(behavior(request, context)) as responses:
+                async with (
+                    self._answering(method, context),
+                    aclosing(behavior(_parsed(request), context)) as responses,
+                ):
                     async for response in responses if handler.request_streaming else self._streams.through(responses):
                         yield response
 
-            return make(stream, handler.request_deserializer, handler.response_serializer)
+            return make(stream, _tolerant(handler), handler.response_serializer)
 
         async def unary(request: object, context: Context) -> object:
             async with self._answering(method, context):
-                return await behavior(request, context)
+                return await behavior(_parsed(request), context)
 
-        return make(unary, handler.request_deserializer, handler.response_serializer)
+        return make(unary, _tolerant(handler), handler.response_serializer)
 
     @asynccontextmanager
     async def _answering(self, method: str, context: Context) -> AsyncGenerator[None]:
@@ -79,6 +85,8 @@ class AuthorizationInterceptor(grpc.aio.ServerInterceptor):
             await _refuse(method, context, approach, error)
         except grpc.aio.AbortError:
             raise
+        except DecodeError as error:
+            await context.abort(grpc.StatusCode.INTERNAL, f"grpc: error unmarshalling request: {error}")
         except Exception:
             log.exception("Unexpected error", method=method, **(caller_fields(approach) if approach else {}))
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
@@ -104,6 +112,27 @@ async def _refuse(method: str, context: Context, approach: Approach | None, erro
     message = str(error) if approach is not None and approach.local else error.message
     details = details_of(error)
     await context.abort(code, message, ((DETAILS_KEY, details),) if details else ())
+
+
+def _tolerant(handler: Handler) -> Callable[[bytes], object] | None:
+    """The deserializer; one message that it cannot read becomes the error, since gRPC would answer with a traceback."""
+    decode = handler.request_deserializer
+    if decode is None or handler.request_streaming:
+        return decode
+
+    def tolerant(data: bytes) -> object:
+        try:
+            return decode(data)
+        except DecodeError as error:
+            return error
+
+    return tolerant
+
+
+def _parsed(request: object) -> object:
+    if isinstance(request, DecodeError):
+        raise request
+    return request
 
 
 def _kind(handler: Handler) -> tuple[Callable[..., Handler], Callable[..., Any]]:

@@ -7,7 +7,7 @@ import structlog
 
 from assay.clock import Clock
 from assay.entry import Entry
-from assay.errors import PermissionDeniedError
+from assay.errors import PermissionDeniedError, UnimplementedError
 from assay.spiffeid import SpiffeId
 from assay_server.authorization.agent import AgentDeniedError, Standing, check_agent
 from assay_server.authorization.caller import Caller, CallerKind, Credential
@@ -42,8 +42,11 @@ class Authorizer:
 
         Raises:
             PermissionDeniedError: it may not; with the reason when an agent can do something about it.
+            UnimplementedError: the service is only on the admin socket.
         """
         who = RPCS.get(method, Who(0))
+        if who == Who.LOCAL and not approach.local:
+            raise UnimplementedError(f"unknown service {method[1:].rpartition('/')[0]}")
         try:
             caller = await self._admitted(who, approach)
         except AgentDeniedError as denial:

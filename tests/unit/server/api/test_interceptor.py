@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from structlog.testing import capture_logs
 
 from assay.crypto.keys import generate
@@ -43,6 +44,8 @@ AGENT = SpiffeId.parse("spiffe://example.org/spire/agent/one")
 LOCAL = UnixPeer(1, 0, 0, Process(1, -1, None))
 ANONYMOUS = TlsPeer("192.0.2.1:999")
 
+UNREADABLE = b"\xff\xff"
+
 Behavior = Callable[[], Any]
 
 
@@ -73,6 +76,10 @@ class House:
         finally:
             self.closed.set()
 
+    async def converse(self, requests: AsyncIterator[object], _context: object) -> AsyncIterator[bytes]:
+        async for _ in requests:
+            yield b"heard"
+
     def call(self, method: str = OPERATOR) -> Any:  # noqa: ANN401 - as its channel
         return self.channel.unary_unary(f"/{AGENT_API}/{method}")(b"")
 
@@ -91,6 +98,8 @@ async def house(store: SqlStore, clock: FakeClock) -> AsyncIterator[House]:
         "Surprise": unary,
         "GetAgent": grpc.unary_stream_rpc_method_handler(house.stream),
         "BanAgent": grpc.stream_unary_rpc_method_handler(house.unary),
+        "DeleteAgent": grpc.unary_unary_rpc_method_handler(house.unary, Empty.FromString),
+        "CreateJoinToken": grpc.stream_stream_rpc_method_handler(house.converse, Empty.FromString),
         "CountAgents": grpc.stream_stream_rpc_method_handler(house.stream),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(AGENT_API, handlers),))
@@ -153,8 +162,40 @@ async def test_a_handler_outside_the_table_is_refused(house: House) -> None:
     assert (await refusal(house.call("Surprise"))).code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_an_rpc_that_nobody_serves_is_unimplemented(house: House) -> None:
-    assert (await refusal(house.call("Missing"))).code() is grpc.StatusCode.UNIMPLEMENTED
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (f"/{AGENT_API}/Missing", f"unknown method Missing for service {AGENT_API}"),
+        ("/grpc.health.v1.Health/Watch", "method Watch not implemented"),
+        ("/spire.api.server.debug.v1.Debug/GetInfo", "method GetInfo not implemented"),
+        ("/some.Service/Method", "unknown service some.Service"),
+        ("/no-slash", 'malformed method name: "/no-slash"'),
+    ],
+)
+async def test_an_rpc_that_nobody_serves_is_unimplemented(house: House, method: str, words: str) -> None:
+    for call in (house.channel.unary_unary(method)(b""), house.channel.stream_stream(method)([b""]).read()):
+        error = await refusal(call)
+        assert (error.code(), error.details()) == (grpc.StatusCode.UNIMPLEMENTED, words)
+
+
+async def test_an_rpc_that_is_not_built_tells_only_those_whom_it_is_for(house: House) -> None:
+    method = "/spire.api.server.localauthority.v1.LocalAuthority/PrepareX509Authority"
+    assert (await refusal(house.channel.unary_unary(method)(b""))).code() is grpc.StatusCode.UNIMPLEMENTED
+    house.peer = ANONYMOUS
+    assert (await refusal(house.channel.unary_unary(method)(b""))).code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_message_that_cannot_be_read_is_refused_as_such(house: House) -> None:
+    unary, conversation = f"/{AGENT_API}/DeleteAgent", f"/{AGENT_API}/CreateJoinToken"
+    assert await house.channel.unary_unary(unary)(b"") == b"ok"
+    assert await house.channel.stream_stream(conversation)([b""]).read() == b"heard"
+    for call in (
+        house.channel.unary_unary(unary)(UNREADABLE),
+        house.channel.stream_stream(conversation)([UNREADABLE]).read(),
+    ):
+        error = await refusal(call)
+        assert error.code() is grpc.StatusCode.INTERNAL
+        assert (error.details() or "").startswith("grpc: error unmarshalling request: ")
 
 
 async def test_a_connection_that_is_not_known_is_unauthenticated(house: House) -> None:

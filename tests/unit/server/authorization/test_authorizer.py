@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from assay.entry import Entry
-from assay.errors import DenialReason, PermissionDeniedError
+from assay.errors import DenialReason, PermissionDeniedError, UnimplementedError
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId
 from assay.testing.clock import START, FakeClock
@@ -102,7 +102,7 @@ async def test_agents_rpcs_refuse_the_admin_socket(authorizer: Authorizer) -> No
     await refused(authorizer, RENEW, LOCAL)
 
 
-@pytest.mark.parametrize("method", [LIST, RENEW, FEDERATED, PUBLISH, HEALTH])
+@pytest.mark.parametrize("method", [LIST, RENEW, FEDERATED, PUBLISH])
 async def test_anonymous_callers_are_refused_without_a_reason(authorizer: Authorizer, method: str) -> None:
     error = await refused(authorizer, method, ANONYMOUS)
     assert error.reason is None
@@ -111,7 +111,9 @@ async def test_anonymous_callers_are_refused_without_a_reason(authorizer: Author
 
 async def test_health_is_for_the_admin_socket_only(authorizer: Authorizer) -> None:
     assert (await authorizer.admit(HEALTH, LOCAL)).kind is CallerKind.LOCAL
-    await refused(authorizer, HEALTH, over_tls(FOREIGN_ADMIN))
+    for approach in (ANONYMOUS, over_tls(FOREIGN_ADMIN)):
+        with pytest.raises(UnimplementedError, match=r"^unknown service grpc\.health\.v1\.Health$"):
+            await authorizer.admit(HEALTH, approach)
 
 
 async def test_configured_admins_are_admitted_also_from_another_trust_domain(authorizer: Authorizer) -> None:
