@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from assay.bundle import Bundle, JwtAuthority, X509Authority
 
+MAX_SEQUENCE = 2**64 - 1
+
 
 def replaced(stored: Bundle | None, given: Bundle) -> Bundle:
     """The given bundle in place of the stored one.
@@ -15,7 +17,7 @@ def replaced(stored: Bundle | None, given: Bundle) -> Bundle:
     if stored is None or given.sequence > stored.sequence:
         return given
     same = replace(given, sequence=stored.sequence)
-    return stored if same == stored else replace(given, sequence=stored.sequence + 1)
+    return stored if same == stored else replace(given, sequence=_next(stored))
 
 
 def appended(stored: Bundle, x509: Sequence[X509Authority], jwt: Sequence[JwtAuthority]) -> Bundle:
@@ -30,5 +32,9 @@ def appended(stored: Bundle, x509: Sequence[X509Authority], jwt: Sequence[JwtAut
         stored,
         x509_authorities=stored.x509_authorities + new_x509,
         jwt_authorities=stored.jwt_authorities + new_jwt,
-        sequence=stored.sequence + 1,
+        sequence=_next(stored),
     )
+
+
+def _next(stored: Bundle) -> int:
+    return min(stored.sequence + 1, MAX_SEQUENCE)

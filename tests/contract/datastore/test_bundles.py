@@ -39,6 +39,12 @@ async def test_a_bundle_comes_back_as_it_was_written(store: Store) -> None:
     assert await store.read(lambda tx: tx.bundles.get(A_ORG)) == FULL
 
 
+@pytest.mark.parametrize("number", [0, 2**63 - 1, 2**63, 2**64 - 1])
+async def test_a_sequence_number_is_unsigned(store: Store, number: int) -> None:
+    await put(store, Bundle(A_ORG, sequence=number))
+    assert await store.read(lambda tx: tx.bundles.get(A_ORG)) == Bundle(A_ORG, sequence=number)
+
+
 async def test_an_unknown_bundle_is_none(store: Store) -> None:
     assert await store.read(lambda tx: tx.bundles.get(A_ORG)) is None
 

@@ -69,7 +69,7 @@ class SqlBundles:
         position = self._changes.append(ChangeKind.BUNDLE, name)
         contents = {
             "refresh_hint": bundle.refresh_hint,
-            "sequence": bundle.sequence,
+            "sequence": _signed(bundle.sequence),
             "authorities": _authorities(bundle),
         }
         if not self._connection.run(_UPDATE, {"wanted": name, **contents}):
@@ -124,8 +124,13 @@ def _bundle(row: Row) -> Bundle:
             for a in authorities["jwt"]
         ),
         refresh_hint,
-        sequence,
+        sequence % 2**64,
     )
+
+
+def _signed(number: int) -> int:
+    """An unsigned 64-bit number as the column takes it, whose integers have a sign."""
+    return number - 2**64 if number >= 2**63 else number
 
 
 def _text(data: bytes) -> str:

@@ -23,6 +23,12 @@ def test_new_contents_without_a_higher_number_take_the_next_one() -> None:
         assert replaced(STORED, replace(STORED, x509_authorities=(TWO,), sequence=number)).sequence == 6
 
 
+def test_the_last_number_there_is_stays() -> None:
+    last = replace(STORED, sequence=2**64 - 1)
+    assert replaced(last, replace(last, x509_authorities=(TWO,))).sequence == 2**64 - 1
+    assert appended(last, [TWO], []).sequence == 2**64 - 1
+
+
 def test_the_same_contents_change_nothing() -> None:
     for number in (0, 4, 5):
         assert replaced(STORED, replace(STORED, sequence=number)) is STORED
