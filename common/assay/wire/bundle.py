@@ -1,5 +1,8 @@
 """Bundles as spire.api.types.Bundle, whole or through a BundleMask."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from assay.bundle import Bundle, JwtAuthority, X509Authority
 from assay.crypto import certificate, der
 from assay.crypto.keys import from_pkix
@@ -28,10 +31,15 @@ def from_proto(message: bundle_pb2.Bundle) -> Bundle:
     Raises:
         InvalidArgumentError: the trust domain, a certificate or a key is missing or malformed.
     """
+    trust_domain = _trust_domain(message.trust_domain)
+    with _context("unable to parse X.509 authority"):
+        x509 = tuple(each for one in message.x509_authorities for each in x509_from_proto(one))
+    with _context("unable to parse JWT authority"):
+        jwt = tuple(map(jwt_key_from_proto, message.jwt_authorities))
     return Bundle(
-        trust_domain=_trust_domain(message.trust_domain),
-        x509_authorities=tuple(each for one in message.x509_authorities for each in x509_from_proto(one)),
-        jwt_authorities=tuple(map(jwt_key_from_proto, message.jwt_authorities)),
+        trust_domain=trust_domain,
+        x509_authorities=x509,
+        jwt_authorities=jwt,
         refresh_hint=message.refresh_hint,
         sequence=message.sequence_number,
     )
@@ -43,14 +51,11 @@ def x509_from_proto(message: bundle_pb2.X509Certificate) -> tuple[X509Authority,
     Raises:
         InvalidArgumentError: one of them does not parse.
     """
-    try:
-        authorities = tuple(X509Authority(one, tainted=message.tainted) for one in der.split(message.asn1))
-        for authority in authorities:
-            certificate.load(authority.der)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"unable to parse X.509 authority: {error.message}") from None
+    authorities = tuple(X509Authority(one, tainted=message.tainted) for one in der.split(message.asn1))
+    for authority in authorities:
+        certificate.load(authority.der)
     if not authorities:
-        raise InvalidArgumentError("unable to parse X.509 authority: no certificate")
+        raise InvalidArgumentError("no certificate")
     return authorities
 
 
@@ -60,12 +65,9 @@ def jwt_key_from_proto(message: bundle_pb2.JWTKey) -> JwtAuthority:
     Raises:
         InvalidArgumentError: the key does not parse or has no ID.
     """
-    try:
-        from_pkix(message.public_key)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"unable to parse JWT authority: {error.message}", hint=error.hint) from None
+    from_pkix(message.public_key)
     if not message.key_id:
-        raise InvalidArgumentError("unable to parse JWT authority: missing key ID")
+        raise InvalidArgumentError("missing key ID")
     return JwtAuthority(message.key_id, message.public_key, message.expires_at, tainted=message.tainted)
 
 
@@ -84,7 +86,13 @@ def _x509_to_proto(authority: X509Authority) -> bundle_pb2.X509Certificate:
 
 
 def _trust_domain(name: str) -> TrustDomain:
-    try:
+    with _context("invalid trust domain"):
         return TrustDomain.parse(name)
+
+
+@contextmanager
+def _context(what: str) -> Generator[None]:
+    try:
+        yield
     except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"invalid trust domain: {error.message}", hint=error.hint) from None
+        raise InvalidArgumentError(f"{what}: {error.message}", hint=error.hint) from None

@@ -126,7 +126,7 @@ async def test_a_jwt_authority_needs_a_key_id(stub: "BundleAsyncStub", north: Bu
     key = JWTKey(public_key=north.jwt_authorities[0].public_key)
     code, details = await refused(stub.AppendBundle(pb.AppendBundleRequest(jwt_authorities=[key])))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert details.endswith("missing key ID")
+    assert details == "failed to convert JWT authority: missing key ID"
 
 
 async def test_a_federated_bundle_is_created_once(stub: "BundleAsyncStub", north: Bundle) -> None:
@@ -152,6 +152,13 @@ async def test_setting_creates_and_replaces_and_the_sequence_grows(stub: "Bundle
     assert numbers == [5, 5, 6, 50]
     assert not shorter.bundle.jwt_authorities
     assert await get(stub) == higher.bundle
+
+
+async def test_a_sequence_number_may_be_the_largest_there_is(stub: "BundleAsyncStub", north: Bundle) -> None:
+    [first] = await set_(stub, Message(trust_domain="north.test", sequence_number=2**64 - 1))
+    assert (first.status.code, first.bundle.sequence_number) == (OK, 2**64 - 1)
+    [second] = await set_(stub, message(replace(north, sequence=2**64 - 1)))
+    assert second.bundle == message(replace(north, sequence=2**64 - 1))
 
 
 async def test_an_update_changes_what_the_mask_names(stub: "BundleAsyncStub", north: Bundle) -> None:
