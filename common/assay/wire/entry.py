@@ -32,10 +32,11 @@ def from_proto(message: Message) -> Entry:
     Raises:
         InvalidArgumentError: SPIFFE ID, parent ID, a selector or a trust domain is missing or malformed.
     """
+    # The parent is looked at first, as in SPIRE: its clients are told of the first error only.
     return Entry(
-        id=message.id,
-        spiffe_id=_spiffe_id(message.spiffe_id),
         parent_id=_parent_id(message.parent_id),
+        spiffe_id=_spiffe_id(message.spiffe_id),
+        id=message.id,
         **{field: read(message) for names in _READ.values() for field, read in names.items()},
     )
 
@@ -49,10 +50,10 @@ def merge(entry: Entry, message: Message, mask: Mask | None = None) -> Entry:
     if mask is None:
         return replace(from_proto(message), id=entry.id)
     changes: dict[str, Any] = {}
-    if mask.spiffe_id:
-        changes["spiffe_id"] = _spiffe_id(message.spiffe_id)
     if mask.parent_id:
         changes["parent_id"] = _parent_id(message.parent_id)
+    if mask.spiffe_id:
+        changes["spiffe_id"] = _spiffe_id(message.spiffe_id)
     for name, fields in _READ.items():
         if getattr(mask, name):
             changes.update({field: read(message) for field, read in fields.items()})

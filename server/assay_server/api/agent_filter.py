@@ -5,7 +5,8 @@ from datetime import datetime
 from assay.errors import InvalidArgumentError
 from assay.wire import selector as selector_wire
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
-from assay_server.datastore.base import Match, NodeFilter, SelectorFilter
+from assay_server.api.match import match_from_proto
+from assay_server.datastore.base import NodeFilter, SelectorFilter
 
 Filter = pb.ListAgentsRequest.Filter | pb.CountAgentsRequest.Filter
 
@@ -44,7 +45,6 @@ def expires_before(text: str) -> int:
 def _selectors(message: Filter) -> SelectorFilter:
     try:
         selectors = selector_wire.set_from_proto(message.by_selector_match.selectors)
-        return SelectorFilter(selectors, Match(message.by_selector_match.match))
-    except (InvalidArgumentError, ValueError) as error:
-        text = error.message if isinstance(error, InvalidArgumentError) else str(error)
-        raise InvalidArgumentError(f"failed to parse selectors: {text}") from None
+        return SelectorFilter(selectors, match_from_proto(message.by_selector_match.match))
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"failed to parse selectors: {error.message}") from None

@@ -11,7 +11,8 @@ from assay_proto.spire.api.server.entry.v1 import entry_pb2
 from assay_proto.spire.api.types.federateswith_pb2 import FederatesWithMatch
 from assay_proto.spire.api.types.selector_pb2 import SelectorMatch
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
-from assay_server.datastore.base import EntryFilter, Match, SelectorFilter, TrustDomainFilter
+from assay_server.api.match import match_from_proto
+from assay_server.datastore.base import EntryFilter, SelectorFilter, TrustDomainFilter
 from assay_server.registration.validate import check_member, check_workload
 
 Filter = entry_pb2.ListEntriesRequest.Filter | entry_pb2.CountEntriesRequest.Filter
@@ -53,7 +54,7 @@ def _selectors(message: SelectorMatch) -> SelectorFilter:
         selectors = selector_wire.set_from_proto(message.selectors)
         if not selectors:
             raise InvalidArgumentError("empty selector set")
-        return SelectorFilter(selectors, _match(message.match))
+        return SelectorFilter(selectors, match_from_proto(message.match))
 
 
 def _federates_with(message: FederatesWithMatch) -> TrustDomainFilter:
@@ -61,14 +62,7 @@ def _federates_with(message: FederatesWithMatch) -> TrustDomainFilter:
         names = tuple(TrustDomain.parse(name) for name in message.trust_domains)
         if not names:
             raise InvalidArgumentError("empty trust domain set")
-        return TrustDomainFilter(names, _match(message.match))
-
-
-def _match(number: int) -> Match:
-    try:
-        return Match(number)
-    except ValueError:
-        raise InvalidArgumentError(f"unhandled match behavior {number}") from None
+        return TrustDomainFilter(names, match_from_proto(message.match))
 
 
 @contextmanager

@@ -28,12 +28,12 @@ async def sync_entries(
     """The server's side of one conversation over the entries, by ID, that the agent is authorized for.
 
     Raises:
-        InvalidArgumentError: the first request names IDs or masks the revision.
+        InvalidArgumentError: there is no first request, or it names IDs or masks the revision.
     """
-    mask = None
-    async for first in requests:
-        mask = _checked_mask(first)
-        break
+    first = await anext(aiter(requests), None)
+    if first is None:
+        raise InvalidArgumentError("failed to receive request from stream: EOF")
+    mask = _checked_mask(first)
     if len(entries) <= page:
         yield _whole(list(entries.values()), mask)
         return

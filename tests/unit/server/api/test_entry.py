@@ -112,6 +112,7 @@ WORKLOAD = 'is not a workload in trust domain "example.org"'
 BAD: dict[str, tuple[Entry, int, str]] = {
     "no SPIFFE ID": (entry(spiffe_id=None), INVALID, SPIFFE_ID + "request must specify SPIFFE ID"),
     "no parent": (entry(parent_id=None), INVALID, PARENT + "request must specify SPIFFE ID"),
+    "neither ID": (entry(spiffe_id=None, parent_id=None), INVALID, PARENT + "request must specify SPIFFE ID"),
     "no trust domain": (entry(spiffe_id=spiffe_id("/w", "")), INVALID, SPIFFE_ID + "trust domain is missing"),
     "foreign SPIFFE ID": (
         entry(spiffe_id=spiffe_id("/w", "other.org")),
@@ -460,3 +461,14 @@ async def test_a_wrong_first_sync_request_is_refused(
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await call.read()
     assert (refusal.value.code(), refusal.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+async def test_a_sync_without_a_request_is_refused(stub: "EntryAsyncStub") -> None:
+    call = stub.SyncAuthorizedEntries()
+    await call.done_writing()
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call.read()
+    assert (refusal.value.code(), refusal.value.details()) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "failed to receive request from stream: EOF",
+    )
