@@ -14,6 +14,10 @@ from assay.errors import InvalidArgumentError
 from assay.keymanager.base import SigningKey
 
 
+class SignatureError(InvalidArgumentError):
+    """The request was not signed by the key it carries."""
+
+
 @dataclass(frozen=True, slots=True)
 class SigningRequest:
     """A request whose signature holds. Nothing of it is copied into a certificate without a rule that says so."""
@@ -78,7 +82,7 @@ def _check_signature(request: x509.CertificateSigningRequest, key: PublicKey) ->
     try:
         algorithm = request.signature_hash_algorithm
         if isinstance(algorithm, MD5 | SHA1):
-            raise InvalidArgumentError("invalid CSR signature: insecure hash algorithm", hint="sign with SHA-256")
+            raise SignatureError("invalid CSR signature: insecure hash algorithm", hint="sign with SHA-256")
         if isinstance(key, EllipticCurvePublicKey) and algorithm is not None:
             # A third quicker than is_signature_valid, which takes the key out of the request once more.
             key.verify(request.signature, request.tbs_certrequest_bytes, ECDSA(algorithm))
@@ -87,7 +91,7 @@ def _check_signature(request: x509.CertificateSigningRequest, key: PublicKey) ->
     except (*DAMAGE, InvalidSignature):
         valid = False
     if not valid:
-        raise InvalidArgumentError("invalid CSR signature", hint="sign the request with the key it carries")
+        raise SignatureError("invalid CSR signature", hint="sign the request with the key it carries")
 
 
 def create(key: SigningKey, subject: x509.Name | None = None, *names: x509.GeneralName) -> bytes:

@@ -5,6 +5,7 @@ import structlog
 from assay.errors import AssayError, Kind
 from assay.wire.status import CODES, number
 from assay_proto.spire.api.types.status_pb2 import Status
+from assay_server.authorization.caller import CallerKind, current_caller
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +23,9 @@ def of(kind: Kind, message: str) -> Status:
 def refused(error: AssayError, context: str = "") -> Status:
     """Why the item was not done, after `context` (SPIRE's words for what failed) and a colon; logged as well."""
     _log(error, context or error.message)
-    return of(error.kind, f"{context}: {error}" if context else str(error))
+    # As for whole requests: what to do next is for operators on this machine.
+    words = str(error) if current_caller().kind is CallerKind.LOCAL else error.message
+    return of(error.kind, f"{context}: {words}" if context else words)
 
 
 def _log(error: AssayError, what: str) -> None:

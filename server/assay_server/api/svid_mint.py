@@ -33,7 +33,7 @@ def mint_request(der: bytes, ttl: int, trust_domain: TrustDomain) -> MintRequest
         InvalidArgumentError: missing, malformed, not signed by its key, or names that may not be given.
     """
     check_ttl(ttl)
-    request = csr.parse(der)
+    request = _parsed(der)
     return MintRequest(
         request.public_key,
         _spiffe_id(request, trust_domain),
@@ -77,6 +77,15 @@ def check_ttl(ttl: int) -> None:
     """
     if ttl < 0:
         raise InvalidArgumentError("ttl is negative", hint="leave it out for the server's default")
+
+
+def _parsed(der: bytes) -> SigningRequest:
+    try:
+        return csr.parse(der)
+    except csr.SignatureError as error:
+        # SPIRE's words are others here than when an agent sends the request.
+        message = error.message.replace("invalid CSR signature", "failed to verify CSR signature")
+        raise InvalidArgumentError(message, hint=error.hint) from None
 
 
 def _spiffe_id(request: SigningRequest, trust_domain: TrustDomain) -> SpiffeId:
