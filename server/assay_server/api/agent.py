@@ -87,9 +87,8 @@ class AgentApi(AgentServicer):
     async def RenewAgent(self, request: pb.RenewAgentRequest, context: Context) -> pb.RenewAgentResponse:
         """A new SVID for the calling agent."""
         await take(self._limits.x509_signing, current_caller().host, doing="renew agent")
-        if not request.HasField("params"):
-            raise InvalidArgumentError("params cannot be nil")
-        return pb.RenewAgentResponse(svid=svid_to_proto(await self._nodes.renew(_caller_id(), request.params.csr)))
+        csr = request.params.csr if request.HasField("params") else None
+        return pb.RenewAgentResponse(svid=svid_to_proto(await self._nodes.renew(_caller_id(), csr)))
 
     async def PostStatus(self, request: pb.PostStatusRequest, context: Context) -> pb.PostStatusResponse:
         """The calling agent's version."""

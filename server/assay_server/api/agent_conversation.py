@@ -20,7 +20,10 @@ class Conversation:
         Raises:
             InvalidArgumentError: the stream ended, or parts are missing.
         """
-        params = (await self._receive("failed to receive request from stream")).params
+        request = await self._receive("failed to receive request from stream")
+        if not request.HasField("params"):
+            raise InvalidArgumentError("malformed param: missing params")
+        params = request.params
         for missing, found in (
             ("attestation data", params.HasField("data")),
             ("X509-SVID parameters", params.HasField("params")),

@@ -18,7 +18,7 @@ from assay_server.model import Node
 
 log = structlog.get_logger(__name__)
 
-MAX_VERSION_LENGTH = 255
+MAX_VERSION_BYTES = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,10 @@ class NodeService:
         await self.rows.write(agent, lambda tx: delete_node(tx, _existing(tx, agent)))
         log.info("Agent deleted", spiffe_id=str(agent))
 
-    async def renew(self, agent: SpiffeId, csr: bytes) -> IssuedX509:
+    async def renew(self, agent: SpiffeId, csr: bytes | None) -> IssuedX509:
         """Sign a new SVID for the agent; the present one stays good until the agent calls with the new one.
+
+        `csr` is None when the agent sent no parameters at all.
 
         Raises:
             NotFoundError: it is not attested.
@@ -80,6 +82,8 @@ class NodeService:
             raise _not_found()
         if node.can_reattest:
             raise PermissionDeniedError("agent must reattest instead of renew", reason=DenialReason.AGENT_MUST_REATTEST)
+        if csr is None:
+            raise InvalidArgumentError("params cannot be nil")
         log.info("Renewing agent SVID", caller_id=str(agent))
         svid = self.issuer.agent_x509(agent_key(csr), agent)
         await self.rows.write(agent, lambda tx: _renew(tx, agent, svid))
@@ -89,11 +93,11 @@ class NodeService:
         """Keep the agent's version; written only when it differs.
 
         Raises:
-            InvalidArgumentError: longer than 255 characters.
+            InvalidArgumentError: longer than 255 bytes.
             NotFoundError: it is not attested.
         """
-        if len(version) > MAX_VERSION_LENGTH:
-            raise InvalidArgumentError(f"agent version is too long (max {MAX_VERSION_LENGTH} characters)")
+        if len(version.encode()) > MAX_VERSION_BYTES:
+            raise InvalidArgumentError(f"agent version is too long (max {MAX_VERSION_BYTES} characters)")
         node = await self.rows.get(agent)
         if version and (node is None or node.agent_version != version):
             await self.rows.write(

@@ -196,6 +196,15 @@ def test_expiries_are_written_as_in_go() -> None:
             ),
             "failed to parse selectors: missing selector type",
         ),
+        (
+            pb.ListAgentsRequest.Filter(
+                by_selector_match=selector_pb2.SelectorMatch(
+                    selectors=[selector_pb2.Selector(type="t", value="x")],
+                    match=9,  # type: ignore[arg-type]
+                )
+            ),
+            "failed to parse selectors: unhandled match behavior 9",
+        ),
     ],
 )
 async def test_malformed_filters(admin: House, where: pb.ListAgentsRequest.Filter, reason: str) -> None:
@@ -286,6 +295,12 @@ async def test_a_join_token_over_the_wire_serves_once(houses: Houses) -> None:
         (
             [pb.AttestAgentRequest(challenge_response=b"x")],
             grpc.StatusCode.INVALID_ARGUMENT,
+            "malformed param: missing params",
+        ),
+        ([pb.AttestAgentRequest()], grpc.StatusCode.INVALID_ARGUMENT, "malformed param: missing params"),
+        (
+            [pb.AttestAgentRequest(params=pb.AttestAgentRequest.Params())],
+            grpc.StatusCode.INVALID_ARGUMENT,
             "malformed param: missing attestation data",
         ),
         (
@@ -355,12 +370,13 @@ async def test_renewal_without_parameters(houses: Houses) -> None:
 async def test_renewal_of_an_agent_that_must_attest_again(houses: Houses) -> None:
     house = await houses(AN_AGENT)
     await house.put(replace(NODE, can_reattest=True))
-    error = await refusal(house.stub.RenewAgent(pb.RenewAgentRequest(params=pb.AgentX509SVIDParams(csr=CSR))))
-    assert (error.code(), error.details()) == (
-        grpc.StatusCode.PERMISSION_DENIED,
-        "agent must reattest instead of renew",
-    )
-    assert denial_reason(error.trailing_metadata()) is DenialReason.AGENT_MUST_REATTEST
+    for request in (pb.RenewAgentRequest(params=pb.AgentX509SVIDParams(csr=CSR)), pb.RenewAgentRequest()):
+        error = await refusal(house.stub.RenewAgent(request))
+        assert (error.code(), error.details()) == (
+            grpc.StatusCode.PERMISSION_DENIED,
+            "agent must reattest instead of renew",
+        )
+        assert denial_reason(error.trailing_metadata()) is DenialReason.AGENT_MUST_REATTEST
 
 
 async def test_status(houses: Houses) -> None:

@@ -179,7 +179,8 @@ async def test_a_status_has_a_limit(nodes: NodeService, store: SqlStore) -> None
     await put(store)
     await nodes.post_status(AGENT, "v" * 255)
     with pytest.raises(InvalidArgumentError, match=r"^agent version is too long \(max 255 characters\)$"):
-        await nodes.post_status(AGENT, "v" * 256)
+        await nodes.post_status(AGENT, "é" * 127 + "vv")
+    assert await stored(store) == replace(NODE, agent_version="v" * 255)
 
 
 async def test_a_status_of_an_unknown_agent(nodes: NodeService) -> None:
