@@ -47,5 +47,5 @@ def _check_encoded(label: str) -> None:
         decoded = label.removeprefix(_ENCODED).encode().decode("punycode")
     except UnicodeError:
         decoded = ""
-    if not decoded or decoded.isascii():
+    if not decoded.isprintable() or decoded.isascii():
         raise InvalidArgumentError(f'idna error: invalid label "{label}"')

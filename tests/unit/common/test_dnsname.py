@@ -42,6 +42,7 @@ def test_what_spire_takes_is_taken(name: str) -> None:
         ("a\n", "idna error"),
         ("xn--", "idna error"),
         ("xn--a-.com", "idna error"),
+        ("xn--a.com", "idna error"),  # a control character
         ("xn--99999999999.com", "idna error"),
         ("a" * 64, "idna error"),
         (LONGEST + "d", "idna error"),

@@ -70,7 +70,8 @@ def challenge(key: ProofKey, nonce: bytes) -> bytes:
     """The challenge as it goes to the agent."""
     mine = {"nonce": base64.b64encode(nonce).decode()}
     rsa = isinstance(key, RSAPublicKey)
-    return json.dumps({"rsa_signature": mine if rsa else None, "ecdsa_signature": None if rsa else mine}).encode()
+    document = {"rsa_signature": mine if rsa else None, "ecdsa_signature": None if rsa else mine}
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def verify(key: ProofKey, nonce: bytes, response: bytes) -> None:
@@ -82,8 +83,10 @@ def verify(key: ProofKey, nonce: bytes, response: bytes) -> None:
     """
     kind = "rsa" if isinstance(key, RSAPublicKey) else "ecdsa"
     answer = _document(response, "unable to unmarshal challenge response").get(f"{kind}_signature")
-    if not _is_object(answer):
+    if answer is None:
         raise _failed(f"expecting {kind.upper()} response")
+    if not _is_object(answer):
+        raise InvalidArgumentError("unable to unmarshal challenge response: signature is not an object")
     parts = {name: _bytes(value, "unable to unmarshal challenge response") for name, value in answer.items()}
     theirs = parts.get("nonce", b"")
     if len(theirs) != NONCE_BYTES:
@@ -124,6 +127,8 @@ def _document(data: bytes, failing: str) -> dict[str, object]:
         document: object = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"{failing}: {error}") from None
+    if document is None:  # Go takes null for a document without members
+        return {}
     if not _is_object(document):
         raise InvalidArgumentError(f"{failing}: not an object")
     return document

@@ -197,6 +197,7 @@ async def test_names_become_selectors(
         (b"nonsense", "failed to unmarshal data: "),
         (b"[]", "failed to unmarshal data: not an object"),
         (b"{}", "no certificate to attest"),
+        (b"null", "no certificate to attest"),
         (b'{"certificates": null}', "no certificate to attest"),
         (b'{"certificates": []}', "no certificate to attest"),
         (b'{"certificates": "MA=="}', "failed to unmarshal data: certificates is not a list"),
@@ -320,6 +321,11 @@ def _bend(**changes: str | int | None) -> Callable[[dict[str, Any]], Any]:
     ("bend", "reason"),
     [
         (lambda _: [], "unable to unmarshal challenge response: not an object"),
+        (lambda _: None, "challenge response verification failed: expecting ECDSA response"),
+        (
+            lambda _: {"ecdsa_signature": 5},
+            "unable to unmarshal challenge response: signature is not an object",
+        ),
         (lambda _: {}, "challenge response verification failed: expecting ECDSA response"),
         (
             lambda answer: {"rsa_signature": answer["ecdsa_signature"]},
