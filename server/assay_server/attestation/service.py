@@ -10,6 +10,7 @@ from assay.plugin.nodeattestor import AttestedNode, ServerNodeAttestor
 from assay.spiffeid import TrustDomain
 from assay_server.attestation.csr import agent_key
 from assay_server.attestation.identity import JOIN_TOKEN, require_attested
+from assay_server.attestation.tokens import spend
 from assay_server.authorization.nodes import NodeRows
 from assay_server.credential import IssuedX509, Issuer
 from assay_server.datastore.base import Transaction
@@ -61,7 +62,7 @@ class AttestationService:
         if (known := await self.rows.get(agent)) is not None and known.banned:
             raise _banned()
         svid = self.issuer.agent_x509(agent_key(request.csr), agent)
-        await self.rows.write(agent, lambda tx: _put(tx, _node(request.type, attested, svid)))
+        await self.rows.write(agent, lambda tx: _admit(tx, request, _node(request.type, attested, svid)))
         log.info("Agent attestation request completed", agent_id=str(agent), node_attestor_type=request.type,
                  address=address)  # fmt: skip
         return AttestedAgent(svid, attested.can_reattest)
@@ -105,6 +106,12 @@ def _node(kind: str, attested: AttestedNode, svid: IssuedX509) -> Node:
         can_reattest=attested.can_reattest,
         selectors=tuple(sorted(set(attested.selectors))),
     )
+
+
+def _admit(tx: Transaction, request: Attestation, node: Node) -> None:
+    if request.type == JOIN_TOKEN:
+        spend(tx, request.payload.decode(errors="replace"))
+    _put(tx, node)
 
 
 def _put(tx: Transaction, node: Node) -> None:

@@ -12,10 +12,12 @@ from assay_server.attestation.identity import join_token_agent, require_workload
 from assay_server.datastore.base import Store, Transaction
 from assay_server.model import JoinToken
 
+NEW_ONE = "make a new one with `assay token generate`"
+
 
 @dataclass(frozen=True, slots=True)
 class JoinTokens:
-    """Makes and takes join tokens."""
+    """Makes and checks join tokens; `spend` uses them up."""
 
     store: Store
     clock: Clock
@@ -38,21 +40,33 @@ class JoinTokens:
         await self.store.write(lambda tx: _create(tx, token, _alias_entry(agent, alias, now) if alias else None))
         return token
 
-    async def redeem(self, value: str) -> SpiffeId:
-        """Use the token up, even when it has expired; the ID of the agent it admits.
+    async def check(self, value: str) -> SpiffeId:
+        """The ID of the agent it admits. One that has expired is used up by being shown.
 
         Raises:
             InvalidArgumentError: no such token, used before, or expired.
         """
-        token = await self.store.write(lambda tx: tx.join_tokens.take(value))
+        token = await self.store.read(lambda tx: tx.join_tokens.get(value))
+        if token is not None and token.expires_at < self.clock.now().timestamp():
+            await self.store.write(lambda tx: tx.join_tokens.take(value))
+            raise InvalidArgumentError("join token expired", hint=NEW_ONE)
         if token is None:
-            raise InvalidArgumentError(
-                "failed to attest: join token does not exist or has already been used",
-                hint="make a new one with `assay token generate`",
-            )
-        if token.expires_at < self.clock.now().timestamp():
-            raise InvalidArgumentError("join token expired", hint="make a new one with `assay token generate`")
+            raise _spent()
         return join_token_agent(self.trust_domain, value)
+
+
+def spend(tx: Transaction, value: str) -> None:
+    """Use the token up, in the transaction that writes the node it admits: neither is ever there without the other.
+
+    Raises:
+        InvalidArgumentError: another attestation was faster.
+    """
+    if tx.join_tokens.take(value) is None:
+        raise _spent()
+
+
+def _spent() -> InvalidArgumentError:
+    return InvalidArgumentError("failed to attest: join token does not exist or has already been used", hint=NEW_ONE)
 
 
 def is_alias(entry: Entry, agent: SpiffeId) -> bool:

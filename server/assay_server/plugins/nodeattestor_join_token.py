@@ -13,9 +13,9 @@ class JoinTokenAttestor:
         self._tokens = tokens
 
     async def attest(self, payload: bytes, challenge: Callable[[bytes], Awaitable[bytes]]) -> AttestedNode:  # noqa: ARG002 - the protocol's
-        """Use the token up.
+        """Check the token; it is used up by the transaction that admits the node.
 
         Raises:
             InvalidArgumentError: no such token, used before, or expired.
         """
-        return AttestedNode(await self._tokens.redeem(payload.decode(errors="replace")))
+        return AttestedNode(await self._tokens.check(payload.decode(errors="replace")))

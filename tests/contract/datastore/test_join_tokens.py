@@ -22,6 +22,13 @@ async def test_a_token_serves_once(store: Store) -> None:
     assert await store.write(lambda tx: tx.join_tokens.take("secret")) is None
 
 
+async def test_a_token_that_is_looked_at_stays(store: Store) -> None:
+    await store.write(lambda tx: tx.join_tokens.create(TOKEN))
+    assert await store.read(lambda tx: tx.join_tokens.get("secret")) == TOKEN
+    assert await store.read(lambda tx: tx.join_tokens.get("none")) is None
+    assert await store.write(lambda tx: tx.join_tokens.take("secret")) == TOKEN
+
+
 async def test_a_token_serves_one_of_many_who_come_at_once(store: Store) -> None:
     await store.write(lambda tx: tx.join_tokens.create(TOKEN))
     taken = await asyncio.gather(*[store.write(lambda tx: tx.join_tokens.take("secret")) for _ in range(20)])

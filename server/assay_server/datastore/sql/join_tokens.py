@@ -25,13 +25,17 @@ class SqlJoinTokens:
             raise AlreadyExistsError("join token already exists")
         self._connection.run(_INSERT, {"value": token.value, "expires_at": token.expires_at})
 
+    def get(self, value: str) -> JoinToken | None:
+        """The token, which stays."""
+        row = self._connection.row(_GET, {"wanted": value})
+        return None if row is None else JoinToken(*row)
+
     def take(self, value: str) -> JoinToken | None:
         """Remove and return it: a token serves once."""
-        row = self._connection.row(_GET, {"wanted": value})
-        if row is None:
-            return None
-        self._connection.run(_DELETE, {"wanted": value})
-        return JoinToken(*row)
+        token = self.get(value)
+        if token is not None:
+            self._connection.run(_DELETE, {"wanted": value})
+        return token
 
     def prune(self, expired_before: int) -> int:
         """How many tokens that expired before that time (Unix seconds) were removed."""

@@ -81,11 +81,11 @@ async def test_tokens_are_kept_a_day_beyond_their_end(store: SqlStore, clock: Fa
     clock.advance(3600)
     await pruner.prune()
     with pytest.raises(InvalidArgumentError, match="join token expired"):
-        await tokens.redeem("one")
+        await tokens.check("one")
     clock.advance(24 * 3600)
     await pruner.prune()
     with pytest.raises(InvalidArgumentError, match="join token does not exist"):
-        await tokens.redeem("two")
+        await tokens.check("two")
 
 
 async def test_it_prunes_about_once_an_hour_and_survives_a_failure(store: SqlStore, clock: FakeClock) -> None:

@@ -19,7 +19,7 @@ from assay_server.authorization.nodes import NodeRows
 from assay_server.credential import Issuer
 from assay_server.datastore.base import NodeFilter
 from assay_server.datastore.sql.store import SqlStore
-from assay_server.model import Node
+from assay_server.model import JoinToken, Node
 
 NOW = int(START.timestamp())
 TD = TrustDomain("example.org")
@@ -156,6 +156,20 @@ async def test_a_bad_csr_leaves_no_row(service: AttestationService, store: SqlSt
     with pytest.raises(InvalidArgumentError, match=r"^failed to parse CSR: "):
         await service.attest(request(der=der), answer)
     assert await stored(store) is None
+
+
+async def test_a_join_token_is_used_up_with_the_row_or_not_at_all(service: AttestationService, store: SqlStore) -> None:
+    token = JoinToken("proof", NOW + 60)
+    await store.write(lambda tx: tx.join_tokens.create(token))
+    with pytest.raises(InvalidArgumentError, match=r"^failed to parse CSR: "):
+        await service.attest(request("join_token", der=b"nonsense"), answer)
+    assert await store.read(lambda tx: tx.join_tokens.get("proof")) == token
+    await service.attest(request("join_token"), answer)
+    assert await store.read(lambda tx: tx.join_tokens.get("proof")) is None
+    before = await stored(store)
+    with pytest.raises(InvalidArgumentError, match="has already been used"):
+        await service.attest(request("join_token"), answer)
+    assert await stored(store) == before
 
 
 async def test_a_wrong_answer_leaves_no_row(service: AttestationService, store: SqlStore) -> None:

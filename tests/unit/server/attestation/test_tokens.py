@@ -8,7 +8,7 @@ from assay.errors import AlreadyExistsError, InvalidArgumentError
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import START, FakeClock
-from assay_server.attestation.tokens import JoinTokens, is_alias
+from assay_server.attestation.tokens import JoinTokens, is_alias, spend
 from assay_server.datastore.base import EntryFilter, Page
 from assay_server.datastore.sql.store import SqlStore
 
@@ -29,17 +29,20 @@ async def test_a_token_is_made_up_and_ends(tokens: JoinTokens) -> None:
     assert token.expires_at == NOW + 60
 
 
-async def test_a_token_serves_once(tokens: JoinTokens) -> None:
+async def test_a_token_serves_once(tokens: JoinTokens, store: SqlStore) -> None:
     token = await tokens.create(60, "abc")
-    assert str(await tokens.redeem(token.value)) == "spiffe://example.org/spire/agent/join_token/abc"
+    assert str(await tokens.check(token.value)) == "spiffe://example.org/spire/agent/join_token/abc"
+    await store.write(lambda tx: spend(tx, token.value))
     with pytest.raises(InvalidArgumentError) as refused:
-        await tokens.redeem(token.value)
+        await tokens.check(token.value)
     assert refused.value.message == GONE
+    with pytest.raises(InvalidArgumentError, match=GONE):
+        await store.write(lambda tx: spend(tx, token.value))
 
 
 async def test_an_unknown_token_is_refused_in_the_same_words(tokens: JoinTokens) -> None:
     with pytest.raises(InvalidArgumentError) as refused:
-        await tokens.redeem("never made")
+        await tokens.check("never made")
     assert refused.value.message == GONE
 
 
@@ -47,16 +50,16 @@ async def test_an_expired_token_is_used_up_by_the_attempt(tokens: JoinTokens, cl
     await tokens.create(60, "abc")
     clock.advance(60.5)
     with pytest.raises(InvalidArgumentError) as first:
-        await tokens.redeem("abc")
+        await tokens.check("abc")
     with pytest.raises(InvalidArgumentError) as second:
-        await tokens.redeem("abc")
+        await tokens.check("abc")
     assert (first.value.message, second.value.message) == ("join token expired", GONE)
 
 
 async def test_a_token_serves_in_its_last_second(tokens: JoinTokens, clock: FakeClock) -> None:
     await tokens.create(60, "abc")
     clock.advance(60)
-    await tokens.redeem("abc")
+    await tokens.check("abc")
 
 
 @pytest.mark.parametrize("ttl", [0, -1, -(2**31)])
@@ -95,7 +98,7 @@ async def test_an_alias_must_be_a_workloads_id_and_nothing_is_made_otherwise(tok
     with pytest.raises(InvalidArgumentError, match=r"^invalid agent ID: "):
         await tokens.create(60, "abc", SpiffeId.parse(alias))
     with pytest.raises(InvalidArgumentError, match=GONE):
-        await tokens.redeem("abc")
+        await tokens.check("abc")
 
 
 async def test_a_token_taken_is_taken_also_for_the_alias(tokens: JoinTokens, store: SqlStore) -> None:
