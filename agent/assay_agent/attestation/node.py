@@ -86,8 +86,12 @@ class NodeAttestation:
         async with parts.anonymous(roots) as client:
             issued = await client.attest(parts.attestor.type, conversation, csr.create(key))
             node = NodeSvid(parse_issued(issued.chain, key), key, slot, issued.reattestable)
-            parts.roots.update(await client.bundle())
-        self.keep(node)
+            if roots:
+                # At once: a join token is used up by now, and neither a crash nor a refusal may cost what it gave.
+                self.keep(node)
+            await self._learn_bundle(client, roots)
+        if not roots:
+            self.keep(node)
         return node
 
     def keep(self, node: NodeSvid) -> None:
@@ -122,6 +126,15 @@ class NodeAttestation:
                     "Node attestation was successful", spiffe_id=str(node.spiffe_id), reattestable=node.reattestable
                 )
                 return node
+
+    async def _learn_bundle(self, client: ServerClient, roots: Sequence[bytes]) -> None:
+        try:
+            self._parts.roots.update(await client.bundle())
+        except AssayError as error:
+            if not roots:
+                raise
+            log.warning("Could not fetch bundle; using the one known so far", error=str(error))
+            self._parts.roots.adopt(roots)
 
     def _check_bundle(self) -> None:
         if not self._parts.roots():

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from grpc import StatusCode
 
 from assay.errors import AssayError, FailedPreconditionError, InvalidArgumentError, PermissionDeniedError
 from assay.keymanager.base import KeyType
@@ -122,6 +123,45 @@ async def test_an_svid_without_stored_bundle_is_used_with_the_configured_one(age
     agent.restart()
     assert (await agent.attestation.establish()).svid.chain == node.svid.chain
     assert agent.roots() == (sim.authority.root.der,)
+
+
+async def test_a_crash_after_the_attestation_does_not_cost_the_svid(agent: Any, sim: Any) -> None:
+    asked = asyncio.Event()
+
+    async def never(_: object, __: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    sim.server.on("GetBundle", never)
+    async with asyncio.TaskGroup() as group:
+        attesting = group.create_task(agent.attestation.establish())
+        await asked.wait()
+        attesting.cancel()
+    agent.restart()
+    assert str((await agent.attestation.establish()).spiffe_id) == "spiffe://example.org/spire/agent/test"
+    assert sim.attested == 1
+
+
+async def test_a_bundle_that_is_refused_does_not_cost_the_svid(agent: Any, sim: Any) -> None:
+    async def refused(_: object, context: Any) -> None:
+        await context.abort(StatusCode.UNAVAILABLE, "not now")
+
+    sim.server.on("GetBundle", refused)
+    node = await agent.attestation.establish()
+    assert agent.storage.data.svid == node.svid.chain
+    assert agent.roots() == (sim.authority.root.der,)
+    assert sim.attested == 1
+
+
+async def test_an_insecure_bootstrap_needs_the_bundle(agent: Any, sim: Any) -> None:
+    async def refused(_: object, context: Any) -> None:
+        await context.abort(StatusCode.UNAVAILABLE, "not now")
+
+    sim.server.on("GetBundle", refused)
+    parts = replace(agent.parts, bootstrap=Bootstrap(sim.authority.trust_domain, insecure=True))
+    with pytest.raises(AssayError, match="not now"):
+        await NodeAttestation(parts).attest("agent-svid-A", await _key(agent))
+    assert agent.storage.data.svid == ()
 
 
 async def test_an_answer_that_is_no_svid_is_not_stored(agent: Any, sim: Any) -> None:
