@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := common server agent tests bench examples
+SOURCES := common server agent tests bench examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check interop bench proto proto-check format clean
+.PHONY: help up test check interop bench proto proto-check docs docs-check format clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,7 @@ up: $(VENV)/run ## start a server and an agent, fetch both kinds of SVID; ARGS=-
 test: $(VENV)/dev ## all tests that need only Python
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not interop' $(ARGS)
 
-check: $(VENV)/dev proto-check ## lint, types, layers, generated code
+check: $(VENV)/dev proto-check docs-check ## lint, types, layers, generated code and tables
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
@@ -44,6 +44,12 @@ proto: $(VENV)/dev ## generate the protobuf code anew
 
 proto-check: $(VENV)/dev
 	$(BIN)/python proto/generate.py --check
+
+docs: $(VENV)/dev ## write the tables of docs/configuration.md anew
+	$(BIN)/python docs/generate.py
+
+docs-check: $(VENV)/dev
+	$(BIN)/python docs/generate.py --check
 
 format: $(VENV)/dev ## format and mend what can be mended
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -47,32 +47,53 @@ class ExperimentalSection(Section):
     """`agent { experimental { } }`."""
 
     sync_interval: Annotated[FractionalSeconds, AfterValidator(_more_than_zero)] = 5.0
+    """How often a server without `Watch`, such as SPIRE's, is asked for changes."""
 
 
 class AgentSection(Section):
     """`agent { }`. A cache size of 0 means the default, as in SPIRE."""
 
     trust_domain: DomainName
+    """The server's trust domain."""
     server_address: str = Field(min_length=1)
+    """The server's name or address."""
     server_port: Port
+    """The server's TCP port."""
     data_dir: FilePath = Path()
+    """For the agent's own SVID and key; the working directory if not set."""
     socket_path: FilePath = DEFAULT_SOCKET_PATH
+    """The Workload API's socket: mode 0777, in a folder of mode 0755 if it has to be made."""
     join_token: str = Field(default="", repr=False)
+    """A token from `assay token generate`; it shows in the process list if given as a flag."""
     join_token_file: FilePath | None = None
+    """A file with such a token, read when the agent attests."""
     trust_bundle_path: FilePath | None = None
+    """Whom to trust before the first attestation. Needed unless `insecure_bootstrap` is set."""
     trust_bundle_format: Literal["pem", "spiffe"] = "pem"
+    """`pem`, or `spiffe` for a SPIFFE bundle document."""
     insecure_bootstrap: bool = False
+    """Trust whichever server answers first. Not for production."""
     allow_unauthenticated_verifiers: bool = False
+    """Give trust bundles to callers that no entry matches, too."""
     allowed_foreign_jwt_claims: Texts = ()
+    """Claims that `ValidateJWTSVID` shows of other trust domains' tokens, beside sub, exp and aud."""
     workload_x509_svid_key_type: Annotated[KeyTypeName, AfterValidator(_workload_key)] = KeyType.EC_P256
+    """Of workloads' keys: ec-p256, ec-p384 or rsa-2048."""
     availability_target: Annotated[Seconds, AfterValidator(_long_enough)] | None = None
+    """Renew SVIDs at least that long before they expire, if that leaves them 12h of use; at least 24h."""
     x509_svid_cache_max_size: int = Field(default=DEFAULT_CACHE_SIZE, ge=0)
+    """How many X.509-SVIDs are kept that no workload asks for at the moment; 0 for the default."""
     jwt_svid_cache_max_size: int = Field(default=DEFAULT_CACHE_SIZE, ge=0)
+    """How many JWT-SVIDs are kept; 0 for the default."""
     experimental: ExperimentalSection = ExperimentalSection()
     log_level: Level = "info"
+    """DEBUG, INFO, WARN or ERROR, in any case."""
     log_format: Format = "text"
+    """`text`, as SPIRE writes it, or `json`."""
     log_file: FilePath | None = None
+    """Standard output if not set. `SIGUSR2` opens it anew, after it was moved away."""
     log_source_location: bool = False
+    """Whether each line says where in the code it was logged."""
 
 
 class AssaySection(Section):
@@ -97,6 +118,7 @@ FLAGS: dict[KeyPath, str] = {
     ("agent", "log_file"): "--log-file",
     ("agent", "log_format"): "--log-format",
     ("agent", "log_level"): "--log-level",
+    ("agent", "log_source_location"): "--log-source-location",
     ("agent", "server_address"): "--server-address",
     ("agent", "server_port"): "--server-port",
     ("agent", "socket_path"): "--socket-path",

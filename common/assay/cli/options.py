@@ -19,10 +19,10 @@ class Output(StrEnum):
 
 OutputOption: TypeAlias = Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")]
 AdminSocketOption: TypeAlias = Annotated[
-    Path, typer.Option("--socket-path", help="The server's admin socket.", metavar="PATH")
+    Path, typer.Option("--socket-path", help="The server's admin socket.", metavar="PATH", readable=False)
 ]
 WorkloadSocketOption: TypeAlias = Annotated[
-    Path, typer.Option("--socket-path", help="The agent's socket.", metavar="PATH")
+    Path, typer.Option("--socket-path", help="The agent's socket.", metavar="PATH", readable=False)
 ]
 ShallowOption: TypeAlias = Annotated[bool, typer.Option("--shallow", help="Taken for SPIRE's sake; changes nothing.")]
 VerboseOption: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Say what was asked and what was wrong.")]

@@ -25,15 +25,20 @@ class RateLimitSection(Section):
     """`ratelimit { }`."""
 
     attestation: bool = True
+    """Let each address attest once a second; more wait."""
     signing: bool = True
+    """Let each address ask for 500 signatures a second, of each kind; more wait."""
 
 
 class CaSubjectSection(Section):
     """`ca_subject { }`."""
 
     country: Texts = ()
+    """C of the CA certificate's subject, which is C=US, O=SPIFFE if all three are empty."""
     organization: Texts = ()
+    """O of it."""
     common_name: str = ""
+    """CN of it."""
 
     def value(self) -> CaSubject:
         """As the certificates' maker takes it."""
@@ -48,34 +53,55 @@ class ServerSection(Section):
     """`server { }`."""
 
     trust_domain: DomainName
+    """The trust domain whose identities are issued."""
     data_dir: FilePath
+    """For what must outlive the process: the store and the keys, unless their plugins say otherwise."""
     bind_address: str = "0.0.0.0"  # noqa: S104 - SPIRE's default: agents come from other machines
+    """The address that agents come to."""
     bind_port: Port = 8081
+    """The TCP port that agents come to."""
     socket_path: FilePath = DEFAULT_SOCKET_PATH
+    """The admin socket: mode 0770, for the server's user and group."""
     ca_ttl: PositiveSeconds = 24 * 3600
+    """How long a CA lives; the next one is prepared and takes over before that."""
     default_x509_svid_ttl: PositiveSeconds = 3600
+    """Life of X.509-SVIDs whose entry does not say."""
     default_jwt_svid_ttl: PositiveSeconds = 300
+    """Life of JWT-SVIDs whose entry does not say."""
     agent_ttl: PositiveSeconds | None = None
+    """Life of agents' own SVIDs; `default_x509_svid_ttl` if not set."""
     ca_key_type: KeyTypeName | None = None
+    """ec-p256, ec-p384, rsa-2048 or rsa-4096; ec-p256 if not set."""
     jwt_key_type: KeyTypeName | None = None
+    """As `ca_key_type`, which it is if not set."""
     ca_subject: CaSubjectSection = CaSubjectSection()
     jwt_issuer: str = ""
+    """The `iss` of JWT-SVIDs; none if empty."""
     admin_ids: Identities = ()
+    """SPIFFE IDs whose callers on the TCP port may administer."""
     ratelimit: RateLimitSection = RateLimitSection()
     experimental: ExperimentalSection = ExperimentalSection()
     prune_attested_nodes_expired_for: Seconds = 0
+    """Forget agents whose SVID expired that long ago; 0 keeps them."""
     prune_attested_nodes_batch_size: int = Field(default=1000, ge=1)
+    """How many are forgotten in one transaction."""
     prune_tofu_nodes: bool = False
+    """Forget also those that could not attest again."""
     log_level: Level = "info"
+    """DEBUG, INFO, WARN or ERROR, in any case."""
     log_format: Format = "text"
+    """`text`, as SPIRE writes it, or `json`."""
     log_file: FilePath | None = None
+    """Standard output if not set. `SIGUSR2` opens it anew, after it was moved away."""
     log_source_location: bool = False
+    """Whether each line says where in the code it was logged."""
 
 
 class AssaySection(Section):
     """`assay { }`: keys that SPIRE does not have."""
 
     max_message_bytes: int = Field(default=DEFAULT_MESSAGE_BYTES, ge=65536, le=MAX_MESSAGE_BYTES)
+    """The largest request the server takes."""
 
 
 class ServerFile(Section):
@@ -96,6 +122,7 @@ FLAGS: dict[KeyPath, str] = {
     ("server", "log_file"): "--log-file",
     ("server", "log_format"): "--log-format",
     ("server", "log_level"): "--log-level",
+    ("server", "log_source_location"): "--log-source-location",
     ("server", "socket_path"): "--socket-path",
     ("server", "trust_domain"): "--trust-domain",
 }

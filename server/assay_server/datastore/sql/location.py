@@ -63,11 +63,11 @@ def _foreign(path: Path) -> FailedPreconditionError:
     if _tables(path) >= _SPIRE_TABLES:
         return FailedPreconditionError(
             f"{path} is a SPIRE database and has been left as it is",
-            hint="choose another path and take its contents over with `assay import spire`",
+            hint="choose another path; `assay import spire`, which will take its contents over, is not built yet",
         )
     return FailedPreconditionError(
         f"{path} is a SQLite database of another program and has been left as it is",
-        hint="choose another path; if it is SPIRE's, stop SPIRE and take its contents over with `assay import spire`",
+        hint="choose another path; `assay import spire`, for a database of SPIRE's, is not built yet",
     )
 
 

@@ -6,12 +6,13 @@ import pytest
 from hcl2 import SerializationOptions
 from hypothesis import given
 from hypothesis import strategies as st
+from lark.exceptions import UnexpectedInput
 
 from assay.config.document import Document
 from assay.config.fault import ConfigError
 from assay.config.source import parse
 
-EXAMPLES = Path(__file__).parents[4] / "examples" / "config"
+EXAMPLES = Path(__file__).parents[4] / "examples"
 PLAIN = SerializationOptions(strip_string_quotes=True, explicit_blocks=False, with_comments=False)
 
 
@@ -189,9 +190,30 @@ def test_what_is_written_is_read_back(value: object) -> None:
     assert read(f"a = {written(value)}\n").data == {"a": value}
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.conf")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*.conf")), ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_what_hcl_2_has_too_is_read_alike(path: Path) -> None:
     assert read(path.read_text()).data == unwrapped(hcl2.loads(path.read_text(), serialization_options=PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ('"plugins" {}', {"plugins": {}}),
+        ('plugin_data { "keys_path" = "x" }', {"plugin_data": {"keys_path": "x"}}),
+        ("a { b = 1, c = 2 }", {"a": {"b": 1, "c": 2}}),
+        ("a\n{\n  b = 1\n}", {"a": {"b": 1}}),
+        ('a = "%{x}"', {"a": "%{x}"}),
+        ("a = <<EOF\none\nEOF\n", {"a": "one\n"}),
+        ("a = 0x1F", {"a": 31}),
+    ],
+)
+def test_what_only_hcl_1_has_is_why_there_is_a_reader_of_our_own(text: str, data: dict[str, object]) -> None:
+    assert read(text).data == data
+    try:
+        theirs = hcl2.loads(text, serialization_options=PLAIN)
+    except UnexpectedInput:
+        return
+    assert unwrapped(theirs) != data
 
 
 def unwrapped(value: object) -> Any:  # noqa: ANN401 - as the library

@@ -1,0 +1,153 @@
+"""Write the tables of docs/configuration.md from the code; with --check only say whether they are current."""
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from assay.config.duration import format_duration
+from assay.config.fields import Section
+from assay.config.notbuilt import NotBuilt
+from assay.config.plugin import Catalog
+
+PAGE = Path(__file__).resolve().parent / "configuration.md"
+KINDS = {
+    "DomainName": "trust domain", "FilePath": "path", "FractionalSeconds": "duration", "Identities": "SPIFFE IDs",
+    "KeyTypeName": "key type", "Port": "port", "PositiveSeconds": "duration", "Seconds": "duration",
+    "Texts": "list of text", "bool": "true, false", "int": "number",
+}  # fmt: skip
+DURATIONS = {"PositiveSeconds", "Seconds", "FractionalSeconds"}
+
+
+def sections(daemon: str) -> Iterator[str]:
+    """The tables of one daemon's own keys."""
+    schema = importlib.import_module(f"assay_{daemon}.config.schema")
+    for path in schema.SECTIONS:
+        model = schema.__dict__[f"{daemon.capitalize()}File"]
+        for key in path:
+            model = annotation(model, str(key))
+        rows = [row(model, name, schema.FLAGS.get((*path, name), "")) for name in plain_keys(model)]
+        if rows:
+            yield f"### `{' { '.join(path)} {{ }}{' }' * (len(path) - 1)}`\n"
+            yield "| key | value | default | flag | meaning |\n|---|---|---|---|---|"
+            yield "\n".join(rows) + "\n"
+
+
+def is_section(model: type[Section], key: str) -> bool:
+    """Whether that field's annotation is a section's class."""
+    kind = annotation(model, key)
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def annotation(model: type[Section], key: str) -> Any:  # noqa: ANN401 - any type
+    """A field's type, without its validators."""
+    return model.model_fields[key].annotation
+
+
+def plain_keys(model: type[Section]) -> list[str]:
+    """The keys that are not sections."""
+    return [name for name in model.model_fields if not is_section(model, name)]
+
+
+def row(model: type[Section], name: str, flag: str) -> str:
+    """One key."""
+    written, meaning = source(model)[name]
+    if not meaning:
+        raise SystemExit(f"{model.__name__}.{name} does not say what it means")
+    cells = (f"`{name}`", kind_of(written), default_of(model, name, written), f"`{flag}`" if flag else "", meaning)
+    return f"| {' | '.join(cells)} |"
+
+
+def source(model: type[Section]) -> dict[str, tuple[str, str]]:
+    """Each field's annotation as it is written, and the text below it."""
+    (made,) = ast.parse(inspect.getsource(model)).body
+    body = made.body if isinstance(made, ast.ClassDef) else []
+    found: dict[str, tuple[str, str]] = {}
+    for line, below in zip(body, [*body[1:], ast.Pass()], strict=True):
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
+            found[line.target.id] = ast.unparse(line.annotation), str(text)
+    return {name: found.get(name, ("", "")) for name in model.model_fields}
+
+
+def words(written: str) -> set[str]:
+    """The names in an annotation."""
+    return set(re.findall(r"\w+", written))
+
+
+def kind_of(written: str) -> str:
+    """What to write as its value."""
+    return next((kind for name, kind in KINDS.items() if name in words(written)), "text")
+
+
+def default_of(model: type[Section], name: str, written: str) -> str:
+    """What it is when the file does not say."""
+    field = model.model_fields[name]
+    if field.is_required():
+        return "**required**"
+    value = field.default
+    if value in ("", None, ()):
+        return ""
+    value = value.value if isinstance(value, Enum) else value
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"`{format_duration(int(value)) if words(written) & DURATIONS else value}`"
+
+
+def not_built(daemon: str) -> Iterator[str]:
+    """SPIRE's keys that do nothing here yet."""
+    table: Mapping[tuple[str, ...], NotBuilt] = importlib.import_module(f"assay_{daemon}.config.spire").NOT_BUILT
+    yield "| key | if it is set | why |\n|---|---|---|"
+    for path, one in table.items():
+        why = one.reason or "what it switches off is not there"
+        yield f"| `{'.'.join(path)}` | {'refused' if one.fatal else 'warning'} | {why} |"
+    yield ""
+
+
+def plugins(daemon: str) -> Iterator[str]:
+    """The plugins that are here, and those of SPIRE's that are not."""
+    catalog: Catalog = importlib.import_module(f"assay_{daemon}.config.spire").CATALOG
+    yield "| type | plugin | its keys |\n|---|---|---|"
+    for kind, known in catalog.items():
+        for name, built_in in known.items():
+            if built_in is not None:
+                yield f"| `{kind}` | `{name}` | {', '.join(f'`{key}`' for key in sorted(built_in.keys))} |"
+    yield ""
+    later = [
+        f"{kind} {', '.join(names)}" for kind, known in catalog.items() if (names := [n for n in known if not known[n]])
+    ]
+    yield f"Of SPIRE's, not built yet: {'; '.join(later)}."
+
+
+TABLES = {"keys": sections, "plugins": plugins, "not built": not_built}
+
+
+def rendered(page: str) -> str:
+    """The page with each part between its two marks made anew."""
+
+    def part(found: re.Match[str]) -> str:
+        daemon, _, name = found[1].partition(" ")
+        return f"<!-- {found[1]} -->\n\n" + "\n".join(TABLES[name](daemon)).strip() + "\n\n<!-- end -->"
+
+    return re.sub(r"<!-- ((?:server|agent) [a-z ]+) -->.*?<!-- end -->", part, page, flags=re.DOTALL)
+
+
+def main() -> int:
+    """Write; 1 when --check finds a difference."""
+    page = PAGE.read_text()
+    fresh = rendered(page)
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(fresh)
+    elif fresh != page:
+        print("docs/configuration.md is stale, run `make docs`", file=sys.stderr)  # noqa: T201 - a script's answer
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
