@@ -9,6 +9,7 @@ import binascii
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import cast
 
@@ -28,6 +29,9 @@ LEEWAY = 60
 """Seconds by which clocks may differ; go-jose's, which SPIRE and go-spiffe apply."""
 
 _PARTS = 3
+# Parsed keys that are kept: a trust domain signs with one or two.
+_KEYS = 64
+_REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 
 
 def verify(token: str, bundles: Mapping[TrustDomain, Bundle], audience: str, now: datetime) -> JwtSvid:
@@ -116,13 +120,17 @@ def _authority(bundles: Mapping[TrustDomain, Bundle], trust_domain: TrustDomain,
 
 
 def _check_signature(token: str, header: Mapping[str, object], public_key: bytes) -> None:
-    kind = ECKey if str(header["alg"]).startswith("ES") else RSAKey
-    registry = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
     try:
-        jws.deserialize_compact(token, kind.import_key(public_key), registry=registry)
+        key = _key(ECKey if str(header["alg"]).startswith("ES") else RSAKey, public_key)
+        jws.deserialize_compact(token, key, registry=_REGISTRY)
     except (JoseError, ValueError, TypeError):
         # The library's reason may quote the token.
         raise InvalidArgumentError("token signature does not verify with the key it names") from None
+
+
+@lru_cache(maxsize=_KEYS)
+def _key(kind: type[ECKey | RSAKey], public_key: bytes) -> ECKey | RSAKey:
+    return kind.import_key(public_key)
 
 
 def _svid(token: str, spiffe_id: SpiffeId, payload: Mapping[str, object]) -> JwtSvid:
