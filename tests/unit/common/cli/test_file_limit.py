@@ -16,7 +16,7 @@ def test_the_soft_limit_goes_up_to_the_hard_one() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, most)),  # noqa: PLW1509 - one thread here
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, most)),
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == f"({most}, {most})"
