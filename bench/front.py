@@ -1,17 +1,16 @@
 """What the front costs: a unary echo by grpc.aio on a Unix socket, bare and behind the front, in turns.
 
-`python -m bench.front [CALLS]` prints the server's CPU in ms per call, with 1, 8 and 32 callers on one connection and
-with a new connection for each call.
+`python -m bench front` prints the server's CPU per call, with 1, 8 and 32 callers on one connection and with a new
+connection for each call; the bare server is the floor.
 """
 
 import asyncio
-import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ import uvloop
 from assay.testing.echo import UNARY, Context, Echo, EchoStub, raw_call
 from assay.transport.dial import dial_unix
 from assay.transport.front import Front
+from bench.figure import Figure, cpu_of
 
-ROUNDS = 5
-TICK = os.sysconf("SC_CLK_TCK")
+ROUNDS = 3
+CALLS = 800
 Load = Callable[[Path, int], Coroutine[Any, Any, None]]
 
 
@@ -84,48 +84,40 @@ LOADS: dict[str, Load] = {
 }
 
 
-def cpu(pid: int) -> float:
-    """Seconds of CPU that process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
 def start(kind: str, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bench.front", "serve", kind, str(folder / kind)]
+    command = [sys.executable, "-m", "bench.front", kind, str(folder / kind)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
     return process
 
 
-def measure(servers: dict[str, subprocess.Popen[bytes]], folder: Path, load: Load, calls: int) -> dict[str, float]:
-    """Median ms of the server's CPU per call, by kind."""
-    found: dict[str, list[float]] = {kind: [] for kind in servers}
+def measure(
+    servers: dict[str, subprocess.Popen[bytes]], folder: Path, load: Load
+) -> Iterator[tuple[str, float, float]]:
+    """Kind, seconds and seconds of the server's CPU, in turns."""
     for _ in range(ROUNDS):
         for kind, server in servers.items():
-            before = cpu(server.pid)
-            uvloop.run(load(folder / kind, calls))
-            found[kind].append(1000 * (cpu(server.pid) - before) / calls)
-    return {kind: statistics.median(values) for kind, values in found.items()}
+            cpu, begun = cpu_of(server.pid), time.monotonic()
+            uvloop.run(load(folder / kind, CALLS))
+            yield kind, time.monotonic() - begun, cpu_of(server.pid) - cpu
 
 
-def main(calls: int) -> None:
+def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="assay-") as name:
         folder = Path(name)
         servers = {kind: start(kind, folder) for kind in ("bare", "front")}
         try:
             for title, load in LOADS.items():
-                found = measure(servers, folder, load, calls)
-                bare, front = found["bare"], found["front"]
-                print(f"{title:28} bare {bare:.3f} front {front:.3f} ms, +{front - bare:.3f}, x{front / bare:.2f}")
+                found = list(measure(servers, folder, load))
+                cpu = {kind: 1e6 * min(used for of, _, used in found if of == kind) / CALLS for kind in servers}
+                rate = CALLS / min(taken for of, taken, _ in found if of == "front")
+                yield Figure(f"echo behind the front, {title}", rate, cpu["front"], "bare echo, same load", cpu["bare"])
         finally:
             for server in servers.values():
                 server.kill()
-                server.wait()
+                server.communicate()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["serve"]:
-        uvloop.run(serve(sys.argv[2], Path(sys.argv[3])))
-    else:
-        main(int(sys.argv[1]) if sys.argv[1:] else 2000)
+    uvloop.run(serve(sys.argv[1], Path(sys.argv[2])))

@@ -1,4 +1,4 @@
-"""What a write costs, by how its transaction is executed (docs/adr/0001). Run: python -m bench.store [--entries N]
+"""What a write costs, by how its transaction is executed (docs/adr/0001). All ways: python -m bench.store [--entries N]
 
 One entry is: look for a duplicate, read the counter, insert the entry, two selectors and a change, raise the counter.
 Every way does so on the same schema with the same pragmas, in transactions of 1, 8 and 200 entries, one after another.
@@ -13,7 +13,7 @@ import importlib.util
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -29,6 +29,7 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.datastore.base import EntryFilter, Page, Transaction
 from assay_server.datastore.sql.schema import changes, counter, entries, entry_selectors
 from assay_server.datastore.sql.store import open_store
+from bench.figure import Figure
 
 Write = Callable[[Sequence[int]], Awaitable[None]]
 Way = Callable[[Path], AbstractAsyncContextManager[Write]]
@@ -276,6 +277,19 @@ async def reading(count: int) -> float:
         cpu = time.process_time() - cpu
         await store.close()
     return 1e6 * cpu / len(found)
+
+
+def figures() -> Iterator[Figure]:
+    """The store's own ways against compiled statements on sqlite3."""
+    for group in GROUPS:
+        count = 10 * group + 100
+        floor, _ = asyncio.run(measure(compiled_function, group, count))
+        for name, way in (("the store, one function", the_store), ("the store, a function each", the_store_grouping)):
+            cpu, wall = asyncio.run(measure(way, group, count))
+            title = f"{name}, {group} at once, an entry"
+            yield Figure(title, 1000 / wall, 1000 * cpu, "statements on sqlite3", 1000 * floor)
+    listing = asyncio.run(reading(1000))
+    yield Figure("the store, listing an entry", 1e6 / listing, listing)
 
 
 async def run(count: int) -> None:

@@ -1,0 +1,25 @@
+"""All benchmarks, or those named, in one table: `python -m bench [NAME...]`. A benchmark is a module with `figures`."""
+
+import importlib
+import logging
+import pkgutil
+import sys
+from pathlib import Path
+
+import structlog
+
+from bench.figure import HEADER
+
+
+def main(wanted: list[str]) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    print(HEADER, flush=True)
+    for name in sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])):
+        module = importlib.import_module(f"bench.{name}")
+        if hasattr(module, "figures") and (not wanted or name in wanted):
+            for figure in module.figures():
+                print(figure, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
