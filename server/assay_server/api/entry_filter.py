@@ -29,9 +29,9 @@ def entry_filter(message: Filter, trust_domain: TrustDomain) -> EntryFilter:
         parent_id=_parent_id(message.by_parent_id, trust_domain) if message.HasField("by_parent_id") else None,
         selectors=_selectors(message.by_selectors) if message.HasField("by_selectors") else None,
         federates_with=_federates_with(message.by_federates_with) if message.HasField("by_federates_with") else None,
-        # As in SPIRE, an empty hint does not filter.
+        # As in SPIRE, neither an empty hint nor a false flag filters: its command line always sends the flag.
         hint=message.by_hint.value or None,
-        downstream=message.by_downstream.value if message.HasField("by_downstream") else None,
+        downstream=message.by_downstream.value or None,
     )
 
 

@@ -330,7 +330,7 @@ FILTERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "hint": ({"by_hint": StringValue(value="x")}, {"/b"}),
     "empty hint": ({"by_hint": StringValue()}, {"/a", "/b", "/c"}),
     "downstream": ({"by_downstream": BoolValue(value=True)}, {"/c"}),
-    "not downstream": ({"by_downstream": BoolValue(value=False)}, {"/a", "/b"}),
+    "not downstream": ({"by_downstream": BoolValue(value=False)}, {"/a", "/b", "/c"}),
     "federates with": (
         {"by_federates_with": FederatesWithMatch(trust_domains=["north.test"], match=FederatesWithMatch.MATCH_ANY)},
         {"/c"},
