@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from assay.errors import UnavailableError
 from assay.testing.deployment import Deployment
+from assay.testing.operator import PATIENCE
+from assay.workloadapi import Endpoint, WorkloadApiClient
 
 KILLS = int(os.environ.get("ASSAY_KILLS", "3"))
 ROUND = 0.5
@@ -71,3 +74,18 @@ def restart_agent_first(deployment: Deployment) -> None:
     deployment.spawn("agent", "agent", "run", "--config", str(deployment.dir / "agent.conf"))
     deployment.until("agent", lambda: "SVID loaded" in deployment.log("agent"))
     deployment.start_server()
+
+
+async def test_while_the_server_is_away_the_agent_serves_what_it_has(deployment: Deployment) -> None:
+    await asyncio.to_thread(deployment.register, "/first")
+    async with WorkloadApiClient(Endpoint.of_path(deployment.api)) as client:
+        before = await client.fetch_x509(within=PATIENCE)
+        (token,) = await client.fetch_jwt(["billing"], within=PATIENCE)
+        deployment.stop("server", signal.SIGKILL)
+        assert await client.fetch_x509(within=PATIENCE) == before
+        assert await client.fetch_jwt(["billing"], within=PATIENCE) == (token,)
+        with pytest.raises(UnavailableError):
+            await client.fetch_jwt(["audit"], within=PATIENCE)
+        await asyncio.to_thread(deployment.start_server)
+        (other,) = await client.fetch_jwt(["audit"], within=PATIENCE)
+    assert other.spiffe_id == token.spiffe_id
