@@ -1,14 +1,20 @@
 """Fixtures that start the real daemons."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from assay.testing.deployment import Deployment
+
+# Timings decide no test; and what CI says of a change must be about that change.
+settings.register_profile("assay", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("assay")
 
 
 class Deployments(Protocol):

@@ -113,7 +113,14 @@ def _verify_path(
         policy = policy.extension_policies(ca_policy=_signing_policy(), ee_policy=_leaf_policy())
         policy.build_client_verifier().verify(leaf, intermediates)
     except (verification.VerificationError, InvalidArgumentError, *DAMAGE) as error:
-        raise UnauthenticatedError(f"X.509-SVID could not be verified: {error}") from None
+        raise UnauthenticatedError(f"X.509-SVID could not be verified: {_words(error)}") from None
+
+
+def _words(error: Exception) -> str:
+    """Why, in words that say what to look at; the library's name the search that failed, not what it looked for."""
+    if "candidates exhausted" in str(error):
+        return f"no authority of the trust domain's bundle vouches for it ({error})"
+    return str(error)
 
 
 def _leaf_policy() -> verification.ExtensionPolicy:

@@ -16,7 +16,7 @@ from assay.keymanager import KeyManager, SigningKey
 from assay.spiffeid import TrustDomain
 from assay_server.ca import publication, slots
 from assay_server.ca.authority import Draft, jwt_signer, key_id, x509_signer
-from assay_server.ca.journal import unusable
+from assay_server.ca.journal import check_trust_domain, unusable
 from assay_server.ca.settings import CaSettings
 from assay_server.ca.wording import WORDS, fields
 from assay_server.credential import JwtSigner, X509Signer
@@ -72,6 +72,7 @@ class CaManager:
         """Take up the journal and see to it that something can sign.
 
         Raises:
+            FailedPreconditionError: the journal is another trust domain's.
             AssayError: nothing can sign, since the store or the key manager refuses.
         """
         for warning in self._settings.warnings():
@@ -97,6 +98,7 @@ class CaManager:
             return tx.authorities.load(), tx.bundles.get(self._trust_domain)
 
         records, bundle = await self._store.read(read)
+        check_trust_domain(records, self._trust_domain)
         self._journal = tuple(records)
         log.info(
             "Journal loaded", x509_cas=_count(records, AuthorityKind.X509), jwt_keys=_count(records, AuthorityKind.JWT)

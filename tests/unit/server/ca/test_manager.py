@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from assay.bundle import Bundle
 from assay.crypto.keys import accepted, same_key, to_pkix
-from assay.errors import UnavailableError
+from assay.errors import FailedPreconditionError, UnavailableError
 from assay.keymanager import KeyManager, KeyType, SigningKey
 from assay.keymanager.disk import DiskKeyManager
 from assay.keymanager.memory import MemoryKeyManager
@@ -280,6 +280,18 @@ async def test_keys_of_another_database_are_not_used(store: SqlStore, keys: Disk
     assert "public key does not match key manager key" in [line.get("error") for line in logs]
     assert second.x509.authority_id != first.x509.authority_id
     await check_serves(second, store, clock)
+
+
+async def test_another_trust_domains_datastore_is_refused_and_left_as_it_was(
+    store: SqlStore, keys: DiskKeyManager, clock: FakeClock
+) -> None:
+    await started(store, keys, clock)
+    before = await store.read(lambda tx: tx.authorities.load())
+    other = CaManager(store, keys, clock, DEFAULT, TrustDomain("other.example"))
+    with pytest.raises(FailedPreconditionError, match=r'"other\.example".*"spiffe://example\.org"'):
+        await other.start()
+    assert await store.read(lambda tx: tx.authorities.load()) == before
+    await check_serves(await started(store, keys, clock), store, clock)
 
 
 async def test_a_damaged_journal_line_is_passed_over(store: SqlStore, keys: DiskKeyManager, clock: FakeClock) -> None:
