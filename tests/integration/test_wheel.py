@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("wheel")  # built once
 PACKAGES = ("assay", "assay_server", "assay_agent", "assay_proto")
 
 
