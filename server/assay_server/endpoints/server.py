@@ -79,7 +79,7 @@ class _ByName:
     """What generated code takes for the server: passes handlers on, but does not register their methods one by one.
 
     For each registered method grpc.aio keeps a task that waits for its next call, and goes through all of them for
-    every call: a third of what one costs, with the methods we have. Handlers are found by name as well.
+    every call: with the methods we have, a fifth of what a bare one costs. Handlers are found by name as well.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
