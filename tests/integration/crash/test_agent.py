@@ -20,6 +20,7 @@ LIFE = 4.0
 
 # Renewed after about half of it, and at once by an agent that starts later. Many kills are needed to get there.
 TTL = 'agent_ttl = "120s"'
+LOST = "Generating new keypair"
 RENEWED = "Successfully rotated agent SVID"
 OLD = 80.0
 """Seconds after which a renewal may finish: an SVID whose renewal is always interrupted ends."""
@@ -38,6 +39,7 @@ def test_once_attested_no_kill_costs_a_new_join_token(deployments: object) -> No
             kill_while_renewing(deployment, rng.uniform(0, LIFE), rng.uniform(0, 0.05))
         else:
             kill_once_renewed(deployment)
+        assert LOST not in deployment.log("agent")
         if (now := deployment.log("agent").count(RENEWED)) > rotations:
             renewed, rotations = time.monotonic(), now
     deployment.start_agent()
