@@ -227,8 +227,5 @@ class _Server(Side):
         self._on_answer()
 
 
-dial_spiffe = SpiffeDialer
-
-
 def _ignore(_pump: Pump) -> None:
     pass

@@ -1,7 +1,5 @@
 """Who is calling, as authorization found out; handlers read it with `current_caller()`."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
@@ -71,13 +69,3 @@ def current_caller() -> Caller:
 def set_current_caller(caller: Caller) -> None:
     """Say whom the running task answers, until it ends: each RPC has a task, and so a context, of its own."""
     _current.set(caller)
-
-
-@contextmanager
-def calling(caller: Caller) -> Generator[None]:
-    """Let what runs inside answer this caller, as a test of a handler needs it."""
-    token = _current.set(caller)
-    try:
-        yield
-    finally:
-        _current.reset(token)

@@ -6,7 +6,7 @@ held, since any of them may match the next node.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -63,11 +63,6 @@ class AuthorizedEntries:
     async def authorized(self, agent_id: SpiffeId, entry_id: str) -> Entry | None:
         """The entry, if that agent is authorized for it now."""
         return (await self.view(agent_id)).get(entry_id)
-
-    async def authorized_many(self, agent_id: SpiffeId, entry_ids: Iterable[str]) -> Mapping[str, Entry]:
-        """Those of the entries that the agent is authorized for now."""
-        view = await self.view(agent_id)
-        return {entry_id: entry for entry_id in entry_ids if (entry := view.get(entry_id)) is not None}
 
     async def _follow_store(self) -> None:
         async for _ in self._store.watch():

@@ -18,7 +18,6 @@ MAX_HINT_BYTES = 1024
 MAX_ENTRY_ID = 255
 MAX_TTL = 2**31 - 1
 MAX_TIME = 2**63 - 1
-SERVER_PATH = "/spire/server"
 RESERVED_PATH = "/spire"
 
 _ENTRY_ID = re.compile(r"[A-Za-z0-9._-]*")

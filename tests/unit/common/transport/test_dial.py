@@ -21,7 +21,7 @@ from assay.testing.authority import HOUR, Authority, Ca, ca_extensions, leaf_ext
 from assay.testing.clock import FakeClock
 from assay.testing.echo import Context, Echo, EchoStub
 from assay.testing.wait import until
-from assay.transport.dial import SpiffeDialer, dial_spiffe, dial_unix
+from assay.transport.dial import SpiffeDialer, dial_unix
 from assay.transport.front import Front
 from assay.transport.limits import Limits
 from assay.transport.peer import TlsPeer
@@ -45,7 +45,7 @@ class Agent:
         return self.svid.chain, self.svid.key
 
     def dial(self, port: int, *, host: str = "127.0.0.1", insecure: bool = False, patience: float = 10) -> SpiffeDialer:
-        return dial_spiffe(
+        return SpiffeDialer(
             host,
             port,
             expected=self.expected,
