@@ -1,7 +1,7 @@
 """What agent.conf may say: SPIRE's keys, and ours in `assay { }`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -19,7 +19,7 @@ from assay.config.fields import (
     Texts,
 )
 from assay.keymanager.base import KeyType
-from assay_agent.config.settings import DEFAULT_SOCKET_PATH
+from assay_agent.config.settings import DEFAULT_SOCKET_PATH, BundleFormat
 
 MIN_AVAILABILITY_TARGET = 24 * 3600
 DEFAULT_CACHE_SIZE = 1000
@@ -69,7 +69,7 @@ class AgentSection(Section):
     """A file with such a token, read when the agent attests."""
     trust_bundle_path: FilePath | None = None
     """Whom to trust before the first attestation. Needed unless `insecure_bootstrap` is set."""
-    trust_bundle_format: Literal["pem", "spiffe"] = "pem"
+    trust_bundle_format: BundleFormat = "pem"
     """`pem`, or `spiffe` for a SPIFFE bundle document."""
     insecure_bootstrap: bool = False
     """Trust whichever server answers first. Not for production."""

@@ -1,6 +1,5 @@
 """`assay bundle`: the trust bundle."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +46,7 @@ def show(
     if form is Format.PEM:
         typer.echo(pem.emit(bundle.x509_authorities).decode(), nl=False)
     else:
-        typer.echo(json.dumps(json.loads(jwks.emit(bundle)), indent=4))
+        typer.echo(jwks.emit(bundle).decode())
 
 
 async def _get(socket_path: Path) -> Bundle:

@@ -8,7 +8,7 @@ from google.protobuf.wrappers_pb2 import BoolValue
 
 from assay.cli.admin import TIMEOUT, connect, run
 from assay.cli.options import DEFAULT_ADMIN_SOCKET, AdminSocketOption, Output, OutputOption, SelectorsOption
-from assay.cli.output import go_time, print_json, print_labelled, print_message
+from assay.cli.output import count_of, go_time, print_json, print_labelled, print_message
 from assay.spiffeid import SpiffeId
 from assay.wire import spiffeid as wire
 from assay_proto.spire.api.server.agent.v1.agent_pb2 import (
@@ -57,7 +57,7 @@ def list_nodes(
     elif not found.agents:
         typer.echo("No attested agents found")
     else:
-        typer.echo(f"Found {len(found.agents)} attested {'agent' if len(found.agents) == 1 else 'agents'}:\n")
+        typer.echo(f"Found {count_of(len(found.agents), 'attested agent', 'attested agents')}:\n")
         for agent in found.agents:
             print_labelled(_rows(agent), LABEL_WIDTH)
 
