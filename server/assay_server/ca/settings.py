@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from assay.config.duration import format_duration
 from assay.keymanager import KeyType
-from assay_server.ca.slots import ACTIVATION_CAP, safe_ttl
 from assay_server.credential import Subject
 from assay_server.credential.subject import DEFAULT_CA_SUBJECT
+from assay_server.model.lifetime import ACTIVATION_CAP, ACTIVATION_SHARE, safe_ttl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +31,12 @@ class CaSettings:
     @staticmethod
     def _warning(name: str, ttl: int, limit: int) -> str:
         consequence = "SVIDs with shorter lifetimes may be issued."
-        if ttl <= ACTIVATION_CAP:
-            remedy = f"Please set {name} to {_duration(limit)} or less, or the ca_ttl to {_duration(6 * ttl)} or more"
-            return f"{name} is too high for the configured ca_ttl value. {consequence} {remedy}, {_guarantee(name)}"
-        return f"{name} is too high. {consequence} Please set {name} to {_duration(limit)} or less {_guarantee(name)}"
+        lower = f"Please set {name} to {format_duration(limit)} or less"
+        if ttl > ACTIVATION_CAP:
+            return f"{name} is too high. {consequence} {lower} {_guarantee(name)}"
+        remedy = f"{lower}, or the ca_ttl to {format_duration(ACTIVATION_SHARE * ttl)} or more"
+        return f"{name} is too high for the configured ca_ttl value. {consequence} {remedy}, {_guarantee(name)}"
 
 
 def _guarantee(name: str) -> str:
     return f"to guarantee the full {name} lifetime when CA rotations are scheduled."
-
-
-def _duration(seconds: int) -> str:
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
-    return "".join(f"{value}{unit}" for value, unit in parts if value) or "0s"

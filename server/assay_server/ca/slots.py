@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from assay_server.model import AuthorityRecord, AuthorityStatus, Slot
+from assay_server.model.lifetime import DAY, safe_ttl
 
-DAY = 24 * 3600
+# Seconds.
 PREPARATION_CAP = 30 * DAY
-ACTIVATION_CAP = 7 * DAY
 SETTLING = 10
 _PREPARATION_SHARE = 2
-_ACTIVATION_SHARE = 6
 
 
 class Step(Enum):
@@ -68,11 +67,6 @@ def preparation_time(record: AuthorityRecord) -> int:
 def activation_time(record: AuthorityRecord) -> int:
     """When its successor is due to sign, in Unix seconds."""
     return record.not_after - safe_ttl(record.not_after - record.issued_at)
-
-
-def safe_ttl(authority_ttl: int) -> int:
-    """The longest SVID lifetime, in seconds, that an authority of that lifetime never has to cut short."""
-    return min(authority_ttl // _ACTIVATION_SHARE, ACTIVATION_CAP)
 
 
 def other(slot: Slot) -> Slot:

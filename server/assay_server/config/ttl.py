@@ -4,16 +4,12 @@ from assay.config.document import Document
 from assay.config.duration import format_duration
 from assay.config.fault import Fault
 from assay_server.config.settings import ServerConfig
-
-# A CA is followed by the next at 5/6 of its life or 7 days before its end, whichever is later (SPIRE's rule), so an
-# SVID signed just before that has a sixth of the CA's life, or 7 days.
-CA_SHARE = 6
-MAX_SVID_TTL = 7 * 24 * 3600
+from assay_server.model.lifetime import ACTIVATION_CAP, ACTIVATION_SHARE, safe_ttl
 
 
 def ttl_warnings(document: Document, config: ServerConfig) -> list[Fault]:
     """A warning for each default lifetime that SVIDs may fall short of."""
-    longest = min(config.ca_ttl // CA_SHARE, MAX_SVID_TTL)
+    longest = safe_ttl(config.ca_ttl)
     given = {
         "default_x509_svid_ttl": config.default_x509_svid_ttl,
         "default_jwt_svid_ttl": config.default_jwt_svid_ttl,
@@ -32,4 +28,4 @@ def ttl_warnings(document: Document, config: ServerConfig) -> list[Fault]:
 
 def _remedy(ttl: int, longest: int) -> str:
     lower = f"set it to {format_duration(longest)} or less"
-    return lower if ttl > MAX_SVID_TTL else f"{lower}, or ca_ttl to {format_duration(ttl * CA_SHARE)} or more"
+    return lower if ttl > ACTIVATION_CAP else f"{lower}, or ca_ttl to {format_duration(ttl * ACTIVATION_SHARE)} or more"

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay_server.ca.slots import (
-    DAY,
     Action,
     Step,
     activate,
@@ -16,9 +15,9 @@ from assay_server.ca.slots import (
     plan,
     preparation_time,
     put,
-    safe_ttl,
 )
 from assay_server.model import AuthorityKind, AuthorityRecord, AuthorityStatus, Slot
+from assay_server.model.lifetime import DAY, safe_ttl
 
 ACTIVE, PREPARED, OLD = AuthorityStatus.ACTIVE, AuthorityStatus.PREPARED, AuthorityStatus.OLD
 A, B = Slot.A, Slot.B
