@@ -23,7 +23,8 @@ def test_every_reason_survives_the_wire(reason: DenialReason) -> None:
 def test_the_details_are_what_grpc_libraries_read() -> None:
     raw = details_of(PermissionDeniedError("agent is banned", reason=DenialReason.AGENT_BANNED, hint="do not tell"))
     assert raw == (
-        b"\x08\x07\x12\x0fagent is banned\x1aA\n;type.googleapis.com/spire.api.types.PermissionDeniedDetails\x12\x02\x08\x04"
+        b"\x08\x07\x12\x0fagent is banned\x1aA"
+        b"\n;type.googleapis.com/spire.api.types.PermissionDeniedDetails\x12\x02\x08\x04"
     )
 
 
