@@ -11,6 +11,7 @@ import structlog
 
 from assay.clock import Clock
 from assay.errors import AssayError
+from assay.files import make_data_folder
 from assay.spiffeid import SpiffeId
 from assay.supervisor import Supervisor
 from assay.transport.dial import Identity, Roots, SpiffeDialer
@@ -71,7 +72,7 @@ class _Agent:
 
 
 def _build(config: AgentConfig, clock: Clock) -> _Agent:
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    make_data_folder(config.data_dir)
     storage = AgentStorage(config.data_dir)
     roots, identity = TrustRoots(storage), AgentIdentity()
     client = _client(config, clock, roots, identity.credentials)

@@ -8,7 +8,8 @@ import structlog
 
 from assay.clock import Clock
 from assay.config.plugin import Plugin
-from assay.errors import FailedPreconditionError, InvalidArgumentError
+from assay.errors import InvalidArgumentError
+from assay.files import make_data_folder
 from assay.keymanager.base import KeyManager
 from assay.supervisor import Supervisor
 from assay.transport.tls import TlsIdentity
@@ -60,7 +61,7 @@ async def serve(config: ServerConfig, *, clock: Clock) -> None:
     async with Supervisor(grace=GRACE) as supervisor:
         supervisor.stop_on_signals()
         log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
-        _make_folder(config.data_dir)
+        make_data_folder(config.data_dir)
         store = await open_store(config.datastore_path, clock=clock)
         supervisor.defer("datastore", store.close)
         ca = CaManager(store, _key_manager(config.key_manager), clock, _ca_settings(config), config.trust_domain)
@@ -132,15 +133,6 @@ async def _open(config: ServerConfig, parts: _Parts, supervisor: Supervisor) -> 
     await parts.endpoints.start(config.socket_path, config.bind_address, config.bind_port, parts.tls)
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        raise FailedPreconditionError(
-            f"data directory {path} cannot be made: {error.strerror}", hint="set data_dir to a folder we may write"
-        ) from None
-
-
 def _key_manager(plugin: Plugin) -> KeyManager:
     if plugin.name == "memory":
         from assay.keymanager.memory import MemoryKeyManager  # noqa: PLC0415 - one of the two is enough
@@ -148,7 +140,7 @@ def _key_manager(plugin: Plugin) -> KeyManager:
         return MemoryKeyManager()
     if plugin.name != "disk":
         raise InvalidArgumentError(f'no built-in key manager "{plugin.name}"', hint="there are: disk, memory")
-    from assay.keymanager.disk import DiskKeyManager  # noqa: PLC0415
+    from assay.keymanager.disk import DiskKeyManager  # noqa: PLC0415 - likewise
 
     return DiskKeyManager(Path(str(plugin.data["keys_path"])))
 

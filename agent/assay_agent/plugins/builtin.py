@@ -7,6 +7,7 @@ from typing import cast
 from assay.clock import Clock
 from assay.config.plugin import Plugin
 from assay.errors import InvalidArgumentError
+from assay.files import make_data_folder
 from assay.keymanager.base import KeyManager
 from assay.plugin.nodeattestor import AgentNodeAttestor
 from assay.plugin.workloadattestor import WorkloadAttestor
@@ -16,14 +17,14 @@ def key_manager(plugin: Plugin) -> KeyManager:
     """`disk`, whose folder is made if need be, or `memory`.
 
     Raises:
-        AssayError: unknown, or its file is damaged.
+        AssayError: unknown, its folder cannot be made, or its file is damaged.
     """
     match plugin.name:
         case "disk":
             from assay.keymanager.disk import DiskKeyManager  # noqa: PLC0415 - see above
 
             folder = Path(str(plugin.data["directory"]))
-            folder.mkdir(parents=True, exist_ok=True)
+            make_data_folder(folder, "directory")
             return DiskKeyManager(folder / "keys.json")
         case "memory":
             from assay.keymanager.memory import MemoryKeyManager  # noqa: PLC0415 - see above

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assay.errors import FailedPreconditionError, UnavailableError
-from assay.keymanager.privatefile import write_private
+from assay.files import write_private
 from assay_agent.storage.data import AgentData, decode, encode
 
 FILE_NAME = "agent-data.json"

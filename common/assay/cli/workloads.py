@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from assay.cli.output import count_of, go_time
-from assay.keymanager.privatefile import write_private
+from assay.files import write_private
 from assay.spiffeid import TrustDomain
 from assay.svid import X509Svid
 from assay.workloadapi.values import HintedJwtSvid, HintedX509Svid, X509Context

@@ -10,8 +10,8 @@ from typing import cast
 
 from assay.crypto.keys import from_pkcs8, generate, to_pkcs8
 from assay.errors import FailedPreconditionError, InvalidArgumentError, UnavailableError
+from assay.files import write_private
 from assay.keymanager.base import KeyType, SigningKey
-from assay.keymanager.privatefile import write_private
 
 
 class DiskKeyManager:

@@ -27,8 +27,8 @@ def _join_token(_data: Mapping[str, object], host: Host) -> ServerNodeAttestor:
 
 
 def _x509pop(data: Mapping[str, object], host: Host) -> ServerNodeAttestor:
-    # Imported when it is configured: certificate verification is not needed for the first answer.
-    from assay_server.plugins.nodeattestor_x509pop import X509PopAttestor, X509PopConfig  # noqa: PLC0415
+    # Certificate verification is not needed for the first answer.
+    from assay_server.plugins.nodeattestor_x509pop import X509PopAttestor, X509PopConfig  # noqa: PLC0415 - see above
 
     return X509PopAttestor(X509PopConfig.parse(data), host.trust_domain, host.clock)
 

@@ -15,8 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from assay.crypto.keys import generate
 from assay.errors import FailedPreconditionError
+from assay.files import write_private
 from assay.keymanager.base import KeyType, SigningKey
-from assay.keymanager.privatefile import write_private
 from assay.spiffeid import SpiffeId, TrustDomain
 
 LIFE = timedelta(days=3650)

@@ -15,7 +15,7 @@ from typing import Any
 from assay.cli.up.node import NodeCertificate
 from assay.cli.up.options import DEFAULT_TRUST_DOMAIN
 from assay.errors import FailedPreconditionError
-from assay.keymanager.privatefile import write_private
+from assay.files import write_private
 from assay.spiffeid import TrustDomain
 from assay.transport.unix import MAX_PATH_BYTES
 

@@ -17,7 +17,7 @@ from assay.cli.up.process import Child
 from assay.cli.up.state import State
 from assay.clock import Clock
 from assay.errors import AssayError, FailedPreconditionError, UnavailableError
-from assay.keymanager.privatefile import write_private
+from assay.files import write_private
 from assay.spiffeid import SpiffeId
 from assay.wire import bundle as bundle_wire
 from assay.wire import spiffeid as spiffeid_wire

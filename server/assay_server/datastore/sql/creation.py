@@ -7,6 +7,7 @@ from sqlalchemy import insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from assay.files import sync_folder
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.incarnation import new_incarnation
 from assay_server.datastore.sql.schema import APPLICATION_ID, Release, alembic_version, counter, meta, metadata
@@ -31,7 +32,7 @@ def create(path: Path, release: Release) -> None:
     finally:
         connection.close()
     draft.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def schema_statements() -> list[str]:
@@ -55,11 +56,3 @@ def _fill(connection: Connection, release: Release) -> None:
     connection.run(insert(meta), {"id": 1, **version, "incarnation": new_incarnation()})
     connection.run(insert(alembic_version), {"version_num": release.revision})
     connection.raw.execute("COMMIT")
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from assay.config.plugin import Plugin
-from assay.errors import InvalidArgumentError
+from assay.errors import FailedPreconditionError, InvalidArgumentError
 from assay.keymanager.base import KeyType
 from assay.keymanager.memory import MemoryKeyManager
 from assay.testing.clock import FakeClock
@@ -17,6 +17,12 @@ async def test_the_disk_key_manager_makes_its_folder(tmp_path: Path) -> None:
     keys = builtin.key_manager(Plugin("disk", {"directory": str(folder)}))
     await keys.generate("agent-svid-A", KeyType.EC_P256)
     assert (folder / "keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_cannot_be_made_is_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FailedPreconditionError, match="cannot be made: Not a directory; set directory to"):
+        builtin.key_manager(Plugin("disk", {"directory": str(tmp_path / "file" / "below")}))
 
 
 def test_the_memory_key_manager() -> None:

@@ -1,10 +1,13 @@
-"""Files that only their owner reads and that are never seen half written."""
+"""Files that only their owner reads and that are never seen half written, and the folders they lie in."""
 
 import contextlib
 import os
 from pathlib import Path
 
+from assay.errors import FailedPreconditionError
+
 _OWNER_ONLY = 0o600
+_FOLDER_MODE = 0o750
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -22,7 +25,30 @@ def write_private(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
+
+
+def make_data_folder(path: Path, setting: str = "data_dir") -> None:
+    """Make a daemon's folder (0750) if it is not there; `setting` is the key that names it.
+
+    Raises:
+        FailedPreconditionError: it cannot be made.
+    """
+    try:
+        path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedPreconditionError(
+            f"data directory {path} cannot be made: {error.strerror}", hint=f"set {setting} to a folder we may write"
+        ) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Put on disk which files the folder has."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -33,11 +59,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
