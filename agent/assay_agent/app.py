@@ -12,7 +12,7 @@ import structlog
 from assay.clock import Clock
 from assay.errors import AssayError
 from assay.files import make_data_folder
-from assay.spiffeid import SpiffeId
+from assay.namespace import server_id
 from assay.supervisor import Supervisor
 from assay.transport.dial import Identity, Roots, SpiffeDialer
 from assay_agent.attestation.bootstrap import Bootstrap
@@ -123,7 +123,7 @@ def _client(
         return SpiffeDialer(
             config.server_address,
             config.server_port,
-            expected=SpiffeId(config.trust_domain, "/spire/server"),
+            expected=server_id(config.trust_domain),
             roots=roots,
             identity=identity,
             clock=clock,

@@ -7,6 +7,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from assay.errors import InvalidArgumentError, PermissionDeniedError
+from assay.namespace import require_agent
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
@@ -16,7 +17,6 @@ from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.api.agent_conversation import Conversation
 from assay_server.api.agent_filter import node_filter
 from assay_server.api.agent_values import agent_to_proto, svid_to_proto
-from assay_server.attestation.identity import require_agent
 from assay_server.attestation.nodes import NodeService
 from assay_server.attestation.service import Attestation, AttestationService
 from assay_server.attestation.tokens import JoinTokens

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from assay.errors import InvalidArgumentError
+from assay.namespace import require_member, require_workload
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import selector as selector_wire
 from assay.wire import spiffeid as spiffeid_wire
@@ -13,7 +14,6 @@ from assay_proto.spire.api.types.selector_pb2 import SelectorMatch
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.api.match import match_from_proto
 from assay_server.datastore.base import EntryFilter, SelectorFilter, TrustDomainFilter
-from assay_server.registration.validate import check_member, check_workload
 
 Filter = entry_pb2.ListEntriesRequest.Filter | entry_pb2.CountEntriesRequest.Filter
 
@@ -38,14 +38,14 @@ def entry_filter(message: Filter, trust_domain: TrustDomain) -> EntryFilter:
 def _spiffe_id(message: SPIFFEID, trust_domain: TrustDomain) -> SpiffeId:
     with _malformed("SPIFFE ID"):
         spiffe_id = spiffeid_wire.from_proto(message)
-        check_workload(spiffe_id, trust_domain)
+        require_workload(spiffe_id, trust_domain)
         return spiffe_id
 
 
 def _parent_id(message: SPIFFEID, trust_domain: TrustDomain) -> SpiffeId:
     with _malformed("parent ID"):
         parent_id = spiffeid_wire.from_proto(message)
-        check_member(parent_id, trust_domain)
+        require_member(parent_id, trust_domain)
         return parent_id
 
 

@@ -10,10 +10,10 @@ from assay.crypto.csr import SigningRequest
 from assay.crypto.keys import PublicKey
 from assay.dnsname import check_dns_name
 from assay.errors import InvalidArgumentError
+from assay.namespace import require_workload
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
-from assay_server.attestation.identity import require_workload
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from assay.clock import Clock
 from assay.entry import Entry
 from assay.errors import InvalidArgumentError
+from assay.namespace import require_workload
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay_server.attestation.identity import join_token_agent, require_workload
+from assay_server.attestation.identity import join_token_agent
 from assay_server.datastore.base import Store, Transaction
 from assay_server.model import JoinToken
 

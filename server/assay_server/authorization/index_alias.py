@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterable
 
 from assay.entry import Entry
+from assay.namespace import SERVER_PATH
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId
-
-SERVER_PATH = "/spire/server"
 
 
 def is_alias(entry: Entry) -> bool:

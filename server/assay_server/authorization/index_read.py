@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from assay.bundle import Bundle
 from assay.entry import Entry
+from assay.namespace import server_id
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay_server.authorization.index_alias import SERVER_PATH, AliasTable, is_alias
+from assay_server.authorization.index_alias import AliasTable, is_alias
 from assay_server.authorization.index_state import IndexState, Reading
 from assay_server.datastore.base import ChangeKind, Transaction
 from assay_server.model import Node
@@ -78,8 +79,7 @@ def _rows(tx: Transaction, entry_ids: Collection[str]) -> dict[str, Entry | None
 
 
 def _read_aliases(tx: Transaction, trust_domain: TrustDomain) -> dict[str, Entry | None]:
-    server = SpiffeId(trust_domain, SERVER_PATH)
-    return {entry.id: entry for entry in tx.entries.by_parents([server])}
+    return {entry.id: entry for entry in tx.entries.by_parents([server_id(trust_domain)])}
 
 
 def _changed_aliases(state: IndexState, rows: Mapping[str, Entry | None]) -> dict[str, Entry | None]:

@@ -14,8 +14,9 @@ from assay.cli.admin import TIMEOUT, connect, run
 from assay.cli.options import DEFAULT_ADMIN_SOCKET, AdminSocketOption, Output, OutputOption, SelectorsOption
 from assay.cli.output import count_of, print_message
 from assay.errors import InvalidArgumentError
+from assay.namespace import server_id
 from assay.selector import Selector
-from assay.spiffeid import SpiffeId, TrustDomain
+from assay.spiffeid import SpiffeId
 from assay.wire import selector as selector_wire
 from assay.wire import spiffeid as wire
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
@@ -26,7 +27,6 @@ from assay_server.cli.entryform import parse_entries, print_entry
 from assay_server.cli.matching import Match, MatchSelectorsOption, federates_with_match, selector_match
 
 PAGE = 500
-SERVER_PATH = "/spire/server"
 MAX_INT32 = 2**31 - 1
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Create, show and delete registration entries.")
@@ -166,14 +166,10 @@ def _identify(entry: Entry, spiffe_id: str, parent_id: str, selectors: list[str]
     if node and entry.federates_with:
         raise typer.BadParameter("node entries can not federate", param_hint="--federates-with")
     who = SpiffeId.parse(spiffe_id)
-    parent = _server(who.trust_domain) if node else SpiffeId.parse(parent_id)
+    parent = server_id(who.trust_domain) if node else SpiffeId.parse(parent_id)
     entry.spiffe_id.CopyFrom(wire.to_proto(who))
     entry.parent_id.CopyFrom(wire.to_proto(parent))
     entry.selectors.extend(selector_wire.to_proto(Selector.parse(text)) for text in selectors)
-
-
-def _server(trust_domain: TrustDomain) -> SpiffeId:
-    return SpiffeId(trust_domain, SERVER_PATH)
 
 
 def _read(name: str) -> str:

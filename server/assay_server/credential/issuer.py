@@ -12,14 +12,13 @@ from assay.crypto.keys import PublicKey, to_pkix
 from assay.crypto.ski import subject_key_id
 from assay.dnsname import check_dns_name
 from assay.errors import InvalidArgumentError, UnavailableError
+from assay.namespace import require_member, server_id
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.credential import template, validate
 from assay_server.credential.authorities import Authorities, JwtSigner, X509Signer
 from assay_server.credential.jwt import Claims, TokenSigner, audience_of
 from assay_server.credential.sign import CertificateSigner
 from assay_server.credential.subject import DEFAULT_SVID_SUBJECT, Subject
-
-SERVER_PATH = "/spire/server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +120,7 @@ class Issuer:
 
     def server_x509(self, public_key: PublicKey) -> IssuedX509:
         """The server's own X.509-SVID."""
-        spiffe_id = SpiffeId(self._trust_domain, SERVER_PATH)
-        return self._leaf(public_key, spiffe_id, (), 0, self._settings.x509_svid_ttl, None)
+        return self._leaf(public_key, server_id(self._trust_domain), (), 0, self._settings.x509_svid_ttl, None)
 
     def workload_jwt(
         self, spiffe_id: SpiffeId, audience: Sequence[str], *, ttl: int = 0, include_jti: bool = False
@@ -172,11 +170,10 @@ class Issuer:
         return (chosen.with_common_name(dns_names[0]) if dns_names else chosen).encode()
 
     def _check_member(self, spiffe_id: SpiffeId, kind: str) -> None:
-        if spiffe_id.member_of(self._trust_domain) and spiffe_id.path:
-            return
-        reason = f'"{spiffe_id}" is not a member of trust domain "{self._trust_domain}"'
-        empty = "" if spiffe_id.path or not spiffe_id.member_of(self._trust_domain) else "; path is empty"
-        raise InvalidArgumentError(f"invalid {kind} ID: {reason}{empty}")
+        try:
+            require_member(spiffe_id, self._trust_domain)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"invalid {kind} ID: {error.message}") from None
 
     def _x509_desk(self, now: datetime) -> _X509Desk:
         authority = self._authorities.x509

@@ -12,13 +12,13 @@ from types import MappingProxyType
 from assay.dnsname import check_dns_name
 from assay.entry import Entry
 from assay.errors import InvalidArgumentError
-from assay.spiffeid import SpiffeId, TrustDomain
+from assay.namespace import require_member, require_workload
+from assay.spiffeid import TrustDomain
 
 MAX_HINT_BYTES = 1024
 MAX_ENTRY_ID = 255
 MAX_TTL = 2**31 - 1
 MAX_TIME = 2**63 - 1
-RESERVED_PATH = "/spire"
 
 _ENTRY_ID = re.compile(r"[A-Za-z0-9._-]*")
 _WHOLE = "datastore-validation"
@@ -28,42 +28,14 @@ class MalformedEntryError(InvalidArgumentError):
     """A field of the entry is wrong by itself."""
 
 
-def check_member(spiffe_id: SpiffeId, trust_domain: TrustDomain) -> None:
-    """Refuse IDs outside the trust domain and the trust domain's own.
-
-    Raises:
-        InvalidArgumentError: it is one of these.
-    """
-    if not spiffe_id.member_of(trust_domain):
-        raise InvalidArgumentError(f'"{spiffe_id}" is not a member of trust domain "{trust_domain}"')
-    if not spiffe_id.path:
-        raise InvalidArgumentError(f'"{spiffe_id}" is not a member of trust domain "{trust_domain}"; path is empty')
-
-
-def check_workload(spiffe_id: SpiffeId, trust_domain: TrustDomain) -> None:
-    """Refuse IDs that no workload may have.
-
-    Raises:
-        InvalidArgumentError: another trust domain, no path, or a path under /spire, which is kept for ourselves.
-    """
-    if not spiffe_id.member_of(trust_domain):
-        raise InvalidArgumentError(f'"{spiffe_id}" is not a member of trust domain "{trust_domain}"')
-    if not spiffe_id.path:
-        raise InvalidArgumentError(f'"{spiffe_id}" is not a workload in trust domain "{trust_domain}"; path is empty')
-    if spiffe_id.path == RESERVED_PATH or spiffe_id.path.startswith(f"{RESERVED_PATH}/"):
-        raise InvalidArgumentError(
-            f'"{spiffe_id}" is not a workload in trust domain "{trust_domain}"; path is in the reserved namespace'
-        )
-
-
 def _parent(entry: Entry, trust_domain: TrustDomain) -> None:
     with _context("invalid parent ID"):
-        check_member(entry.parent_id, trust_domain)
+        require_member(entry.parent_id, trust_domain)
 
 
 def _spiffe_id(entry: Entry, trust_domain: TrustDomain) -> None:
     with _context("invalid spiffe ID"):
-        check_workload(entry.spiffe_id, trust_domain)
+        require_workload(entry.spiffe_id, trust_domain)
 
 
 def _dns_names(entry: Entry, _: TrustDomain) -> None:

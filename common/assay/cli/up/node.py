@@ -17,6 +17,7 @@ from assay.crypto.keys import generate
 from assay.errors import FailedPreconditionError
 from assay.files import write_private
 from assay.keymanager.base import KeyType, SigningKey
+from assay.namespace import AGENT_PREFIX
 from assay.spiffeid import SpiffeId, TrustDomain
 
 LIFE = timedelta(days=3650)
@@ -56,7 +57,7 @@ class NodeCertificate:
             hint = "delete the folder to begin anew"
             raise FailedPreconditionError(f"{self.certificate} is damaged", hint=hint) from None
         fingerprint = hashlib.sha1(der, usedforsecurity=False).hexdigest()
-        return SpiffeId(trust_domain, f"/spire/agent/x509pop/{fingerprint}")
+        return SpiffeId(trust_domain, f"{AGENT_PREFIX}x509pop/{fingerprint}")
 
 
 def _name(text: str) -> x509.Name:
