@@ -4,6 +4,8 @@ A refusal carries a message that says what was wrong and, where something can be
 do next. Hints are for operators: they go to logs and the admin socket, never to unauthenticated callers.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from enum import Enum
 
 
@@ -99,3 +101,12 @@ class UnimplementedError(AssayError):
     """Not built, or switched off."""
 
     kind = Kind.UNIMPLEMENTED
+
+
+@contextmanager
+def prefixed(what: str) -> Generator[None]:
+    """Put `what` and a colon before the message of an InvalidArgumentError that is raised within; its hint stays."""
+    try:
+        yield
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"{what}: {error.message}", hint=error.hint) from None

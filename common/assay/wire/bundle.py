@@ -1,12 +1,9 @@
 """Bundles as spire.api.types.Bundle, whole or through a BundleMask."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 from assay.bundle import Bundle, JwtAuthority, X509Authority
 from assay.crypto import certificate, der
 from assay.crypto.keys import from_pkix
-from assay.errors import InvalidArgumentError
+from assay.errors import InvalidArgumentError, prefixed
 from assay.spiffeid import TrustDomain
 from assay_proto.spire.api.types import bundle_pb2
 
@@ -32,9 +29,9 @@ def from_proto(message: bundle_pb2.Bundle) -> Bundle:
         InvalidArgumentError: the trust domain, a certificate or a key is missing or malformed.
     """
     trust_domain = _trust_domain(message.trust_domain)
-    with _context("unable to parse X.509 authority"):
+    with prefixed("unable to parse X.509 authority"):
         x509 = tuple(each for one in message.x509_authorities for each in x509_from_proto(one))
-    with _context("unable to parse JWT authority"):
+    with prefixed("unable to parse JWT authority"):
         jwt = tuple(map(jwt_key_from_proto, message.jwt_authorities))
     return Bundle(
         trust_domain=trust_domain,
@@ -86,13 +83,5 @@ def _x509_to_proto(authority: X509Authority) -> bundle_pb2.X509Certificate:
 
 
 def _trust_domain(name: str) -> TrustDomain:
-    with _context("invalid trust domain"):
+    with prefixed("invalid trust domain"):
         return TrustDomain.parse(name)
-
-
-@contextmanager
-def _context(what: str) -> Generator[None]:
-    try:
-        yield
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"{what}: {error.message}", hint=error.hint) from None

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from assay.errors import InvalidArgumentError, PermissionDeniedError
+from assay.errors import prefixed
 from assay.namespace import require_agent
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
@@ -17,12 +17,12 @@ from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.api.agent_conversation import Conversation
 from assay_server.api.agent_filter import node_filter
 from assay_server.api.agent_values import agent_to_proto, svid_to_proto
+from assay_server.api.page import page_from_proto
 from assay_server.attestation.nodes import NodeService
 from assay_server.attestation.service import Attestation, AttestationService
 from assay_server.attestation.tokens import JoinTokens
-from assay_server.authorization.caller import current_caller
+from assay_server.authorization.caller import caller_id, current_caller
 from assay_server.authorization.ratelimit import RateLimits, take
-from assay_server.datastore.base import Page
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -50,7 +50,7 @@ class AgentApi(AgentServicer):
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Context) -> pb.ListAgentsResponse:
         """Agents, in pages if the caller asks for pages."""
-        page = Page(request.page_size, request.page_token) if request.page_size > 0 else Page()
+        page = page_from_proto(request)
         nodes, token = await self._nodes.list(node_filter(request.filter), page)
         mask = request.output_mask if request.HasField("output_mask") else None
         return pb.ListAgentsResponse(agents=[agent_to_proto(node, mask) for node in nodes], next_page_token=token)
@@ -88,38 +88,23 @@ class AgentApi(AgentServicer):
         """A new SVID for the calling agent."""
         await take(self._limits.x509_signing, current_caller().host, doing="renew agent")
         csr = request.params.csr if request.HasField("params") else None
-        return pb.RenewAgentResponse(svid=svid_to_proto(await self._nodes.renew(_caller_id(), csr)))
+        return pb.RenewAgentResponse(svid=svid_to_proto(await self._nodes.renew(caller_id(), csr)))
 
     async def PostStatus(self, request: pb.PostStatusRequest, context: Context) -> pb.PostStatusResponse:
         """The calling agent's version."""
         await take(self._limits.status, current_caller().host, doing="post status")
-        await self._nodes.post_status(_caller_id(), request.agent_version)
+        await self._nodes.post_status(caller_id(), request.agent_version)
         return pb.PostStatusResponse()
 
     async def CreateJoinToken(self, request: pb.CreateJoinTokenRequest, context: Context) -> jointoken_pb2.JoinToken:
         """A token, and an entry for the ID that the agent shall have besides its own."""
-        alias = _parse(request.agent_id) if request.HasField("agent_id") else None
+        with prefixed("invalid agent ID"):
+            alias = spiffeid_wire.from_proto(request.agent_id) if request.HasField("agent_id") else None
         token = await self._tokens.create(request.ttl, request.token, alias)
         return jointoken_pb2.JoinToken(value=token.value, expires_at=token.expires_at)
 
     def _agent_id(self, message: SPIFFEID) -> SpiffeId:
-        agent = _parse(message)
-        try:
+        with prefixed("invalid agent ID"):
+            agent = spiffeid_wire.from_proto(message)
             require_agent(agent, self._trust_domain)
-        except InvalidArgumentError as error:
-            raise InvalidArgumentError(f"invalid agent ID: {error.message}", hint=error.hint) from None
-        return agent
-
-
-def _parse(message: SPIFFEID) -> SpiffeId:
-    try:
-        return spiffeid_wire.from_proto(message)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"invalid agent ID: {error.message}", hint=error.hint) from None
-
-
-def _caller_id() -> SpiffeId:
-    spiffe_id = current_caller().spiffe_id
-    if spiffe_id is None:
-        raise PermissionDeniedError("caller does not have a SPIFFE ID")
-    return spiffe_id
+            return agent

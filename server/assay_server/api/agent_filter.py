@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from assay.errors import InvalidArgumentError
+from assay.errors import InvalidArgumentError, prefixed
 from assay.wire import selector as selector_wire
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
 from assay_server.api.match import match_from_proto
@@ -43,8 +43,6 @@ def expires_before(text: str) -> int:
 
 
 def _selectors(message: Filter) -> SelectorFilter:
-    try:
+    with prefixed("failed to parse selectors"):
         selectors = selector_wire.set_from_proto(message.by_selector_match.selectors)
         return SelectorFilter(selectors, match_from_proto(message.by_selector_match.match))
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"failed to parse selectors: {error.message}") from None

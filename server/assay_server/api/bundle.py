@@ -22,7 +22,7 @@ from assay_server.api.bundle_change import (
     parse_x509,
 )
 from assay_server.api.items import answer_each
-from assay_server.datastore.base import Page
+from assay_server.api.page import page_from_proto
 from assay_server.registration.bundles import BundleService, DeleteMode
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -72,7 +72,7 @@ class BundleApi(BundleServicer):
         self, request: pb.ListFederatedBundlesRequest, context: Context
     ) -> pb.ListFederatedBundlesResponse:
         """Foreign bundles, in pages if the caller asks for pages."""
-        page = Page(request.page_size, request.page_token) if request.page_size > 0 else Page()
+        page = page_from_proto(request)
         bundles, token = await self._bundles.list_federated(page)
         mask = _output_mask(request)
         return pb.ListFederatedBundlesResponse(

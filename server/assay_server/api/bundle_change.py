@@ -3,13 +3,12 @@
 Whether an authority is tainted is not for clients to say, so that flag is dropped.
 """
 
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 from assay.bundle import Bundle, JwtAuthority, X509Authority
-from assay.errors import InvalidArgumentError
+from assay.errors import prefixed
 from assay.spiffeid import TrustDomain
 from assay.wire import bundle as bundle_wire
 from assay_proto.spire.api.types import bundle_pb2
@@ -32,7 +31,7 @@ def parse_trust_domain(name: str) -> TrustDomain:
     Raises:
         InvalidArgumentError: it is none.
     """
-    with _context("trust domain argument is not valid"):
+    with prefixed("trust domain argument is not valid"):
         return TrustDomain.parse(name)
 
 
@@ -43,7 +42,7 @@ def parse_bundle(message: bundle_pb2.Bundle) -> Bundle:
         InvalidArgumentError: its trust domain or an authority does not parse.
     """
     parse_trust_domain(message.trust_domain)
-    with _context("failed to convert bundle"):
+    with prefixed("failed to convert bundle"):
         bundle = bundle_wire.from_proto(message)
     return replace(
         bundle,
@@ -70,7 +69,7 @@ def parse_x509(messages: Iterable[bundle_pb2.X509Certificate]) -> list[X509Autho
     Raises:
         InvalidArgumentError: one does not parse.
     """
-    with _context("failed to convert X.509 authority"):
+    with prefixed("failed to convert X.509 authority"):
         found = [each for message in messages for each in bundle_wire.x509_from_proto(message)]
     return [replace(each, tainted=False) for each in found]
 
@@ -81,14 +80,6 @@ def parse_jwt(messages: Iterable[bundle_pb2.JWTKey]) -> list[JwtAuthority]:
     Raises:
         InvalidArgumentError: one does not parse.
     """
-    with _context("failed to convert JWT authority"):
+    with prefixed("failed to convert JWT authority"):
         found = [bundle_wire.jwt_key_from_proto(message) for message in messages]
     return [replace(each, tainted=False) for each in found]
-
-
-@contextmanager
-def _context(what: str) -> Generator[None]:
-    try:
-        yield
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"{what}: {error.message}", hint=error.hint) from None

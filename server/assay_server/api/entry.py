@@ -18,10 +18,10 @@ from assay_server.api.entry_change import change_refused, entry_to_create, entry
 from assay_server.api.entry_filter import entry_filter
 from assay_server.api.entry_sync import sync_entries
 from assay_server.api.items import answer_each
+from assay_server.api.page import page_from_proto
 from assay_server.authorization.caller import current_caller
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.view import AgentView
-from assay_server.datastore.base import Page
 from assay_server.registration.entries import EntryService, Registered
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -47,7 +47,7 @@ class EntryApi(EntryServicer):
     async def ListEntries(self, request: pb.ListEntriesRequest, context: Context) -> pb.ListEntriesResponse:
         """Entries, in pages if the caller asks for pages."""
         where = entry_filter(request.filter, self._trust_domain)
-        page = Page(request.page_size, request.page_token) if request.page_size > 0 else Page()
+        page = page_from_proto(request)
         entries, token = await self._entries.find(where, page)
         mask = _output_mask(request)
         return pb.ListEntriesResponse(

@@ -1,9 +1,6 @@
 """Filters of ListEntries and CountEntries as the store's, with SPIRE's words for what is malformed."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
-from assay.errors import InvalidArgumentError
+from assay.errors import InvalidArgumentError, prefixed
 from assay.namespace import require_member, require_workload
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import selector as selector_wire
@@ -36,21 +33,21 @@ def entry_filter(message: Filter, trust_domain: TrustDomain) -> EntryFilter:
 
 
 def _spiffe_id(message: SPIFFEID, trust_domain: TrustDomain) -> SpiffeId:
-    with _malformed("SPIFFE ID"):
+    with prefixed("malformed SPIFFE ID filter"):
         spiffe_id = spiffeid_wire.from_proto(message)
         require_workload(spiffe_id, trust_domain)
         return spiffe_id
 
 
 def _parent_id(message: SPIFFEID, trust_domain: TrustDomain) -> SpiffeId:
-    with _malformed("parent ID"):
+    with prefixed("malformed parent ID filter"):
         parent_id = spiffeid_wire.from_proto(message)
         require_member(parent_id, trust_domain)
         return parent_id
 
 
 def _selectors(message: SelectorMatch) -> SelectorFilter:
-    with _malformed("selectors"):
+    with prefixed("malformed selectors filter"):
         selectors = selector_wire.set_from_proto(message.selectors)
         if not selectors:
             raise InvalidArgumentError("empty selector set")
@@ -58,16 +55,8 @@ def _selectors(message: SelectorMatch) -> SelectorFilter:
 
 
 def _federates_with(message: FederatesWithMatch) -> TrustDomainFilter:
-    with _malformed("federates with"):
+    with prefixed("malformed federates with filter"):
         names = tuple(TrustDomain.parse(name) for name in message.trust_domains)
         if not names:
             raise InvalidArgumentError("empty trust domain set")
         return TrustDomainFilter(names, match_from_proto(message.match))
-
-
-@contextmanager
-def _malformed(what: str) -> Generator[None]:
-    try:
-        yield
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"malformed {what} filter: {error.message}", hint=error.hint) from None

@@ -8,7 +8,7 @@ import structlog
 
 from assay.crypto import csr
 from assay.entry import Entry
-from assay.errors import AssayError, InvalidArgumentError, NotFoundError, PermissionDeniedError, UnimplementedError
+from assay.errors import AssayError, InvalidArgumentError, NotFoundError, UnimplementedError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
@@ -17,7 +17,7 @@ from assay_proto.spire.api.types import jwtsvid_pb2
 from assay_server.api import status
 from assay_server.api.agent_values import svid_to_proto
 from assay_server.api.svid_mint import jwt_audience, jwt_subject, mint_request
-from assay_server.authorization.caller import current_caller
+from assay_server.authorization.caller import caller_id, current_caller
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.ratelimit import RateLimits, take
 from assay_server.credential import IssuedJwt, IssuedX509, Issuer
@@ -66,7 +66,7 @@ class SvidApi(SVIDServicer):
         """One X.509-SVID for each entry, which must be authorized for the calling agent now; items fail alone."""
         if not request.params:
             raise InvalidArgumentError("missing parameters")
-        agent = _agent_id()
+        agent = caller_id()
         await take(self._limits.x509_signing, current_caller().host, len(request.params), doing="certificate signing")
         response = pb.BatchNewX509SVIDResponse()
         for index, params in enumerate(request.params):
@@ -77,7 +77,7 @@ class SvidApi(SVIDServicer):
 
     async def NewJWTSVID(self, request: pb.NewJWTSVIDRequest, context: Context) -> pb.NewJWTSVIDResponse:
         """A JWT-SVID for an entry that is authorized for the calling agent now."""
-        agent = _agent_id()
+        agent = caller_id()
         await take(self._limits.jwt_signing, current_caller().host, doing="JWT signing request")
         entry = await self._entry(agent, request.entry_id)
         svid = self._issuer.workload_jwt(
@@ -122,13 +122,6 @@ class SvidApi(SVIDServicer):
         )
         _log_x509(svid, registration_id=entry.id, revision_number=entry.revision)
         return svid
-
-
-def _agent_id() -> SpiffeId:
-    spiffe_id = current_caller().spiffe_id
-    if spiffe_id is None:
-        raise PermissionDeniedError("caller does not have a SPIFFE ID")
-    return spiffe_id
 
 
 def _log_x509(svid: IssuedX509, **fields: str | int) -> None:

@@ -9,7 +9,7 @@ from assay.crypto import csr
 from assay.crypto.csr import SigningRequest
 from assay.crypto.keys import PublicKey
 from assay.dnsname import check_dns_name
-from assay.errors import InvalidArgumentError
+from assay.errors import InvalidArgumentError, prefixed
 from assay.namespace import require_workload
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
@@ -49,12 +49,10 @@ def jwt_subject(message: SPIFFEID, ttl: int, trust_domain: TrustDomain) -> Spiff
         InvalidArgumentError: missing, malformed, foreign or reserved.
     """
     check_ttl(ttl)
-    try:
+    with prefixed("invalid SPIFFE ID"):
         spiffe_id = spiffeid_wire.from_proto(message)
         require_workload(spiffe_id, trust_domain)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"invalid SPIFFE ID: {error.message}", hint=error.hint) from None
-    return spiffe_id
+        return spiffe_id
 
 
 def jwt_audience(audience: Iterable[str]) -> tuple[str, ...]:
@@ -94,20 +92,16 @@ def _spiffe_id(request: SigningRequest, trust_domain: TrustDomain) -> SpiffeId:
         raise InvalidArgumentError("CSR URI SAN is required", hint="the URI names the SPIFFE ID to mint")
     if len(uris) > 1:
         raise InvalidArgumentError("only one URI SAN is expected")
-    try:
+    with prefixed("CSR URI SAN is invalid"):
         spiffe_id = SpiffeId.parse(uris[0])
         require_workload(spiffe_id, trust_domain)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"CSR URI SAN is invalid: {error.message}", hint=error.hint) from None
-    return spiffe_id
+        return spiffe_id
 
 
 def _dns_names(names: Sequence[str]) -> tuple[str, ...]:
-    for name in names:
-        try:
+    with prefixed("CSR DNS name is invalid"):
+        for name in names:
             check_dns_name(name)
-        except InvalidArgumentError as error:
-            raise InvalidArgumentError(f"CSR DNS name is invalid: {error.message}", hint=error.hint) from None
     for name in names:
         if not name.startswith("*") and "*." + name.partition(".")[2] in names:
             raise InvalidArgumentError(

@@ -2,7 +2,7 @@
 
 from assay.crypto import csr
 from assay.crypto.keys import PublicKey
-from assay.errors import InvalidArgumentError
+from assay.errors import InvalidArgumentError, prefixed
 
 
 def agent_key(der: bytes) -> PublicKey:
@@ -13,7 +13,5 @@ def agent_key(der: bytes) -> PublicKey:
     """
     if not der:
         raise InvalidArgumentError("missing CSR")
-    try:
+    with prefixed("failed to parse CSR"):
         return csr.parse(der).public_key
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"failed to parse CSR: {error.message}", hint=error.hint) from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from assay.clock import Clock
 from assay.entry import Entry
-from assay.errors import InvalidArgumentError
+from assay.errors import InvalidArgumentError, prefixed
 from assay.namespace import require_workload
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
@@ -76,10 +76,8 @@ def is_alias(entry: Entry, agent: SpiffeId) -> bool:
 
 
 def _check_alias(alias: SpiffeId, trust_domain: TrustDomain) -> None:
-    try:
+    with prefixed("invalid agent ID"):
         require_workload(alias, trust_domain)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"invalid agent ID: {error.message}", hint=error.hint) from None
 
 
 def _agent_of(trust_domain: TrustDomain, token: JoinToken) -> SpiffeId:

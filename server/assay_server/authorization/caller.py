@@ -4,6 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 
+from assay.errors import PermissionDeniedError
 from assay.spiffeid import SpiffeId
 from assay_server.model import Node
 
@@ -69,3 +70,15 @@ def current_caller() -> Caller:
 def set_current_caller(caller: Caller) -> None:
     """Say whom the running task answers, until it ends: each RPC has a task, and so a context, of its own."""
     _current.set(caller)
+
+
+def caller_id() -> SpiffeId:
+    """The SPIFFE ID of the current caller, for RPCs that are about itself.
+
+    Raises:
+        PermissionDeniedError: it showed none.
+    """
+    spiffe_id = current_caller().spiffe_id
+    if spiffe_id is None:
+        raise PermissionDeniedError("caller does not have a SPIFFE ID")
+    return spiffe_id

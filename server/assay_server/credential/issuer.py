@@ -11,7 +11,7 @@ from assay.crypto import der
 from assay.crypto.keys import PublicKey, to_pkix
 from assay.crypto.ski import subject_key_id
 from assay.dnsname import check_dns_name
-from assay.errors import InvalidArgumentError, UnavailableError
+from assay.errors import InvalidArgumentError, UnavailableError, prefixed
 from assay.namespace import require_member, server_id
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.credential import template, validate
@@ -194,7 +194,5 @@ class Issuer:
 
 def _check_names(dns_names: Sequence[str]) -> None:
     for name in dns_names:
-        try:
+        with prefixed("invalid DNS name"):
             check_dns_name(name)
-        except InvalidArgumentError as error:
-            raise InvalidArgumentError(f"invalid DNS name: {error.message}", hint=error.hint) from None

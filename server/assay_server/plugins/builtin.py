@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from assay.clock import Clock
 from assay.config.plugin import Plugin
-from assay.errors import InvalidArgumentError
+from assay.errors import InvalidArgumentError, prefixed
 from assay.plugin.nodeattestor import ServerNodeAttestor
 from assay.spiffeid import TrustDomain
 from assay_server.attestation.tokens import JoinTokens
@@ -55,7 +55,5 @@ def _make(plugin: Plugin, host: Host) -> ServerNodeAttestor:
         raise InvalidArgumentError(
             f'no built-in node attestor "{plugin.name}"', hint=f"there are: {', '.join(NODE_ATTESTORS)}"
         )
-    try:
+    with prefixed(f'NodeAttestor "{plugin.name}"'):
         return NODE_ATTESTORS[plugin.name](plugin.data, host)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(f'NodeAttestor "{plugin.name}": {error.message}', hint=error.hint) from None
