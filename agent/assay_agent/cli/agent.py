@@ -11,13 +11,13 @@ from assay.cli.checks import report_health, report_validation
 from assay.cli.flags import DaemonFlags, taking
 from assay.cli.lean import load_structlog
 from assay.cli.options import (
-    DEFAULT_WORKLOAD_SOCKET,
     Output,
     OutputOption,
     ShallowOption,
     VerboseOption,
     WorkloadSocketOption,
 )
+from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.config.load import WITHOUT_FILE, LoadedAgent, load
 from assay_agent.config.schema import FLAGS
 
@@ -68,7 +68,7 @@ def validate(flags: AgentFlags, *, output: OutputOption = Output.PRETTY) -> None
 @app.command()
 def healthcheck(
     *,
-    socket_path: WorkloadSocketOption = DEFAULT_WORKLOAD_SOCKET,
+    socket_path: WorkloadSocketOption = WORKLOAD_SOCKET,
     shallow: ShallowOption = False,
     verbose: VerboseOption = False,
     output: OutputOption = Output.PRETTY,

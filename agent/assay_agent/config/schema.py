@@ -19,7 +19,8 @@ from assay.config.fields import (
     Texts,
 )
 from assay.keymanager.base import KeyType
-from assay_agent.config.settings import DEFAULT_SOCKET_PATH, BundleFormat
+from assay.sockets import WORKLOAD_SOCKET
+from assay_agent.config.settings import BundleFormat
 
 MIN_AVAILABILITY_TARGET = 24 * 3600
 DEFAULT_CACHE_SIZE = 1000
@@ -61,7 +62,7 @@ class AgentSection(Section):
     """The server's TCP port."""
     data_dir: FilePath = Path()
     """For the agent's own SVID and key; the working directory if not set."""
-    socket_path: FilePath = DEFAULT_SOCKET_PATH
+    socket_path: FilePath = WORKLOAD_SOCKET
     """The Workload API's socket: mode 0777, in a folder of mode 0755 if it has to be made."""
     join_token: str = Field(default="", repr=False)
     """A token from `assay token generate`; it shows in the process list if given as a flag."""

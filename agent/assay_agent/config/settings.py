@@ -7,9 +7,8 @@ from typing import Literal, TypeAlias
 from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
+from assay.sockets import WORKLOAD_SOCKET
 from assay.spiffeid import TrustDomain
-
-DEFAULT_SOCKET_PATH = Path("/tmp/spire-agent/public/api.sock")  # noqa: S108 - SPIRE's, so that workloads find us
 
 BundleFormat: TypeAlias = Literal["pem", "spiffe"]
 
@@ -27,7 +26,7 @@ class AgentConfig:
     data_dir: Path
     server_address: str
     server_port: int
-    socket_path: Path = DEFAULT_SOCKET_PATH
+    socket_path: Path = WORKLOAD_SOCKET
     key_manager: Plugin
     node_attestor: Plugin
     workload_attestors: tuple[Plugin, ...]

@@ -11,11 +11,12 @@ from urllib.parse import unquote
 import typer
 
 from assay.cli.admin import check_listening, run
-from assay.cli.options import DEFAULT_WORKLOAD_SOCKET, Output, OutputOption
+from assay.cli.options import Output, OutputOption
 from assay.cli.output import print_json
 from assay.cli.workloads import jwt_list, print_jwt, print_x509, write_x509, x509_dict
 from assay.config.duration import parse_duration
 from assay.errors import AssayError, InvalidArgumentError, PermissionDeniedError, UnavailableError
+from assay.sockets import WORKLOAD_SOCKET
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.workloadapi import Endpoint, WorkloadApiClient
 from assay.workloadapi.address import ENVIRONMENT
@@ -33,7 +34,7 @@ SocketOption = Annotated[
 TimeoutOption = Annotated[str, typer.Option(help="How long to wait for an answer.", metavar="DURATION")]
 AudienceOption = Annotated[list[str], typer.Option(help="Whom the token is for; comma separated, or more than once.")]
 
-DEFAULT_SOCKET = str(DEFAULT_WORKLOAD_SOCKET)
+DEFAULT_SOCKET = str(WORKLOAD_SOCKET)
 DEFAULT_TIMEOUT = "5s"
 
 

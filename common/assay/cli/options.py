@@ -6,9 +6,6 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-DEFAULT_ADMIN_SOCKET = Path("/tmp/spire-server/private/api.sock")  # noqa: S108 - SPIRE's default
-DEFAULT_WORKLOAD_SOCKET = Path("/tmp/spire-agent/public/api.sock")  # noqa: S108 - SPIRE's default
-
 
 class Output(StrEnum):
     """How a command prints its answer."""

@@ -8,8 +8,9 @@ import typer
 
 from assay.bundle import jwks, pem
 from assay.cli.admin import TIMEOUT, connect, run
-from assay.cli.options import DEFAULT_ADMIN_SOCKET, AdminSocketOption, Output, OutputOption
+from assay.cli.options import AdminSocketOption, Output, OutputOption
 from assay.cli.output import print_message
+from assay.sockets import ADMIN_SOCKET
 from assay.wire import bundle as wire
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2 import GetBundleRequest
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
@@ -34,7 +35,7 @@ def group() -> None:
 def show(
     *,
     form: Annotated[Format, typer.Option("--format", help="Of the pretty output.")] = Format.PEM,
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Print the server's own trust bundle, for agents to bootstrap with."""

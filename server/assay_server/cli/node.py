@@ -7,8 +7,9 @@ import typer
 from google.protobuf.wrappers_pb2 import BoolValue
 
 from assay.cli.admin import TIMEOUT, connect, run
-from assay.cli.options import DEFAULT_ADMIN_SOCKET, AdminSocketOption, Output, OutputOption, SelectorsOption
+from assay.cli.options import AdminSocketOption, Output, OutputOption, SelectorsOption
 from assay.cli.output import count_of, go_time, print_json, print_labelled, print_message
+from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId
 from assay.wire import spiffeid as wire
 from assay_proto.spire.api.server.agent.v1.agent_pb2 import (
@@ -40,7 +41,7 @@ def list_nodes(
         bool | None, typer.Option("--can-reattest/--cannot-reattest", help="Only those that can, or cannot.")
     ] = None,
     expires_before: Annotated[str, typer.Option(help='Such as "2026-01-02 15:04:05 -0700 -07".')] = "",
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """List attested agents."""
@@ -66,7 +67,7 @@ def list_nodes(
 def ban(
     *,
     spiffe_id: AgentIdOption,
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Shut an agent out: its SVID is refused from now on, and it cannot attest again until it is evicted."""
@@ -78,7 +79,7 @@ def ban(
 def evict(
     *,
     spiffe_id: AgentIdOption,
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Forget an agent: its SVID is refused from now on, and it has to attest again."""

@@ -11,13 +11,13 @@ from assay.cli.checks import report_health, report_validation
 from assay.cli.flags import DaemonFlags, taking
 from assay.cli.lean import load_structlog
 from assay.cli.options import (
-    DEFAULT_ADMIN_SOCKET,
     AdminSocketOption,
     Output,
     OutputOption,
     ShallowOption,
     VerboseOption,
 )
+from assay.sockets import ADMIN_SOCKET
 from assay_server.config.load import WITHOUT_FILE, LoadedServer, load
 from assay_server.config.schema import FLAGS
 
@@ -56,7 +56,7 @@ def validate(flags: ServerFlags, *, output: OutputOption = Output.PRETTY) -> Non
 @app.command()
 def healthcheck(
     *,
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     shallow: ShallowOption = False,
     verbose: VerboseOption = False,
     output: OutputOption = Output.PRETTY,

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from assay.cli.admin import TIMEOUT, connect, run
-from assay.cli.options import DEFAULT_ADMIN_SOCKET, AdminSocketOption, Output, OutputOption
+from assay.cli.options import AdminSocketOption, Output, OutputOption
 from assay.cli.output import print_message
+from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId
 from assay.wire import spiffeid as wire
 from assay_proto.spire.api.server.agent.v1.agent_pb2 import CreateJoinTokenRequest
@@ -34,7 +35,7 @@ def generate(
     spiffe_id: Annotated[
         str, typer.Option("--spiffe-id", help="A further SPIFFE ID for the agent that uses the token.", metavar="ID")
     ] = "",
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Make a token with which one agent can attest once."""

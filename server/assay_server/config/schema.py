@@ -16,7 +16,8 @@ from assay.config.fields import (
     Section,
     Texts,
 )
-from assay_server.config.settings import DEFAULT_MESSAGE_BYTES, DEFAULT_SOCKET_PATH, CaSubject
+from assay.sockets import ADMIN_SOCKET
+from assay_server.config.settings import DEFAULT_MESSAGE_BYTES, CaSubject
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -60,7 +61,7 @@ class ServerSection(Section):
     """The address that agents come to."""
     bind_port: Port = 8081
     """The TCP port that agents come to."""
-    socket_path: FilePath = DEFAULT_SOCKET_PATH
+    socket_path: FilePath = ADMIN_SOCKET
     """The admin socket: mode 0770, for the server's user and group."""
     ca_ttl: PositiveSeconds = 24 * 3600
     """How long a CA lives; the next one is prepared and takes over before that."""

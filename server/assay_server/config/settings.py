@@ -6,9 +6,9 @@ from pathlib import Path
 from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
+from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId, TrustDomain
 
-DEFAULT_SOCKET_PATH = Path("/tmp/spire-server/private/api.sock")  # noqa: S108 - SPIRE's, so that its tools find us
 DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
@@ -32,7 +32,7 @@ class ServerConfig:
     data_dir: Path
     bind_address: str = "0.0.0.0"  # noqa: S104 - SPIRE's default: agents come from other machines
     bind_port: int = 8081
-    socket_path: Path = DEFAULT_SOCKET_PATH
+    socket_path: Path = ADMIN_SOCKET
     datastore_path: Path
     key_manager: Plugin
     node_attestors: tuple[Plugin, ...] = ()
