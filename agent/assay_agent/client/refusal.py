@@ -6,9 +6,7 @@ from contextlib import contextmanager
 import grpc
 
 from assay.errors import AssayError, PermissionDeniedError
-from assay.wire.status import denial_reason, number, refusal
-
-_BY_NUMBER = {number(code): code for code in grpc.StatusCode}
+from assay.wire.status import code_of, denial_reason, refusal
 
 
 @contextmanager
@@ -30,4 +28,4 @@ def from_rpc(error: grpc.aio.AioRpcError) -> AssayError:
 
 def from_status(code: int, message: str) -> AssayError:
     """The refusal of one item of a batch."""
-    return refusal(_BY_NUMBER.get(code, grpc.StatusCode.UNKNOWN), message)
+    return refusal(code_of(code), message)

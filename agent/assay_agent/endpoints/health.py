@@ -9,10 +9,11 @@ from grpc import aio
 from grpc_health.v1 import health_pb2
 
 from assay.errors import AssayError, PermissionDeniedError
+from assay.wire.health import SERVICE, handler
+
+__all__ = ["SERVICE", "Health"]
 
 log = structlog.get_logger(__name__)
-
-SERVICE = "grpc.health.v1.Health"
 
 Context = aio.ServicerContext[Any, Any]
 Status = health_pb2.HealthCheckResponse
@@ -29,10 +30,7 @@ class Health:
 
     def register(self, server: aio.Server) -> None:
         """Serve it there."""
-        check = grpc.unary_unary_rpc_method_handler(
-            self.Check, health_pb2.HealthCheckRequest.FromString, Status.SerializeToString
-        )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Check": check}),))
+        server.add_generic_rpc_handlers((handler(self.Check),))
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
         """Whether the agent serves."""

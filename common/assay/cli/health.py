@@ -8,9 +8,9 @@ from grpc_health.v1 import health_pb2 as pb
 from assay.cli.admin import check_listening, translated
 from assay.errors import UnavailableError
 from assay.transport.dial import dial_unix
+from assay.wire.health import CHECK
 
-CHECK = "/grpc.health.v1.Health/Check"
-TIMEOUT = 5.0
+TIMEOUT = 5.0  # seconds
 
 
 async def check_health(path: Path, who: str) -> None:

@@ -14,13 +14,13 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import bundle as bundle_wire
 from assay.wire import entry as entry_wire
 from assay.wire import spiffeid as spiffeid_wire
+from assay.wire.health import CHECK
 from assay_proto.spire.api.server.agent.v1 import agent_pb2, agent_pb2_grpc
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2, bundle_pb2_grpc
 from assay_proto.spire.api.server.entry.v1 import entry_pb2, entry_pb2_grpc
 from assay_proto.spire.api.types import entry_pb2 as types
 from assay_proto.spire.api.types.selector_pb2 import Selector
 
-CHECK = "/grpc.health.v1.Health/Check"
 PATIENCE = 60.0
 TOKEN_LIFE = 3600
 

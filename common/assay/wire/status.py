@@ -43,6 +43,13 @@ _REFUSALS: tuple[type[AssayError], ...] = (
 )
 ERRORS: Mapping[grpc.StatusCode, type[AssayError]] = MappingProxyType({CODES[one.kind]: one for one in _REFUSALS})
 
+_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def code_of(number: int) -> grpc.StatusCode:
+    """The code of that number on the wire; UNKNOWN for one that gRPC does not have."""
+    return _BY_NUMBER.get(number, grpc.StatusCode.UNKNOWN)
+
 
 def number(code: grpc.StatusCode) -> int:
     """The code as it is written on the wire."""

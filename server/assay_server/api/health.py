@@ -8,15 +8,11 @@ from grpc_health.v1 import health_pb2 as pb
 
 from assay.errors import AssayError, InvalidArgumentError
 from assay.spiffeid import TrustDomain
+from assay.wire import health
 from assay_server.datastore.base import Store
 
 log = structlog.get_logger(__name__)
 
-SERVICE = "grpc.health.v1.Health"
-
-# Its generated code has no types.
-Request = Any
-Response = Any
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -29,14 +25,9 @@ class HealthApi:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The service as a server registers it."""
-        check = grpc.unary_unary_rpc_method_handler(
-            self.Check,
-            request_deserializer=pb.HealthCheckRequest.FromString,
-            response_serializer=pb.HealthCheckResponse.SerializeToString,
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {"Check": check})
+        return health.handler(self.Check)
 
-    async def Check(self, request: Request, context: Context) -> Response:
+    async def Check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         """Whether the server serves."""
         if request.service:
             raise InvalidArgumentError("per-service health is not supported")

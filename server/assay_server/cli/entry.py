@@ -8,17 +8,18 @@ from typing import Annotated
 
 import typer
 from google.protobuf.wrappers_pb2 import BoolValue, StringValue
-from grpc import StatusCode
 
 from assay.cli.admin import TIMEOUT, connect, run
-from assay.cli.options import DEFAULT_ADMIN_SOCKET, AdminSocketOption, Output, OutputOption, SelectorsOption
+from assay.cli.options import AdminSocketOption, Output, OutputOption, SelectorsOption
 from assay.cli.output import count_of, print_message
 from assay.errors import InvalidArgumentError
 from assay.namespace import server_id
 from assay.selector import Selector
+from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId
 from assay.wire import selector as selector_wire
 from assay.wire import spiffeid as wire
+from assay.wire.status import code_of
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
 from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub
 from assay_proto.spire.api.types.entry_pb2 import Entry
@@ -65,7 +66,7 @@ def create(
         bool, typer.Option("--jwt-svid-include-jti", help="Each JWT-SVID is new and has an ID.")
     ] = False,
     data: Annotated[str, typer.Option(help='JSON file with {"entries": [...]}; - for standard input.')] = "",
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Register who gets which identity: one entry by flags, or many from a file."""
@@ -109,7 +110,7 @@ def show(
     match_federates_with_on: Annotated[Match, typer.Option(help="How the trust domains must match.")] = Match.SUPERSET,
     downstream: Annotated[bool, typer.Option("--downstream", help="Only those of servers below this one.")] = False,
     hint: HintOption = "",
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Show entries, all or those that fit."""
@@ -142,7 +143,7 @@ def delete(
     *,
     entry_id: EntryIdOption = "",
     file: Annotated[str, typer.Option(help='JSON file with {"ids": [...]}; - for standard input.')] = "",
-    socket_path: AdminSocketOption = DEFAULT_ADMIN_SOCKET,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Delete one entry, or those a file lists."""
@@ -211,8 +212,7 @@ def _exit_unless_ok(results: Iterable[Status]) -> None:
 
 def _code_name(number: int) -> str:
     """As SPIRE prints a code, such as `AlreadyExists`."""
-    names = {code.value[0]: code.name for code in StatusCode}
-    return "".join(word.capitalize() for word in names.get(number, "UNKNOWN").split("_"))
+    return "".join(word.capitalize() for word in code_of(number).name.split("_"))
 
 
 async def _create(socket_path: Path, entries: list[Entry]) -> pb.BatchCreateEntryResponse:

@@ -21,7 +21,7 @@ from assay.files import write_private
 from assay.spiffeid import SpiffeId
 from assay.wire import bundle as bundle_wire
 from assay.wire import spiffeid as spiffeid_wire
-from assay.wire.status import number, refusal
+from assay.wire.status import code_of, refusal
 from assay.workloadapi import Endpoint, WorkloadApiClient
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2 import GetBundleRequest
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
@@ -70,8 +70,8 @@ class Steps:
                 BatchCreateEntryRequest(entries=[entry]), timeout=TIMEOUT
             )
         (result,) = answer.results
-        if result.status.code not in {0, number(StatusCode.ALREADY_EXISTS)}:
-            code = next(code for code in StatusCode if number(code) == result.status.code)
+        code = code_of(result.status.code)
+        if code not in {StatusCode.OK, StatusCode.ALREADY_EXISTS}:
             raise refusal(code, f"could not register {self.user_id}: {result.status.message}")
 
     async def start_agent(self, log_level: str) -> None:
