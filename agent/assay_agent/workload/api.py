@@ -37,8 +37,8 @@ class WorkloadApiSettings:
 class WorkloadApi:
     """Implements assay.workloadapi.wire.Servicer; status codes and the order of checks are SPIRE's.
 
-    First the security header, then the request's own faults, then whether the agent is ready, then who calls, then
-    what that caller is entitled to.
+    First the security header (`wire.register` asks for it), then the request's own faults, then whether the agent is
+    ready, then who calls, then what that caller is entitled to.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The one place where a Workload API call is let in and a refusal becomes a gRPC status."""
+"""The one place where a refusal of a Workload API call becomes a gRPC status."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -7,9 +7,9 @@ from typing import TypeAlias, TypeVar
 import grpc
 import structlog
 
-from assay.errors import AssayError, InvalidArgumentError
+from assay.errors import AssayError
 from assay.wire.status import CODES
-from assay.workloadapi.wire import Context, has_security_header
+from assay.workloadapi.wire import Context
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ Handler: TypeAlias = Callable[[S, Q, Context], Awaitable[A]]
 
 
 def guarded(handler: Handler[S, Q, A]) -> Handler[S, Q, A]:
-    """A handler that asks for the security header first and whose AssayErrors are the call's status.
+    """A handler whose AssayErrors are the call's status.
 
     Hints stay here: a caller that is refused is not one to explain the agent to.
     """
@@ -29,7 +29,6 @@ def guarded(handler: Handler[S, Q, A]) -> Handler[S, Q, A]:
     @wraps(handler)
     async def guard(self: S, request: Q, context: Context) -> A:
         try:
-            _check_header(context)
             return await handler(self, request, context)
         except AssayError as error:
             await context.abort(CODES[error.kind], error.message)
@@ -41,8 +40,3 @@ def guarded(handler: Handler[S, Q, A]) -> Handler[S, Q, A]:
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
 
     return guard
-
-
-def _check_header(context: Context) -> None:
-    if not has_security_header(context):
-        raise InvalidArgumentError("security header missing from request")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
 from assay_proto.workloadapi import workloadapi_pb2 as pb
@@ -77,7 +77,7 @@ class Stub:
 
 
 def register(server: aio.Server, servicer: Servicer) -> None:
-    """Serve the API on that server."""
+    """Serve the API on that server, to calls that have the security header; only then their requests are read."""
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "FetchX509SVID": _streaming(servicer.FetchX509SVID, pb.X509SVIDRequest),
         "FetchX509Bundles": _streaming(servicer.FetchX509Bundles, pb.X509BundlesRequest),
@@ -103,12 +103,27 @@ def _encode(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-def _streaming(behaviour: Callable[..., Any], request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
-    return grpc.unary_stream_rpc_method_handler(behaviour, request.FromString, _encode)
+def _streaming(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
+    return grpc.unary_stream_rpc_method_handler(_admitting(behaviour, request), None, _encode)
 
 
-def _answering(behaviour: Callable[..., Any], request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
-    return grpc.unary_unary_rpc_method_handler(behaviour, request.FromString, _encode)
+def _answering(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
+    return grpc.unary_unary_rpc_method_handler(_admitting(behaviour, request), None, _encode)
+
+
+def _admitting(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> Callable[..., Awaitable[Any]]:
+    """Takes the request as bytes: gRPC would decode it before the header is looked at, and log a trace of its fault."""
+
+    async def admit(data: bytes, context: Context) -> Any:  # noqa: ANN401 - what the behaviour answers
+        if not has_security_header(context):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "security header missing from request")
+        try:
+            message = request.FromString(data)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INTERNAL, "error unmarshalling request: not a message of this method")
+        return await behaviour(message, context)
+
+    return admit
 
 
 def _stream(channel: aio.Channel, name: str, request: type[R], response: type[M]) -> aio.UnaryStreamMultiCallable[R, M]:

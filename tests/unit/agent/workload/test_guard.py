@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from assay.errors import UnavailableError
 from assay.selector import Selector
-from assay.workloadapi.wire import METADATA, Stub
+from assay.workloadapi.wire import METADATA, SERVICE, Stub
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 if TYPE_CHECKING:
@@ -66,6 +66,23 @@ async def test_without_the_header_every_rpc_is_refused_before_anything_else(agen
         for call in CALLS.values():
             found = await refusal_of(call(Stub(channel), WRONG[form]))
             assert found == (grpc.StatusCode.INVALID_ARGUMENT, "security header missing from request")
+
+
+@pytest.mark.spec("WEP-6-a")
+@pytest.mark.parametrize("name", CALLS)
+async def test_what_is_no_request_is_an_error_and_no_trace_in_the_log(
+    agent: LocalAgent, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Any process of the host may send such bytes, as often as it likes."""
+    method = f"/{SERVICE}/{name}"
+    async with aio.insecure_channel(agent.endpoint.target) as channel:
+        call: aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(method)
+        unread = await refusal_of(call(b"\xff\xff"))
+        read = await refusal_of(call(b"\xff\xff", metadata=METADATA))
+    assert unread == (grpc.StatusCode.INVALID_ARGUMENT, "security header missing from request")
+    assert read[0] is grpc.StatusCode.INTERNAL
+    assert read[1].startswith("error unmarshalling request")
+    assert not [one for one in caplog.records if one.name.startswith("grpc")]
 
 
 class Never:
