@@ -14,7 +14,9 @@ def parse_object(data: bytes | str, what: str) -> Mapping[str, object]:
         InvalidArgumentError: not JSON, not an object, a member twice at any depth, or a number JSON does not have.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        # As text: of bytes json.loads guesses the encoding, and takes UTF-16 or a byte order mark (RFC 8259, 8.1).
+        text = data if isinstance(data, str) else data.decode()
+        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{what} {error.message}") from None
     except (ValueError, RecursionError):

@@ -1,12 +1,14 @@
 """Validation of JWT-SVIDs (JWT-SVID sections 2 to 4 and 6.2). Signatures are checked by joserfc.
 
 Decisions where the standard leaves a choice: a token without `kid` is refused, as all SPIFFE validators do; header
-parameters that are not known are passed over, `crit` is refused; an `iat` in the future is no fault.
+parameters that are not known are passed over, `crit` is refused; an `iat` in the future is refused as they do it.
 """
 
 import base64
 import binascii
+import json
 import math
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -31,7 +33,15 @@ LEEWAY = 60
 _PARTS = 3
 # Parsed keys that are kept: a trust domain signs with one or two.
 _KEYS = 64
-_REGISTRY = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+
+
+class _Registry(jws.JWSRegistry):
+    """Without joserfc's small limits: how long a token may be is the transport's affair, and it is in memory by now."""
+
+    max_header_length = max_payload_length = max_signature_length = sys.maxsize
+
+
+_REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
 
 
 def verify(token: str, bundles: Mapping[TrustDomain, Bundle], audience: str, now: datetime) -> JwtSvid:
@@ -50,7 +60,7 @@ def verify(token: str, bundles: Mapping[TrustDomain, Bundle], audience: str, now
     svid = _svid(token, spiffe_id, payload)
     _check_time(payload, now.timestamp())
     if audience not in svid.audience:
-        raise InvalidArgumentError(f"expected audience in {_quoted((audience,))} (audience={_quoted(svid.audience)})")
+        raise InvalidArgumentError(f"expected audience in {_listed((audience,))} (audience={_listed(svid.audience)})")
     return svid
 
 
@@ -71,8 +81,10 @@ def _split(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
         raise InvalidArgumentError("unable to parse JWT token: not three parts")
     header = parse_object(_decode(parts[0]), "JWT header")
     # Before anything else is processed (section 4): an algorithm we do not know makes the rest none of our business.
-    if header.get("alg") not in ALGORITHMS:
-        raise InvalidArgumentError(f"unable to parse JWT token: unexpected signature algorithm {header.get('alg')!r}")
+    algorithm = header.get("alg")
+    if algorithm not in ALGORITHMS:
+        named = _quoted(algorithm if isinstance(algorithm, str) else "")
+        raise InvalidArgumentError(f"unable to parse JWT token: unexpected signature algorithm {named}")
     return header, parse_object(_decode(parts[1]), "JWT payload")
 
 
@@ -175,7 +187,15 @@ def _check_time(payload: Mapping[str, object], now: float) -> None:
     not_before = _date(payload, "nbf")
     if not_before is not None and now + LEEWAY < not_before:
         raise InvalidArgumentError("token not valid yet")
+    issued_at = _date(payload, "iat")
+    if issued_at is not None and now + LEEWAY < issued_at:
+        raise InvalidArgumentError("token issued in the future")
 
 
-def _quoted(values: tuple[str, ...]) -> str:
-    return "[" + " ".join(f'"{value}"' for value in values) + "]"
+def _listed(values: tuple[str, ...]) -> str:
+    return "[" + " ".join(map(_quoted, values)) + "]"
+
+
+def _quoted(value: str) -> str:
+    """On one line, whatever a token says."""
+    return json.dumps(value)

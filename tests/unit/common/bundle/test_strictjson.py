@@ -28,6 +28,7 @@ def test_refuses(text: str, reason: str) -> None:
         parse_object(text, "text")
 
 
-def test_refuses_bytes_that_are_no_text() -> None:
+@pytest.mark.parametrize("data", [b'{"a": "\xff"}', "{}".encode("utf-8-sig"), "{}".encode("utf-16")])
+def test_refuses_bytes_that_are_not_utf_8(data: bytes) -> None:
     with pytest.raises(InvalidArgumentError, match="text is not JSON"):
-        parse_object(b'{"a": "\xff"}', "text")
+        parse_object(data, "text")

@@ -5,6 +5,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -116,8 +117,44 @@ def test_not_before_with_leeway(authority: Authority, seconds: int, valid: bool)
         check(authority, token, seconds=seconds)
 
 
-def test_an_issue_date_in_the_future_is_no_fault(authority: Authority) -> None:
-    assert check(authority, authority.jwt_svid(iat=NOW + 3600)).spiffe_id == WORKLOAD
+@pytest.mark.parametrize(("ahead", "valid"), [(LEEWAY, True), (LEEWAY + 1, False)])
+def test_an_issue_date_in_the_future_with_leeway(authority: Authority, ahead: int, valid: bool) -> None:
+    """The standard is silent; SPIRE's agent and go-spiffe refuse such a token."""
+    token = authority.jwt_svid(iat=NOW + ahead)
+    if valid:
+        assert check(authority, token).spiffe_id == WORKLOAD
+        return
+    with pytest.raises(InvalidArgumentError, match="issued in the future"):
+        check(authority, token)
+
+
+@pytest.mark.parametrize("iat", [str(NOW), True, [NOW]])
+def test_an_issue_date_is_a_number(authority: Authority, iat: object) -> None:
+    with pytest.raises(InvalidArgumentError, match="invalid iat claim"):
+        check(authority, authority.jwt_svid(iat=iat))
+
+
+def test_an_issue_date_is_not_needed(authority: Authority) -> None:
+    assert check(authority, authority.jwt_svid(iat=None)).spiffe_id == WORKLOAD
+
+
+@pytest.mark.parametrize(("header", "claims"), [({"x": "y" * 2000}, {}), ({}, {"x": "y" * 200_000})])
+def test_a_long_token_is_as_good_as_a_short_one(
+    authority: Authority, header: dict[str, Any], claims: dict[str, object]
+) -> None:
+    assert check(authority, authority.token(header, payload(**claims))).spiffe_id == WORKLOAD
+
+
+def test_a_token_cannot_break_the_line_that_refuses_it(authority: Authority) -> None:
+    with pytest.raises(InvalidArgumentError) as refusal:
+        check(authority, authority.jwt_svid(audience=['a"b', "c\nd"]))
+    assert refusal.value.message == r'expected audience in ["audience"] (audience=["a\"b" "c\nd"])'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
+def test_claims_are_utf_8_and_nothing_else(authority: Authority, encoding: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="JWT payload is not JSON"):
+        check(authority, authority.token({}, json.dumps(payload()).encode(encoding)))
 
 
 @pytest.mark.parametrize("exp", [None, str(NOW + 300), True, [NOW + 300]])
