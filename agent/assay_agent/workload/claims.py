@@ -1,5 +1,6 @@
 """What ValidateJWTSVID tells a caller of a token's claims."""
 
+import json
 from collections.abc import Set as AbstractSet
 
 from google.protobuf.json_format import ParseDict, ParseError
@@ -26,6 +27,8 @@ def to_struct(claims: dict[str, object]) -> Struct:
         InvalidArgumentError: a number is too large, or the nesting too deep.
     """
     try:
+        # A number such as 1e400 was read as infinity, which a Struct would hold but nobody can write as JSON.
+        json.dumps(claims, allow_nan=False)
         return ParseDict(claims, Struct())
-    except (ParseError, OverflowError, ValueError):
+    except (ParseError, OverflowError, ValueError, RecursionError):
         raise InvalidArgumentError("token has claims that cannot be passed on") from None

@@ -251,6 +251,19 @@ async def test_a_foreign_token_shows_the_three_claims_and_those_allowed(agents: 
         assert set(found.claims) == {"sub", "exp", "aud"} | names
 
 
+def with_claim(authority: Authority, member: bytes) -> str:
+    """A token for x with a claim that Python would not write."""
+    payload = {"sub": "spiffe://example.org/web", "aud": ["x"], "exp": int(authority.now.timestamp()) + 300}
+    return authority.token({}, json.dumps(payload).encode()[:-1] + b", " + member + b"}")
+
+
+async def test_a_claim_at_the_edge_of_what_a_number_can_be_is_shown(
+    client: WorkloadApiClient, authority: Authority
+) -> None:
+    found = await client.validate_jwt("x", with_claim(authority, b'"most": 1.7e308, "least": -1.7e308'))
+    assert (found.claims["most"], found.claims["least"]) == (1.7e308, -1.7e308)
+
+
 @pytest.mark.spec("WAPI-6.2.3-a")
 @pytest.mark.spec("WAPI-6.2.3-d")
 @pytest.mark.spec("WAPI-6.3-b")
@@ -269,6 +282,8 @@ async def test_a_token_that_is_not_good_is_an_invalid_argument(
         ("x", stranger.jwt_svid("/web", ["x"])),
         ("x", "no.token.atall"),
         ("x", authority.jwt_svid("/web", ["x"], huge=10**400)),
+        ("x", with_claim(authority, b'"huge": 1e400')),
+        ("x", with_claim(authority, b'"deep": ' + b"[" * 300 + b"]" * 300)),
     ):
         with pytest.raises(InvalidArgumentError):
             await client.validate_jwt(audience, token)
