@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -74,6 +75,23 @@ async def test_the_api_shows_under_the_standards_names(agent: LocalAgent) -> Non
         "FetchWITBundles": ("WITBundlesRequest", "WITBundlesResponse", True),
     }
     assert "assay" not in str((await ask(agent, VERSIONS[0], file_containing_symbol=API)).file_descriptor_response)
+
+
+SYMBOLS = [f"{API}.FetchX509SVID", "X509SVID", "X509SVID.hint", "grpc.health.v1.Health.Check"]
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+async def test_methods_and_fields_are_symbols_too(agent: LocalAgent, symbol: str) -> None:
+    parent = symbol.rpartition(".")[0] or symbol
+    whole, own = [await ask(agent, VERSIONS[0], file_containing_symbol=one) for one in (parent, symbol)]
+    assert own.file_descriptor_response.file_descriptor_proto
+    assert own.file_descriptor_response == whole.file_descriptor_response
+
+
+@pytest.mark.parametrize("symbol", [f"{API}.Nope", "Nope.FetchX509SVID", "", "."])
+async def test_what_is_no_symbol_is_not_found(agent: LocalAgent, symbol: str) -> None:
+    answer = await ask(agent, VERSIONS[0], file_containing_symbol=symbol)
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 async def test_a_call_can_be_made_from_what_is_shown(agent: LocalAgent) -> None:
