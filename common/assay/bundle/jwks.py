@@ -78,7 +78,9 @@ def _emit_x509(authority: X509Authority) -> dict[str, object]:
 
 
 def _emit_jwt(authority: JwtAuthority) -> dict[str, object]:
-    return {"kid": authority.key_id, **jwk.emit(from_pkix(authority.public_key))}
+    key = jwk.emit(from_pkix(authority.public_key))
+    # In SPIRE's order: who compares documents byte by byte sees no change when an agent is replaced.
+    return {"kty": key["kty"], "kid": authority.key_id, **key}
 
 
 def _keys(document: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
