@@ -24,7 +24,7 @@ def print_x509(context: X509Context, seconds: float) -> None:
     for one in context.svids:
         _print_svid(one)
         for trust_domain, bundle in _bundles_of(context, one.svid):
-            prefix = "" if trust_domain == one.svid.spiffe_id.trust_domain else f"[{trust_domain}] "
+            prefix = "" if trust_domain == one.svid.spiffe_id.trust_domain else f"[{trust_domain.id}] "
             for number, der in enumerate(bundle, 1):
                 _print_times(f"{prefix}CA #{number}", x509.load_der_x509_certificate(der))
         typer.echo("")

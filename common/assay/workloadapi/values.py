@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.json_format import MessageToDict
 
@@ -11,6 +11,9 @@ from assay.errors import AssayError, FailedPreconditionError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import X509Svid
 from assay_proto.workloadapi import workloadapi_pb2 as pb
+
+# Beyond it a double may stand for several integers.
+MAX_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,20 @@ def validated(response: pb.ValidateJWTSVIDResponse) -> ValidatedJwt:
     """From ValidateJWTSVID's response."""
     if not response.HasField("claims"):
         raise _missing("claims")
-    return ValidatedJwt(_spiffe_id(response.spiffe_id), MessageToDict(response.claims))
+    return ValidatedJwt(_spiffe_id(response.spiffe_id), _whole(MessageToDict(response.claims)))
+
+
+def _whole(value: object) -> Any:  # noqa: ANN401 - any JSON
+    """With dates and other whole numbers as such: on the wire every number is a double."""
+    match value:
+        case dict():
+            return {name: _whole(one) for name, one in cast("dict[str, object]", value).items()}
+        case list():
+            return [_whole(one) for one in cast("list[object]", value)]
+        case float() if value.is_integer() and abs(value) <= MAX_EXACT:
+            return int(value)
+        case _:
+            return value
 
 
 def _x509_svid(one: pb.X509SVID) -> X509Svid:

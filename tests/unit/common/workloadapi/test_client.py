@@ -156,10 +156,14 @@ async def test_jwt_svids(api: Scripted, client: WorkloadApiClient) -> None:
 
 async def test_validation_and_bundles(api: Scripted, client: WorkloadApiClient, authority: Authority) -> None:
     claims = Struct()
-    claims.update({"aud": ["x"]})
+    claims.update({"aud": ["x"], "exp": 1795339886, "more": [{"n": 1.5, "huge": 2.0**60, "yes": True}]})
     api.answers = [pb.ValidateJWTSVIDResponse(spiffe_id="spiffe://example.org/a", claims=claims)]
     found = await client.validate_jwt("x", "t")
-    assert (found.spiffe_id, found.claims) == (SpiffeId(OWN, "/a"), {"aud": ["x"]})
+    assert found.spiffe_id == SpiffeId(OWN, "/a")
+    assert found.claims == {"aud": ["x"], "exp": 1795339886, "more": [{"n": 1.5, "huge": 2.0**60, "yes": True}]}
+    (more,) = found.claims["more"]
+    kinds = [type(one) for one in (found.claims["exp"], more["n"], more["huge"], more["yes"])]
+    assert kinds == [int, float, float, bool]
     api.answers = [pb.JWTBundlesResponse(bundles={"spiffe://friend.test": b"{}"})]
     assert await anext(client.watch_jwt_bundles()) == {FRIEND: b"{}"}
     twice = authority.root.der * 2
