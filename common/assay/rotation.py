@@ -6,9 +6,9 @@ place in the window follows from its bytes: it is the same at every look and aft
 
 import hashlib
 
-# Left for the server's answer when an availability target is set, as SPIRE has it.
+# Seconds over which renewals are spread when an availability target is set, as SPIRE has it.
 TARGET_SPREAD = 600.0
-# An availability target is honoured only when it leaves a certificate this long in use.
+# Seconds that an availability target must leave a certificate in use, or it is not honoured.
 TARGET_GRACE = 12 * 3600.0
 
 

@@ -25,7 +25,7 @@ from assay_server.api.health import HealthApi
 from assay_server.api.svid import SvidApi
 from assay_server.api.sync import SyncApi
 from assay_server.attestation.nodes import NodeService
-from assay_server.attestation.prune import Pruner, PruneSettings
+from assay_server.attestation.pruning import NodePruning, NodePruningSettings
 from assay_server.attestation.service import AttestationService
 from assay_server.attestation.tokens import JoinTokens
 from assay_server.authorization.authorizer import Authorizer
@@ -72,7 +72,7 @@ async def serve(config: ServerConfig, *, clock: Clock) -> None:
             ("node rows", parts.rows.run),
             ("authorized entries", parts.authorized.run),
             ("entry pruning", EntryPruning(store, clock).run),
-            ("node pruning", Pruner(store, clock, _prune_settings(config)).run),
+            ("node pruning", NodePruning(store, clock, _prune_settings(config)).run),
         ):
             supervisor.start(name, work)
         await _open(config, parts, supervisor)
@@ -174,8 +174,8 @@ def _credential_settings(config: ServerConfig) -> CredentialSettings:
     )
 
 
-def _prune_settings(config: ServerConfig) -> PruneSettings:
-    return PruneSettings(
+def _prune_settings(config: ServerConfig) -> NodePruningSettings:
+    return NodePruningSettings(
         expired_for=config.prune_attested_nodes_expired_for,
         batch_size=config.prune_attested_nodes_batch_size,
         tofu=config.prune_tofu_nodes,

@@ -4,7 +4,7 @@ from enum import Enum, auto
 
 from assay.errors import AssayError, DenialReason, PermissionDeniedError
 
-# Taken off an SVID's life when it is looked at, against clocks that differ a little.
+# Seconds taken off an SVID's life when it is looked at, against clocks that differ a little.
 CLOCK_SKEW = 1.0
 
 SLOTS = ("agent-svid-A", "agent-svid-B")

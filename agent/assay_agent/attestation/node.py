@@ -24,7 +24,7 @@ from assay_agent.storage.disk import AgentStorage
 log = structlog.get_logger(__name__)
 
 FIRST_ATTESTATION = Backoff(first=5, limit=120)
-GIVE_UP_AFTER = 60.0
+GIVE_UP_AFTER = 60.0  # seconds
 
 # A client without SVID, given the server's authorities (DER); with none it believes any server of the trust domain.
 Anonymous: TypeAlias = Callable[[Sequence[bytes]], ServerClient]
@@ -70,7 +70,7 @@ class NodeAttestation:
             return found.node
         log.info("SVID is not found. Starting node attestation")
         slot = other_slot(found.slot)
-        return await self._insist(slot, await parts.keys.generate(slot, KeyType.EC_P256))
+        return await self._attest_with_retries(slot, await parts.keys.generate(slot, KeyType.EC_P256))
 
     async def attest(self, slot: str, key: SigningKey) -> NodeSvid:
         """Attest with that key, then store SVID and bundle.
@@ -108,7 +108,7 @@ class NodeAttestation:
         except AssayError as error:
             log.error("Failed to remove SVID", error=str(error))  # noqa: TRY400 - the disk's state, no bug
 
-    async def _insist(self, slot: str, key: SigningKey) -> NodeSvid:
+    async def _attest_with_retries(self, slot: str, key: SigningKey) -> NodeSvid:
         clock = self._parts.clock
         started, failures = clock.monotonic(), 0
         while True:

@@ -56,7 +56,7 @@ class NodeRotation:
                 failures = 0
             except AssayError as error:
                 failures += 1
-                await self._bear(error, used)
+                await self._after_failure(error, used)
             await self._parts.clock.sleep(self._pause(failures))
 
     @property
@@ -144,7 +144,7 @@ class NodeRotation:
         self._identity.use(node)
         await self._client.renewed()
 
-    async def _bear(self, error: AssayError, used: NodeSvid) -> None:
+    async def _after_failure(self, error: AssayError, used: NodeSvid) -> None:
         """Log the failure and do what it asks for; raise it when no later attempt can succeed."""
         what = "reattest agent" if used.reattestable else "rotate agent SVID"
         log.error(f"Could not {what}", error=str(error))  # noqa: G004 - SPIRE's two messages

@@ -12,7 +12,7 @@ from assay_proto.spire.api.types.attestation_pb2 import AttestationData
 if TYPE_CHECKING:  # it exists in the stubs only
     from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
 
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds
 
 
 async def attest(stub: "AgentAsyncStub", attestor: str, conversation: AgentConversation, csr: bytes) -> AgentSvid:

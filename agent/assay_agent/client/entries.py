@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # it exists in the stubs only
 
 log = structlog.get_logger(__name__)
 
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds
 # All that Entry holds: SPIRE's agent leaves out TTL and DNS names, and so renews a certificate at every change.
 MASK = types_entry_pb2.EntryMask(**{field.name: True for field in types_entry_pb2.EntryMask.DESCRIPTOR.fields})
 _LIST = entry_pb2.SyncAuthorizedEntriesRequest(output_mask=MASK)

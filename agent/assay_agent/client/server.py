@@ -19,7 +19,7 @@ from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
 
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds
 BUNDLES_AT_ONCE = 10
 
 

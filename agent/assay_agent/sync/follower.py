@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 RECONNECT = Backoff(first=0.5, limit=60, factor=2, jitter=0.5)
 # Rounds without an update that follow each other at once: one refused, one with the new SVID, one more for a renewal.
 FRUITLESS_AT_ONCE = 3
-# SPIRE's limits for how seldom a failing poll is tried.
+# How long at most a failing poll waits, as in SPIRE: seconds, and multiples of the interval.
 POLL_LIMIT, POLL_LIMIT_MULTIPLE = 480.0, 48
 POLL_JITTER = 0.1
 

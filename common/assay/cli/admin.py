@@ -14,6 +14,7 @@ from assay.errors import AssayError, PermissionDeniedError, UnavailableError
 from assay.transport.dial import dial_unix
 from assay.wire.status import refusal
 
+# Seconds that a command waits for an answer.
 TIMEOUT = 30.0
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from assay.wire import entry as entry_wire
 from assay_proto.spire.api.types import entry_pb2
 from assay_proto.spire.api.types.status_pb2 import Status
 from assay_server.api.status import refused
-from assay_server.registration.entries import Update
+from assay_server.registration.entries import EntryUpdate
 from assay_server.registration.validate import MalformedEntryError
 
 # Field of the mask -> fields of the entry. Revision and time of creation are ours, whatever the mask says.
@@ -45,20 +45,20 @@ def entry_to_create(message: entry_pb2.Entry) -> Entry:
         raise MalformedEntryError(error.message, hint=error.hint) from None
 
 
-def entry_update(message: entry_pb2.Entry, mask: entry_pb2.EntryMask | None, trust_domain: TrustDomain) -> Update:
+def entry_update(message: entry_pb2.Entry, mask: entry_pb2.EntryMask | None, trust_domain: TrustDomain) -> EntryUpdate:
     """The values of the fields the mask names, or of all without a mask.
 
     Raises:
         MalformedEntryError: one of these does not parse.
     """
     if mask is None:
-        return Update(entry_to_create(message))
+        return EntryUpdate(entry_to_create(message))
     blank = Entry(message.id, trust_domain.id, trust_domain.id, ())
     try:
         entry = entry_wire.merge(blank, message, mask)
     except InvalidArgumentError as error:
         raise MalformedEntryError(error.message, hint=error.hint) from None
-    return Update(entry, frozenset(field for name in _FIELDS if getattr(mask, name) for field in _FIELDS[name]))
+    return EntryUpdate(entry, frozenset(field for name in _FIELDS if getattr(mask, name) for field in _FIELDS[name]))
 
 
 def change_refused(error: AssayError, verb: str) -> Status:

@@ -10,7 +10,7 @@ from assay.errors import DenialReason, InvalidArgumentError, NotFoundError, Perm
 from assay.spiffeid import SpiffeId
 from assay_server.attestation.csr import agent_key
 from assay_server.attestation.identity import JOIN_TOKEN
-from assay_server.attestation.tokens import is_alias
+from assay_server.attestation.tokens import is_token_alias
 from assay_server.authorization.nodes import NodeRows
 from assay_server.credential import IssuedX509, Issuer
 from assay_server.datastore.base import NodeFilter, Page, Store, Transaction
@@ -109,7 +109,7 @@ def delete_node(tx: Transaction, node: Node) -> None:
     """Remove the row; with a join-token agent goes the alias entry made for its token."""
     if node.attestation_type == JOIN_TOKEN:
         for entry in tx.entries.by_parents([node.spiffe_id]):
-            if is_alias(entry, node.spiffe_id):
+            if is_token_alias(entry, node.spiffe_id):
                 tx.entries.delete(entry.id)
     tx.nodes.delete(node.spiffe_id)
 

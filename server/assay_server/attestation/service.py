@@ -1,4 +1,4 @@
-"""Node attestation: an unknown machine becomes an agent with an SVID (architecture, section 5.1)."""
+"""Node attestation: an unknown machine becomes an agent with an SVID (docs/architecture.md)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace

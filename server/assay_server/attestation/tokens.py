@@ -70,7 +70,7 @@ def _spent() -> InvalidArgumentError:
     return InvalidArgumentError("failed to attest: join token does not exist or has already been used", hint=NEW_ONE)
 
 
-def is_alias(entry: Entry, agent: SpiffeId) -> bool:
+def is_token_alias(entry: Entry, agent: SpiffeId) -> bool:
     """Whether the entry is the one made together with the agent's join token: it goes when the agent goes."""
     return entry.parent_id == agent and entry.selectors == (Selector("spiffe_id", str(agent)),)
 

@@ -8,7 +8,7 @@ from assay.errors import AssayError, ResourceExhaustedError
 ATTESTATIONS_PER_SECOND = 1
 SIGNATURES_PER_SECOND = 500
 STATUSES_PER_SECOND = 10
-_FORGET_AFTER = 60.0
+_FORGET_AFTER = 60.0  # seconds
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ def key_id(kind: AuthorityKind, slot: Slot) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class AuthorityMaker:
     """Makes the journal lines of new authorities of one trust domain."""
 
     trust_domain: TrustDomain
@@ -55,7 +55,7 @@ class Draft:
     def _x509(self, key: SigningKey, now: datetime) -> tuple[str, bytes]:
         public = key.public_key()
         pkix = to_pkix(public)
-        drawn = template.self_signed_ca(
+        root_template = template.self_signed_ca(
             self.trust_domain,
             subject_key_id(public),
             pkix,
@@ -63,7 +63,7 @@ class Draft:
             now=int(now.timestamp()),
             ttl=self.settings.ttl,
         )
-        root = CertificateSigner(drawn.subject, key).sign(drawn)
+        root = CertificateSigner(root_template.subject, key).sign(root_template)
         validate.check_ca(root, trust_domain=self.trust_domain, public_key=pkix, now=now)
         return authority_id(public), root
 

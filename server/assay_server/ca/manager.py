@@ -15,7 +15,7 @@ from assay.errors import AssayError, UnavailableError
 from assay.keymanager import KeyManager, SigningKey
 from assay.spiffeid import TrustDomain
 from assay_server.ca import publication, slots
-from assay_server.ca.authority import Draft, jwt_signer, key_id, x509_signer
+from assay_server.ca.authority import AuthorityMaker, jwt_signer, key_id, x509_signer
 from assay_server.ca.journal import check_trust_domain, unusable
 from assay_server.ca.settings import CaSettings
 from assay_server.ca.wording import WORDS, fields
@@ -25,6 +25,7 @@ from assay_server.model import AuthorityKind, AuthorityRecord, AuthorityStatus, 
 
 log = structlog.get_logger(__name__)
 
+# Seconds between two looks at what is due, and between two prunings of the bundle.
 TICK = 10
 PRUNE_INTERVAL = 6 * 3600
 
@@ -40,7 +41,7 @@ class CaManager:
         self._clock = clock
         self._settings = settings
         self._trust_domain = trust_domain
-        self._draft = Draft(trust_domain, settings)
+        self._maker = AuthorityMaker(trust_domain, settings)
         self._journal: tuple[AuthorityRecord, ...] = ()
         self._keys: dict[str, SigningKey] = {}  # by authority ID; journal lines without one are unusable
         self._x509: X509Signer | None = None
@@ -130,8 +131,8 @@ class CaManager:
                 raise
 
     async def _prepare(self, kind: AuthorityKind, slot: Slot) -> None:
-        key = await self._key_manager.generate(key_id(kind, slot), self._draft.key_type(kind))
-        record = self._draft.record(kind, slot, key, self._clock.now())
+        key = await self._key_manager.generate(key_id(kind, slot), self._maker.key_type(kind))
+        record = self._maker.record(kind, slot, key, self._clock.now())
         journal = (*self._except(kind), *slots.put(self._of(kind), record))
 
         def write(tx: Transaction) -> None:

@@ -54,7 +54,7 @@ class IssuedJwt:
 
 
 @dataclass(frozen=True, slots=True)
-class _X509Desk:
+class _X509Issuance:
     """What is the same for all certificates under one CA."""
 
     authority: X509Signer
@@ -63,7 +63,7 @@ class _X509Desk:
     not_after: int
 
     @classmethod
-    def of(cls, authority: X509Signer) -> "_X509Desk":
+    def of(cls, authority: X509Signer) -> "_X509Issuance":
         certificate = authority.certificate
         name = der.split(der.contents(certificate.tbs_certificate_bytes))[5]
         key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
@@ -76,7 +76,7 @@ class _X509Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class _JwtDesk:
+class _JwtIssuance:
     """What is the same for all tokens under one key."""
 
     authority: JwtSigner
@@ -99,8 +99,8 @@ class Issuer:
         self._clock = clock
         self._settings = settings
         self._subject = settings.subject.encode()
-        self._x509: _X509Desk | None = None
-        self._jwt: _JwtDesk | None = None
+        self._x509: _X509Issuance | None = None
+        self._jwt: _JwtIssuance | None = None
 
     def workload_x509(
         self,
@@ -129,12 +129,12 @@ class Issuer:
         self._check_member(spiffe_id, "JWT-SVID")
         wanted = audience_of(audience)
         now = self._clock.now()
-        desk = self._jwt_desk(now)
+        issuance = self._jwt_issuance(now)
         issued_at = int(now.timestamp())
-        cap = desk.authority.not_after
+        cap = issuance.authority.not_after
         _, expires_at = template.lifetime(issued_at, ttl, self._settings.jwt_svid_ttl, cap)
         claims = Claims(spiffe_id, wanted, issued_at, expires_at, self._settings.jwt_issuer, include_jti)
-        token = desk.signer.sign(claims)
+        token = issuance.signer.sign(claims)
         validate.check_jwt(token, spiffe_id=spiffe_id, audience=wanted, now=now)
         return IssuedJwt(token, spiffe_id, issued_at, expires_at)
 
@@ -151,17 +151,17 @@ class Issuer:
         _check_names(dns_names)
         name = self._subject_for(subject, dns_names)
         now = self._clock.now()
-        desk = self._x509_desk(now)
-        not_before, not_after = template.lifetime(int(now.timestamp()), ttl, default_ttl, desk.not_after)
+        issuance = self._x509_issuance(now)
+        not_before, not_after = template.lifetime(int(now.timestamp()), ttl, default_ttl, issuance.not_after)
         key = to_pkix(public_key)
         extensions = template.leaf_extensions(
-            subject_key_id(public_key), desk.authority_key, spiffe_id, dns_names, subject=name
+            subject_key_id(public_key), issuance.authority_key, spiffe_id, dns_names, subject=name
         )
         serial = template.new_serial()
-        leaf = desk.signer.sign(template.Template(serial, name, not_before, not_after, key, extensions))
-        signer = desk.authority.certificate
+        leaf = issuance.signer.sign(template.Template(serial, name, not_before, not_after, key, extensions))
+        signer = issuance.authority.certificate
         validate.check_leaf(leaf, spiffe_id=spiffe_id, dns_names=dns_names, public_key=key, signer=signer, now=now)
-        return IssuedX509((leaf, *desk.authority.chain), spiffe_id, str(serial), not_before, not_after)
+        return IssuedX509((leaf, *issuance.authority.chain), spiffe_id, str(serial), not_before, not_after)
 
     def _subject_for(self, subject: x509.Name | None, dns_names: Sequence[str]) -> bytes:
         if subject is None and not dns_names:
@@ -175,18 +175,18 @@ class Issuer:
         except InvalidArgumentError as error:
             raise InvalidArgumentError(f"invalid {kind} ID: {error.message}") from None
 
-    def _x509_desk(self, now: datetime) -> _X509Desk:
+    def _x509_issuance(self, now: datetime) -> _X509Issuance:
         authority = self._authorities.x509
         if self._x509 is None or self._x509.authority is not authority:
-            self._x509 = _X509Desk.of(authority)
+            self._x509 = _X509Issuance.of(authority)
         if self._x509.not_after <= now.timestamp():
             raise UnavailableError("X509 CA is not available for signing", hint="the active one is expired")
         return self._x509
 
-    def _jwt_desk(self, now: datetime) -> _JwtDesk:
+    def _jwt_issuance(self, now: datetime) -> _JwtIssuance:
         authority = self._authorities.jwt
         if self._jwt is None or self._jwt.authority is not authority:
-            self._jwt = _JwtDesk(authority, TokenSigner.of(authority))
+            self._jwt = _JwtIssuance(authority, TokenSigner.of(authority))
         if authority.not_after <= now.timestamp():
             raise UnavailableError("JWT key is not available for signing", hint="the active one is expired")
         return self._jwt

@@ -28,7 +28,7 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class EntryUpdate:
     """New values for the entry of that ID: those of `fields`, or of all fields a caller may set when it is None."""
 
     entry: Entry
@@ -49,7 +49,7 @@ class EntryService:
         fresh = [replace(each, id=each.id or str(uuid4()), revision=0, created_at=now) for each in entries]
         return await write_each(self._store, fresh, self._create)
 
-    async def update(self, updates: Sequence[Update]) -> list[Entry | AssayError]:
+    async def update(self, updates: Sequence[EntryUpdate]) -> list[Entry | AssayError]:
         """Change each and raise its revision."""
         return await write_each(self._store, updates, self._update)
 
@@ -89,7 +89,7 @@ class EntryService:
         tx.entries.create(entry)
         return Registered(entry)
 
-    def _update(self, tx: Transaction, update: Update) -> Entry:
+    def _update(self, tx: Transaction, update: EntryUpdate) -> Entry:
         validate.check_fields(update.entry, self._trust_domain, update.fields)
         stored = tx.entries.get(update.entry.id)
         if stored is None:
@@ -108,7 +108,7 @@ def _delete(tx: Transaction, entry_id: str) -> None:
         raise NotFoundError("entry not found")
 
 
-def _merged(stored: Entry, update: Update) -> Entry:
+def _merged(stored: Entry, update: EntryUpdate) -> Entry:
     entry = update.entry
     if update.fields is not None:
         entry = replace(stored, **{field: getattr(update.entry, field) for field in update.fields})

@@ -7,7 +7,7 @@ from assay.entry import Entry
 from assay.errors import AssayError
 from assay_server.datastore.base import Store, Transaction
 
-PERIOD = 300.0
+INTERVAL = 300.0  # seconds
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ class EntryPruning:
                 await self.prune()
             except AssayError as error:
                 log.error("Failed pruning registration entries", error=str(error))  # noqa: TRY400 - a refusal, no fault
-            await self._clock.sleep(PERIOD)
+            await self._clock.sleep(INTERVAL)
 
     async def prune(self) -> int:
         """Delete what has expired; how many entries that were."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from assay.cli.up import tether
 from assay.errors import UnavailableError
 
+# Seconds that a daemon gets to end by itself.
 GRACE = 15.0
 TAIL_LINES = 15
 

@@ -31,6 +31,7 @@ from assay_proto.spire.api.types.entry_pb2 import Entry
 from assay_proto.spire.api.types.selector_pb2 import Selector
 
 AUDIENCE = "assay-up"
+# Seconds in which a daemon has to be ready, and those between two looks.
 DEADLINE = 30.0
 PAUSE = 0.05
 

@@ -8,7 +8,7 @@ from assay.errors import AlreadyExistsError, InvalidArgumentError
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import START, FakeClock
-from assay_server.attestation.tokens import JoinTokens, is_alias, spend
+from assay_server.attestation.tokens import JoinTokens, is_token_alias, spend
 from assay_server.datastore.base import EntryFilter, Page
 from assay_server.datastore.sql.store import SqlStore
 
@@ -87,8 +87,8 @@ async def test_an_alias_is_an_entry_below_the_agent(tokens: JoinTokens, store: S
     assert (entry.spiffe_id, str(entry.parent_id)) == (NODE_ALIAS, agent)
     assert entry.selectors == (Selector("spiffe_id", agent),)
     assert (entry.created_at, entry.revision) == (NOW, 0)
-    assert is_alias(entry, SpiffeId.parse(agent))
-    assert not is_alias(entry, NODE_ALIAS)
+    assert is_token_alias(entry, SpiffeId.parse(agent))
+    assert not is_token_alias(entry, NODE_ALIAS)
 
 
 @pytest.mark.parametrize(

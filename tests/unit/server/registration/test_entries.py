@@ -13,7 +13,7 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import FakeClock
 from assay_server.datastore.base import EntryFilter, Page
 from assay_server.datastore.sql.store import SqlStore
-from assay_server.registration import EntryService, Registered, Update
+from assay_server.registration import EntryService, EntryUpdate, Registered
 from assay_server.registration.validate import MalformedEntryError, check_fields, check_whole
 
 TD = TrustDomain("example.org")
@@ -88,7 +88,7 @@ async def test_updating_keeps_the_time_of_creation_and_counts_revisions(
     clock.advance(60)
     for revision in (1, 2):
         change = replace(first, hint=f"{revision}", revision=77, created_at=77)
-        assert await service.update([Update(change)]) == [replace(first, hint=f"{revision}", revision=revision)]
+        assert await service.update([EntryUpdate(change)]) == [replace(first, hint=f"{revision}", revision=revision)]
 
 
 async def test_a_bundle_must_be_known_only_for_trust_domains_that_are_new(
@@ -98,17 +98,17 @@ async def test_a_bundle_must_be_known_only_for_trust_domains_that_are_new(
     [outcome] = await service.create([replace(entry(), federates_with=(NORTH,))])
     more = replace(made(outcome), federates_with=(NORTH, TrustDomain("west.test")))
     fields = frozenset({"federates_with"})
-    [refused] = await service.update([Update(more, fields)])
+    [refused] = await service.update([EntryUpdate(more, fields)])
     assert isinstance(refused, FailedPreconditionError)
     assert refused.message == 'unable to find federated bundle "spiffe://west.test"'
-    [kept] = await service.update([Update(made(outcome), fields)])
+    [kept] = await service.update([EntryUpdate(made(outcome), fields)])
     assert isinstance(kept, Entry)
 
 
 async def test_what_is_not_there_is_named_so(service: EntryService) -> None:
     with pytest.raises(NotFoundError, match="entry not found"):
         await service.get("none")
-    [outcome] = await service.update([Update(entry(entry_id="none"))])
+    [outcome] = await service.update([EntryUpdate(entry(entry_id="none"))])
     assert isinstance(outcome, NotFoundError)
     missing, unnamed = await service.delete(["none", ""])
     assert isinstance(missing, NotFoundError)

@@ -12,7 +12,7 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import FakeClock
 from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.store import SqlStore
-from assay_server.registration.pruning import PERIOD, EntryPruning
+from assay_server.registration.pruning import INTERVAL, EntryPruning
 
 TD = TrustDomain("example.org")
 PARENT = SpiffeId(TD, "/spire/agent/one")
@@ -52,12 +52,12 @@ async def test_what_has_expired_goes_and_is_logged(store: SqlStore, clock: FakeC
 
 async def test_pruning_comes_again_every_five_minutes(store: SqlStore, clock: FakeClock) -> None:
     now = int(clock.now().timestamp())
-    await create(store, entry("a", now), entry("b", now + 1), entry("c", now + int(PERIOD) + 1))
+    await create(store, entry("a", now), entry("b", now + 1), entry("c", now + int(INTERVAL) + 1))
     async with running(EntryPruning(store, clock)):
         await clock.wait_sleepers()
         assert await left(store) == {"b", "c"}
         for rest in ({"c"}, set[str]()):
-            clock.advance(PERIOD)
+            clock.advance(INTERVAL)
             await clock.wait_sleepers()
             assert await left(store) == rest
 
@@ -82,7 +82,7 @@ async def test_a_store_that_fails_once_is_tried_again(store: SqlStore, clock: Fa
         async with running(EntryPruning(Failing(store), clock)):  # type: ignore[arg-type]
             await clock.wait_sleepers()
             assert await left(store) == {"a"}
-            clock.advance(PERIOD)
+            clock.advance(INTERVAL)
             await clock.wait_sleepers()
     assert await left(store) == set()
     assert logs[0]["event"] == "Failed pruning registration entries"

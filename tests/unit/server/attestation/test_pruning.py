@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import START, FakeClock
-from assay_server.attestation.prune import INTERVAL, JITTER, Pruner, PruneSettings
+from assay_server.attestation.pruning import INTERVAL, JITTER, NodePruning, NodePruningSettings
 from assay_server.attestation.tokens import JoinTokens
 from assay_server.datastore.base import EntryFilter, NodeFilter, Page
 from assay_server.datastore.sql.store import SqlStore
@@ -47,20 +47,22 @@ ALL = (
 @pytest.mark.parametrize(
     ("settings", "left"),
     [
-        (PruneSettings(expired_for=None), {"long-gone", "just-gone", "here", "banned", "tofu"}),
-        (PruneSettings(expired_for=100), {"just-gone", "here", "banned", "tofu"}),
-        (PruneSettings(expired_for=100, tofu=True), {"just-gone", "here", "banned"}),
+        (NodePruningSettings(expired_for=None), {"long-gone", "just-gone", "here", "banned", "tofu"}),
+        (NodePruningSettings(expired_for=100), {"just-gone", "here", "banned", "tofu"}),
+        (NodePruningSettings(expired_for=100, tofu=True), {"just-gone", "here", "banned"}),
     ],
 )
-async def test_who_is_forgotten(store: SqlStore, clock: FakeClock, settings: PruneSettings, left: set[str]) -> None:
+async def test_who_is_forgotten(
+    store: SqlStore, clock: FakeClock, settings: NodePruningSettings, left: set[str]
+) -> None:
     await put(store, *ALL)
-    await Pruner(store, clock, settings).prune()
+    await NodePruning(store, clock, settings).prune()
     assert await names(store) == left
 
 
 async def test_a_batch_has_a_limit(store: SqlStore, clock: FakeClock) -> None:
     await put(store, *(node(f"n{number}", NOW - 101) for number in range(5)))
-    pruner = Pruner(store, clock, PruneSettings(expired_for=100, batch_size=2))
+    pruner = NodePruning(store, clock, NodePruningSettings(expired_for=100, batch_size=2))
     with capture_logs() as logs:
         assert [await pruner.prune() for _ in range(4)] == [2, 2, 1, 0]
     assert logs[0] == {"event": "Pruned expired agents", "log_level": "info", "count": 2}
@@ -69,13 +71,13 @@ async def test_a_batch_has_a_limit(store: SqlStore, clock: FakeClock) -> None:
 async def test_the_alias_goes_too(store: SqlStore, clock: FakeClock) -> None:
     await JoinTokens(store, clock, TD).create(60, "abc", SpiffeId(TD, "/node"))
     await put(store, Node(SpiffeId(TD, "/spire/agent/join_token/abc"), "join_token", "5", NOW - 101))
-    await Pruner(store, clock, PruneSettings(expired_for=100, tofu=True)).prune()
+    await NodePruning(store, clock, NodePruningSettings(expired_for=100, tofu=True)).prune()
     assert await store.read(lambda tx: tx.entries.count(EntryFilter())) == 0
 
 
 async def test_tokens_are_kept_a_day_beyond_their_end(store: SqlStore, clock: FakeClock) -> None:
     tokens = JoinTokens(store, clock, TD)
-    pruner = Pruner(store, clock, PruneSettings())
+    pruner = NodePruning(store, clock, NodePruningSettings())
     await tokens.create(60, "one")
     await tokens.create(60, "two")
     clock.advance(3600)
@@ -90,7 +92,7 @@ async def test_tokens_are_kept_a_day_beyond_their_end(store: SqlStore, clock: Fa
 
 async def test_it_prunes_about_once_an_hour_and_survives_a_failure(store: SqlStore, clock: FakeClock) -> None:
     await put(store, node("long-gone", NOW - 101))
-    pruner = Pruner(store, clock, PruneSettings(expired_for=100))
+    pruner = NodePruning(store, clock, NodePruningSettings(expired_for=100))
     with capture_logs() as logs:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(pruner.run())

@@ -11,6 +11,7 @@ from assay_server.datastore.base import NodeFilter, Page, Store, Transaction
 
 log = structlog.get_logger(__name__)
 
+# Seconds.
 INTERVAL = 3600.0
 JITTER = 900.0
 # An expired token still says "expired" for a day, then it is one that does not exist.
@@ -18,7 +19,7 @@ TOKEN_KEPT = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class PruneSettings:
+class NodePruningSettings:
     """`expired_for` seconds after its SVID's end an agent is forgotten (None: never), at most `batch_size` at once.
 
     Agents that cannot attest again are spared unless `tofu`: forgetting one would shut it out, or let another in.
@@ -30,12 +31,12 @@ class PruneSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruner:
+class NodePruning:
     """Prunes about once an hour."""
 
     store: Store
     clock: Clock
-    settings: PruneSettings
+    settings: NodePruningSettings
 
     async def run(self) -> None:
         """Prune until cancelled."""
@@ -57,7 +58,7 @@ class Pruner:
         return count
 
 
-def _prune(tx: Transaction, settings: PruneSettings, now: int) -> int:
+def _prune(tx: Transaction, settings: NodePruningSettings, now: int) -> int:
     tx.join_tokens.prune(now - TOKEN_KEPT)
     if settings.expired_for is None:
         return 0
