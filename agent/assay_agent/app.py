@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -76,27 +77,10 @@ def _build(config: AgentConfig, clock: Clock) -> _Agent:
     storage = AgentStorage(config.data_dir)
     roots, identity = TrustRoots(storage), AgentIdentity()
     client = _client(config, clock, roots, identity.credentials)
-    cache = Cache(config.trust_domain)
-    parts = NodeParts(
-        trust_domain=config.trust_domain,
-        storage=storage,
-        keys=builtin.key_manager(config.key_manager),
-        roots=roots,
-        attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file),
-        anonymous=lambda authorities: _client(
-            config, clock, lambda: authorities, lambda: None, insecure=config.insecure_bootstrap and not authorities
-        ),
-        bootstrap=Bootstrap(
-            config.trust_domain,
-            config.trust_bundle_path,
-            spiffe_format=config.trust_bundle_format == "spiffe",
-            insecure=config.insecure_bootstrap,
-        ),
-        clock=clock,
-        draw=random.random,
-    )
+    parts = _node_parts(config, clock, storage, roots)
     attestation = NodeAttestation(parts)
     rotation = NodeRotation(identity, attestation, parts, client, config.availability_target)
+    cache = Cache(config.trust_domain)
     signing = SigningSettings(
         config.workload_x509_svid_key_type, config.x509_svid_cache_max_size, config.availability_target
     )
@@ -113,6 +97,29 @@ def _build(config: AgentConfig, clock: Clock) -> _Agent:
         draw=random.random,
     )
     return _Agent(client, _endpoints(config, clock, cache, client), identity, attestation, rotation, signer, follower)
+
+
+def _node_parts(config: AgentConfig, clock: Clock, storage: AgentStorage, roots: TrustRoots) -> NodeParts:
+    def anonymous(authorities: Sequence[bytes]) -> ServerClient:
+        insecure = config.insecure_bootstrap and not authorities
+        return _client(config, clock, lambda: authorities, lambda: None, insecure=insecure)
+
+    return NodeParts(
+        trust_domain=config.trust_domain,
+        storage=storage,
+        keys=builtin.key_manager(config.key_manager),
+        roots=roots,
+        attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file),
+        anonymous=anonymous,
+        bootstrap=Bootstrap(
+            config.trust_domain,
+            config.trust_bundle_path,
+            spiffe_format=config.trust_bundle_format == "spiffe",
+            insecure=config.insecure_bootstrap,
+        ),
+        clock=clock,
+        draw=random.random,
+    )
 
 
 def _client(
