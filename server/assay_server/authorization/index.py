@@ -1,4 +1,4 @@
-"""Authorized entries, kept at hand for the agents connected here (architecture: State).
+"""What the agents connected here are authorized for, kept in memory (docs/architecture.md, State).
 
 A view is made when an agent first asks, kept true by the change sequence, and dropped when nobody has asked for a
 while. Memory and start-up time so follow the agents that are connected, not the table. Node aliases alone are all

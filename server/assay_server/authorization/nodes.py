@@ -1,4 +1,4 @@
-"""Node rows kept at hand: every RPC of an agent needs its row, and it hardly ever changes.
+"""Node rows kept in memory: every RPC of an agent needs its row, and it hardly ever changes.
 
 A row is read once and dropped when the change sequence names it. Writers in this process go through `write`, which
 drops it before they are told that the write is durable, so that no RPC that begins after a ban was acknowledged is

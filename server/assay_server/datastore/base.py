@@ -1,8 +1,8 @@
 """The store's port: whole transactions as functions, run one after another, committed in groups.
 
 A transaction function is synchronous, gets a `Transaction` and does nothing but read and write through it: it runs
-in the store's own thread. Every write lands in `changes` in the same transaction, so that sequence order is commit
-order and no gap is ever seen (docs/architecture.md, State).
+in the store's own thread. Every write of an entry, a node or a bundle also writes a line of `changes`, so that sequence
+order is commit order and no gap is ever seen (docs/architecture.md, State).
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -229,7 +229,7 @@ class Store(Protocol):
 
     @property
     def incarnation(self) -> str:
-        """Random name of this database; a restored backup gets a new one (architecture: positions)."""
+        """Random name of this database; a restored backup gets a new one (docs/architecture.md, State)."""
         ...
 
     @property
