@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 # Every process of the host may call; what it gets is decided by attestation.
 SOCKET_MODE = 0o777
 FOLDER_MODE = 0o755
+# On one connection, most of them streams that stay; a client's next calls wait with the client.
+CALLS_AT_ONCE = 1000
 # Seconds that the health check's own call may take.
 PROBE_TIMEOUT = 5.0
 API_NAMES = "Workload API"
@@ -33,7 +35,7 @@ class Endpoints:
 
     def __init__(self, socket_path: Path) -> None:
         self._path = socket_path
-        self._server = aio.server()
+        self._server = aio.server(options=(("grpc.max_concurrent_streams", CALLS_AT_ONCE),))
         self._front = Front(self._server)
 
     def peer(self, context: wire.Context) -> Peer:

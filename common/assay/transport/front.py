@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ import grpc.aio
 from cryptography import x509
 
 from assay.errors import UnauthenticatedError
+from assay.spiffeid import SpiffeId
 from assay.transport import tcp, unix
 from assay.transport.inner import InnerPool, PrivateFolder
 from assay.transport.limits import ORDINARY, Limits
@@ -17,6 +19,7 @@ from assay.transport.listener import BACKLOG, Listener
 from assay.transport.peer import Peer, TlsPeer, UnixPeer
 from assay.transport.pump import Pump, Side
 from assay.transport.registry import Registry
+from assay.transport.room import Guest, Room
 from assay.transport.tls import ALPN, TlsIdentity, presented_chain
 
 
@@ -35,10 +38,18 @@ class Front:
     refused, a name leaves the registry before its socket closes, and nobody else can enter the folder.
     """
 
-    def __init__(self, server: grpc.aio.Server, *, folder: Path | None = None, limits: Limits = ORDINARY) -> None:
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        *,
+        folder: Path | None = None,
+        limits: Limits = ORDINARY,
+        room: Room | None = None,
+    ) -> None:
         """Prepare; the private folder is made below `folder`, by default where temporary files belong."""
         self._server = server
         self._limits = limits
+        self._room = room if room is not None else Room()
         self._folder = PrivateFolder(folder)
         self._pool = InnerPool(self._folder.socket)
         self._registry = Registry()
@@ -54,15 +65,21 @@ class Front:
         await self._server.start()
         self._pool.refill()
 
-    async def listen_unix(self, path: Path, mode: int = 0o770, folder_mode: int = 0o750) -> None:
-        """Accept on a Unix socket; its folder is made if missing.
+    async def listen_unix(
+        self, path: Path, mode: int = 0o770, folder_mode: int = 0o750, *, always: bool = False
+    ) -> None:
+        """Accept on a Unix socket; its folder is made if missing. `always`: however many connections there are.
 
         Raises:
             FailedPreconditionError: someone listens there, or what is there is not a socket.
         """
         bound = unix.listen(path, mode=mode, folder_mode=folder_mode, backlog=BACKLOG)
         self._sockets.append(bound)
-        self._listen(Listener(bound.socket, self._accept_unix))
+
+        def accept(connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
+            return self._serve_unix(connection, UnixPeer.of(connection), always=always)
+
+        self._listen(Listener(bound.socket, accept))
 
     async def listen_tls(self, host: str, port: int, identity: TlsIdentity) -> int:
         """Accept TLS, of clients with an X.509-SVID and of those without; the port it got."""
@@ -123,19 +140,37 @@ class Front:
         self._listeners.append(listener)
         listener.start()
 
-    def _accept_unix(self, connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
-        return self._serve_unix(connection, UnixPeer.of(connection))
-
-    async def _serve_unix(self, connection: socket.socket, peer: UnixPeer) -> None:
+    async def _serve_unix(self, connection: socket.socket, peer: UnixPeer, *, always: bool) -> None:
         outer = Side()
         try:
-            await self._loop.connect_accepted_socket(lambda: outer, connection)
-            await self._join(outer, peer)
+            self._room.enter(peer.uid, always=always)
         except BaseException:
+            peer.close()
+            raise
+        leave = partial(self._room.leave, peer.uid)
+        try:
+            await self._loop.connect_accepted_socket(lambda: outer, connection)
+            await self._join(outer, peer, leave)
+        except BaseException:
+            leave()
             peer.close()
             raise
 
     async def _serve_tls(self, connection: socket.socket, address: str, identity: TlsIdentity) -> None:
+        guest = Guest(_this_task().cancel)
+        self._room.welcome(guest)
+        try:
+            outer, peer = await self._handshake(connection, address, identity)
+            if peer.spiffe_id is None:
+                await self._join_guest(outer, peer, guest)
+            else:
+                await self._join_known(outer, peer, peer.spiffe_id)
+                self._room.part(guest)
+        except BaseException:
+            self._room.part(guest)
+            raise
+
+    async def _handshake(self, connection: socket.socket, address: str, identity: TlsIdentity) -> tuple[Side, TlsPeer]:
         outer = Side()
         # uvloop returns its own TLS protocol where asyncio returns ours.
         transport, _ = await self._loop.connect_accepted_socket(
@@ -146,13 +181,39 @@ class Front:
             ssl_shutdown_timeout=self._limits.linger,
         )
         try:
-            peer = _tls_peer(transport, address, identity)
+            return outer, _tls_peer(transport, address, identity)
         except BaseException:
             transport.abort()
             raise
-        await self._join(outer, peer)
 
-    async def _join(self, outer: Side, peer: Peer) -> None:
+    async def _join_guest(self, outer: Side, peer: TlsPeer, guest: Guest) -> None:
+        def leave() -> None:
+            end.cancel()
+            self._room.part(guest)
+
+        # What a client leaves undone has no deadline in gRPC: a call without its message, a stream without a word.
+        end = self._loop.call_later(self._limits.guest, guest.leave)
+        try:
+            pump = await self._join(outer, peer, leave)
+        except BaseException:
+            leave()
+            raise
+        guest.evict = pump.abort
+
+    async def _join_known(self, outer: Side, peer: TlsPeer, who: SpiffeId) -> None:
+        try:
+            self._room.enter(who)
+        except BaseException:
+            outer.transport.abort()
+            raise
+        leave = partial(self._room.leave, who)
+        try:
+            await self._join(outer, peer, leave)
+        except BaseException:
+            leave()
+            raise
+
+    async def _join(self, outer: Side, peer: Peer, leave: Callable[[], None]) -> Pump:
         try:
             inner = await self._pool.take()
         except BaseException:
@@ -162,10 +223,15 @@ class Front:
         def on_close(_pump: Pump) -> None:
             self._registry.remove(inner.name)
 
+        def on_lost(pump: Pump) -> None:
+            leave()
+            self._on_lost(pump)
+
         self._registry.add(inner.name, peer)
-        pump = Pump(outer, inner, on_close, self._on_lost, self._limits.linger)
+        pump = Pump(outer, inner, on_close, on_lost, self._limits.linger)
         self._pumps.add(pump)
         pump.start()
+        return pump
 
     def _on_lost(self, pump: Pump) -> None:
         self._pumps.discard(pump)
@@ -182,3 +248,10 @@ def _tls_peer(transport: asyncio.Transport, address: str, identity: TlsIdentity)
         return TlsPeer(address)
     spiffe_id = identity.verify(chain)
     return TlsPeer(address, tuple(x509.load_der_x509_certificate(one) for one in chain), spiffe_id)
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("connections are served in tasks")
+    return task

@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 # SPIRE's: agents come back by name every few minutes, and meet the roots of today.
 CONNECTION_AGE_MS = 180_000
+# On one connection; a client's next calls wait with the client.
+CALLS_AT_ONCE = 100
 SOCKET_MODE = 0o770
 SOCKET_FOLDER_MODE = 0o750
 
@@ -35,6 +37,7 @@ class Endpoints:
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", -1),  # the receiver's limit is the one that counts
                 ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
+                ("grpc.max_concurrent_streams", CALLS_AT_ONCE),
                 ("grpc.so_reuseport", 0),
             ),
         )
@@ -54,7 +57,7 @@ class Endpoints:
         await self._front.start()
         bound = await self._listen_tls(host, port, tls)
         log.info("Starting Server APIs", address=f"{host}:{bound}", network="tcp")
-        await self._front.listen_unix(socket_path, mode=SOCKET_MODE, folder_mode=SOCKET_FOLDER_MODE)
+        await self._front.listen_unix(socket_path, mode=SOCKET_MODE, folder_mode=SOCKET_FOLDER_MODE, always=True)
         log.info("Starting Server APIs", address=str(socket_path), network="unix")
         return bound
 

@@ -21,6 +21,7 @@ from assay.transport.front import Front
 from assay.transport.limits import Limits
 from assay.transport.peer import Peer, UnixPeer
 from assay.transport.pump import HIGH_WATER
+from assay.transport.room import Room
 
 ONE_READ = 256 * 1024
 CALLER = """
@@ -211,11 +212,28 @@ async def test_callers_that_say_nothing_do_not_keep_others_out(listening: Path) 
         writer.close()
 
 
+async def test_one_user_cannot_take_all_connections_of_an_open_socket(echo: Echo, folder: Path) -> None:
+    front = Front(echo.server, room=Room(8))
+    await front.start()
+    await front.listen_unix(folder / "open.sock")
+    await front.listen_unix(folder / "operators.sock", always=True)
+    crowd = [await asyncio.open_unix_connection(folder / "open.sock") for _ in range(4)]
+    await until(lambda: front.connections == 4)
+    reader, writer = await asyncio.open_unix_connection(folder / "open.sock")
+    assert await reader.read() == b""
+    assert await unary(folder / "operators.sock") == b"hello"
+    for _, one in [*crowd, (reader, writer)]:
+        one.close()
+    await until(lambda: front.connections == 0)
+    assert await unary(folder / "open.sock") == b"hello"
+    await front.close(0)
+
+
 async def test_a_thousand_connections_at_once(front: Front, listening: Path, peers: list[Peer]) -> None:
     count = 1000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Client's end, its pidfd, and both ends of the inner connection, all in this process.
-    needed = 5 * count + 500
+    # Client's end, its pidfd, and both ends of the inner connection, all in this process; and one user has half.
+    needed = 10 * count + 500
     if hard < needed:
         pytest.skip(f"needs {needed} descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))

@@ -1,6 +1,7 @@
 """What TLS clients that are not ours meet at the front; OpenSSL's own client is driven in a thread."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
@@ -21,6 +22,7 @@ from assay.transport.front import Front
 from assay.transport.limits import Limits
 from assay.transport.peer import TlsPeer
 from assay.transport.pump import HIGH_WATER
+from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity, present
 
 ONE_READ = 256 * 1024
@@ -324,6 +326,45 @@ async def test_who_does_not_complete_a_handshake_is_hung_up_on(echo: Echo, ident
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert await reader.read() == b""
     writer.close()
+    await front.close(0)
+
+
+async def test_clients_that_stay_without_a_word_do_not_keep_others_out(echo: Echo, identity: TlsIdentity) -> None:
+    front = Front(echo.server, room=Room(8))
+    await front.start()
+    port = await front.listen_tls("127.0.0.1", 0, identity)
+    halfway = [await asyncio.open_connection("127.0.0.1", port) for _ in range(12)]
+    silent = [await asyncio.open_connection("127.0.0.1", port, ssl=Client(port).context) for _ in range(12)]
+    assert (await Client(port).call()).data
+    for reader, _ in [*halfway, *silent[:8]]:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+    await until(lambda: front.connections <= 4)
+    for _, writer in [*halfway, *silent]:
+        writer.close()
+    await front.close(0)
+
+
+async def test_an_anonymous_client_may_stay_only_so_long_and_one_with_an_svid_longer(
+    echo: Echo, identity: TlsIdentity, home: Authority
+) -> None:
+    front = Front(echo.server, limits=Limits(guest=0.2))
+    await front.start()
+    port = await front.listen_tls("127.0.0.1", 0, identity)
+    known = Client(port, svid=home.x509_svid("/agent")).context
+    known_reader, known_writer = await asyncio.open_connection("127.0.0.1", port, ssl=known)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=Client(port).context)
+    without_message = raw_call(UNARY, b"")[: -9 - 5]
+    writer.write(without_message)
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    await until(lambda: front.connections == 1)
+    known_writer.write(raw_call(UNARY, b"still here"))
+    data = b""
+    while b"still here" not in data:
+        data += await known_reader.read(4096)
+    for one in (writer, known_writer):
+        one.close()
     await front.close(0)
 
 

@@ -1,0 +1,100 @@
+"""How many connections a process holds and for whom, so that no caller can take the descriptors of all others."""
+
+import resource
+from collections import Counter
+from collections.abc import Callable, Hashable
+
+import structlog
+
+from assay.errors import ResourceExhaustedError
+
+log = structlog.get_logger(__name__)
+
+# Descriptors left for the store, files, the operator's socket and connections that are about to be refused.
+RESERVED = 128
+# The caller's, both ends of the inner connection, and the pidfd of a process.
+PER_CONNECTION = 4
+_UNLIMITED = 1 << 20
+
+
+class Guest:
+    """A connection whose caller has shown no certificate, or not yet."""
+
+    def __init__(self, evict: Callable[[], object]) -> None:
+        self.evict = evict
+
+    def leave(self) -> None:
+        """Have the connection ended, by what ends it now."""
+        self.evict()
+
+
+class Room:
+    """Places for `most` connections.
+
+    Half of them at most belong to one caller (a user on Unix sockets, a SPIFFE ID on TLS), whose next connection is
+    refused. Half at most belong to guests all together: there the oldest goes for the newest, so that whoever wants
+    to attest gets in past those who stay without a reason.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        """Without a number: as many as the process's limit of open files allows."""
+        self._most = most
+        self._held: Counter[Hashable] = Counter()
+        self._total = 0
+        self._told: set[Hashable] = set()
+        self._guests: dict[Guest, None] = {}
+
+    @property
+    def most(self) -> int:
+        """How many there are."""
+        return self._most if self._most is not None else _by_file_limit()
+
+    @property
+    def share(self) -> int:
+        """How many of them one caller may have."""
+        return max(1, self.most // 2)
+
+    def enter(self, who: Hashable, *, always: bool = False) -> None:
+        """Take a place for a caller; `leave` gives it back. `always` is for those whom no flood may keep out.
+
+        Raises:
+            ResourceExhaustedError: there is none, or not for this caller.
+        """
+        if not always and (self._held[who] >= self.share or self._total + len(self._guests) >= self.most):
+            self._tell(who)
+            raise ResourceExhaustedError("too many connections")
+        self._held[who] += 1
+        self._total += 1
+
+    def leave(self, who: Hashable) -> None:
+        """Give a place back."""
+        self._total -= 1
+        self._held[who] -= 1
+        if self._held[who] <= self.share // 2:
+            self._told.discard(who)
+        if self._held[who] <= 0:
+            del self._held[who]
+
+    def welcome(self, guest: Guest) -> None:
+        """Take a place for a guest, if need be the oldest one's."""
+        if len(self._guests) >= self.share:
+            oldest = next(iter(self._guests))
+            del self._guests[oldest]
+            oldest.leave()
+        self._guests[guest] = None
+
+    def part(self, guest: Guest) -> None:
+        """A guest is gone, or no guest any more; nothing happens the second time."""
+        self._guests.pop(guest, None)
+
+    def _tell(self, who: Hashable) -> None:
+        if who not in self._told:
+            self._told.add(who)
+            log.warning("Too many connections", caller=str(who), held=self._held[who])
+
+
+def _by_file_limit() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        files = _UNLIMITED
+    return max(2, (files - RESERVED) // PER_CONNECTION)
