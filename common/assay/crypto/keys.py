@@ -44,6 +44,11 @@ def to_pkcs8(key: SigningKey) -> bytes:
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
+def to_pem(key: SigningKey) -> bytes:
+    """PKCS #8 PEM, not encrypted."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
 def from_pkcs8(der: bytes) -> SigningKey:
     """From PKCS #8 DER.
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from assay.crypto.certificate import DAMAGE, load, public_key_of
-from assay.crypto.keys import from_pkcs8, same_key, to_pkcs8
+from assay.crypto.keys import from_pkcs8, same_key, to_pem, to_pkcs8
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import SigningKey
 from assay.spiffeid import SpiffeId
@@ -87,19 +87,20 @@ class X509Svid:
         Raises:
             InvalidArgumentError: this SVID came without its key.
         """
-        if self.key is None:
-            raise InvalidArgumentError("X.509-SVID has no private key")
-        return to_pkcs8(self.key)
+        return to_pkcs8(self._required_key())
 
     def chain_pem(self) -> bytes:
         """The chain as PEM, leaf first."""
         return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in _load(self.chain))
 
     def key_pem(self) -> bytes:
-        """The private key as PEM (PKCS #8, not encrypted)."""
+        """The private key as PEM (PKCS #8, not encrypted); raises as `key_pkcs8` does."""
+        return to_pem(self._required_key())
+
+    def _required_key(self) -> SigningKey:
         if self.key is None:
             raise InvalidArgumentError("X.509-SVID has no private key")
-        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self.key
 
 
 def _load(chain: Sequence[bytes]) -> list[x509.Certificate]:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from assay.clock import Clock
+from assay.crypto.keys import to_pem
 from assay.errors import FailedPreconditionError, InvalidArgumentError, UnauthenticatedError
 from assay.keymanager import SigningKey
 from assay.spiffeid import SpiffeId, TrustDomain
@@ -113,7 +113,7 @@ def present(context: ssl.SSLContext, chain: Sequence[bytes], key: SigningKey) ->
         InvalidArgumentError: the key does not belong to the chain.
     """
     pem = b"".join(ssl.DER_cert_to_PEM_cert(one).encode() for one in chain)
-    pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem += to_pem(key)
     # load_cert_chain wants a file; this one is in memory and has no name.
     fd = os.memfd_create("svid", os.MFD_CLOEXEC)
     try:

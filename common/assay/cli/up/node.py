@@ -10,10 +10,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from assay.crypto.keys import generate
+from assay.crypto.keys import generate, to_pem
 from assay.errors import FailedPreconditionError
 from assay.files import write_private
 from assay.keymanager.base import KeyType, SigningKey
@@ -42,7 +42,7 @@ class NodeCertificate:
         ca = _sign(ca_name, ca_key, ca_name, ca_key, now, ca=True)
         node = _sign(node_name, node_key, ca_name, ca_key, now, ca=False)
         write_private(self.ca, ca.public_bytes(Encoding.PEM))
-        write_private(self.key, node_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        write_private(self.key, to_pem(node_key))
         write_private(self.certificate, node.public_bytes(Encoding.PEM))
 
     def agent_id(self, trust_domain: TrustDomain) -> SpiffeId:
