@@ -6,6 +6,7 @@ import pytest
 
 from assay.errors import ResourceExhaustedError
 from assay.testing.clock import FakeClock
+from assay.testing.wait import until
 from assay_server.authorization.ratelimit import NoLimit, RateLimit, RateLimits, take
 
 
@@ -30,6 +31,9 @@ async def test_those_who_wait_wait_one_behind_the_other(clock: FakeClock) -> Non
         await limit.take("192.0.2.1")
         done.append(number)
 
+    async def more_than(count: int) -> None:
+        await until(lambda: len(done) > count)
+
     async with asyncio.TaskGroup() as tasks:
         for number in range(3):
             tasks.create_task(caller(number))
@@ -37,7 +41,7 @@ async def test_those_who_wait_wait_one_behind_the_other(clock: FakeClock) -> Non
         for expected in range(3):
             assert len(done) == expected
             clock.advance(1.001)
-            await asyncio.sleep(0.001)
+            await more_than(expected)
     assert done == [0, 1, 2]
 
 
