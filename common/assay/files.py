@@ -8,7 +8,7 @@ from assay.errors import FailedPreconditionError
 
 _OWNER_ONLY = 0o600
 _FOLDER_MODE = 0o750
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -52,9 +52,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
+    # What a crash left, or what someone put there: another name of a file, or a file that they have open already.
+    path.unlink(missing_ok=True)
     descriptor = os.open(path, _FLAGS, _OWNER_ONLY)
     with os.fdopen(descriptor, "wb") as file:
-        # A left-over of a crash may have other rights than those asked for at creation.
+        # The umask may have narrowed it.
         os.fchmod(descriptor, _OWNER_ONLY)
         file.write(content)
         file.flush()

@@ -57,7 +57,7 @@ def decode(content: bytes) -> AgentData:
         if not isinstance(document, dict):
             raise TypeError("not an object")  # noqa: TRY301 - one handler words every kind of damage
         return _from_document(cast("Mapping[str, object]", document))
-    except (ValueError, TypeError, binascii.Error) as error:
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise FailedPreconditionError(f"failed to unmarshal data: {error}") from error
 
 

@@ -53,7 +53,7 @@ def _load(path: Path) -> dict[str, SigningKey]:
         raise FailedPreconditionError(f"unable to read keys file {path}: {error.strerror}") from None
     try:
         return {key_id: _decode(value) for key_id, value in _members(content).items()}
-    except (ValueError, InvalidArgumentError) as error:
+    except (ValueError, RecursionError, InvalidArgumentError) as error:
         reason = error.message if isinstance(error, InvalidArgumentError) else "not JSON of the expected shape"
         raise FailedPreconditionError(
             f"keys file {path} is damaged: {reason}", hint="restore it, or move it away to start with new keys"

@@ -50,6 +50,7 @@ def test_bootstrap_fields_survive() -> None:
         b"[]",
         b"\xff\xfe",
         GOLDEN[: len(GOLDEN) // 2],
+        b"[" * 100_000,
         b'{"svid": "text"}',
         b'{"svid": [1]}',
         b'{"svid": ["%%%"]}',

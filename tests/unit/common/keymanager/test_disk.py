@@ -89,7 +89,16 @@ async def test_a_file_may_hold_no_keys(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"junk", b"[]", b'{"keys": []}', b'{"keys": {"a": 7}}', b'{"keys": {"a": "!"}}', b'{"keys": {"a": "AAAA"}}'],
+    [
+        b"",
+        b"junk",
+        b"[" * 100_000,
+        b"[]",
+        b'{"keys": []}',
+        b'{"keys": {"a": 7}}',
+        b'{"keys": {"a": "!"}}',
+        b'{"keys": {"a": "AAAA"}}',
+    ],
 )
 def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "keys.json"
@@ -153,9 +162,19 @@ async def test_a_left_over_of_a_crash_is_in_nobodys_way(tmp_path: Path) -> None:
 async def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     (tmp_path / "keys.json.tmp").symlink_to(elsewhere)
-    with pytest.raises(UnavailableError):
-        await DiskKeyManager(tmp_path / "keys.json").generate("a", KeyType.EC_P256)
+    await DiskKeyManager(tmp_path / "keys.json").generate("a", KeyType.EC_P256)
     assert not elsewhere.exists()
+    assert not (tmp_path / "keys.json").is_symlink()
+
+
+async def test_who_has_the_temporary_file_open_or_under_another_name_gets_no_keys(tmp_path: Path) -> None:
+    other_name = tmp_path / "other"
+    other_name.write_text("kept")
+    (tmp_path / "keys.json.tmp").hardlink_to(other_name)
+    with other_name.open() as opened:
+        await DiskKeyManager(tmp_path / "keys.json").generate("a", KeyType.EC_P256)
+        assert opened.read() == "kept"
+    assert not (tmp_path / "keys.json").samefile(other_name)
 
 
 def names(folder: Path) -> list[str]:
