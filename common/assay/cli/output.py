@@ -27,10 +27,15 @@ def print_message(message: Message) -> None:
     print_json(message_dict(message))
 
 
+def printable(text: str) -> str:
+    """Text on one line, without what a terminal would obey: agents and entries bring words of their own."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def print_labelled(rows: Iterable[tuple[str, object]], width: int, *, err: bool = False) -> None:
     """Rows as `label   : value`, labels padded to that width, and an empty line."""
     for label, value in rows:
-        typer.echo(f"{label:<{width}}: {value}", err=err)
+        typer.echo(f"{label:<{width}}: {printable(str(value))}", err=err)
     typer.echo("", err=err)
 
 

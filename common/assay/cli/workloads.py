@@ -9,7 +9,7 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from assay.cli.output import count_of, go_time
+from assay.cli.output import count_of, go_time, printable
 from assay.files import write_private
 from assay.spiffeid import TrustDomain
 from assay.svid import X509Svid
@@ -67,7 +67,7 @@ def print_jwt(svids: Iterable[HintedJwtSvid], bundles: Mapping[TrustDomain, byte
     for one in svids:
         typer.echo(f"token({one.spiffe_id}):\n\t{one.token}")
         if one.hint:
-            typer.echo(f"hint({one.spiffe_id}):\n\t{one.hint}")
+            typer.echo(f"hint({one.spiffe_id}):\n\t{printable(one.hint)}")
     for trust_domain, document in bundles.items():
         typer.echo(f"bundle({trust_domain.id}):\n\t{_compact(document)}")
 
@@ -81,7 +81,7 @@ def jwt_list(svids: Iterable[HintedJwtSvid], bundles: Mapping[TrustDomain, bytes
 def _print_svid(one: HintedX509Svid) -> None:
     typer.echo(f"SPIFFE ID:\t\t{one.svid.spiffe_id}")
     if one.hint:
-        typer.echo(f"Hint:\t\t\t{one.hint}")
+        typer.echo(f"Hint:\t\t\t{printable(one.hint)}")
     leaf, *intermediates = (x509.load_der_x509_certificate(der) for der in one.svid.chain)
     _print_times("SVID", leaf)
     for number, certificate in enumerate(intermediates, 1):

@@ -19,6 +19,13 @@ def test_labels_are_padded(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "Entry ID                : x\nX509-SVID TTL           : 5\n\n"
 
 
+def test_what_others_named_can_neither_steer_the_terminal_nor_begin_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_labelled([("Agent version", "\x1b[2J\nBanned: false\u202e\x9b")], 14)
+    assert capsys.readouterr().out == "Agent version : \\x1b[2J\\nBanned: false\\u202e\\x9b\n\n"
+
+
 def test_words() -> None:
     assert count_of(1, "entry", "entries") == "1 entry"
     assert count_of(0, "entry", "entries") == "0 entries"
