@@ -29,6 +29,8 @@ def parse(text: str, name: str) -> Document:
         raise ConfigError([Fault(f"{name}:{error.line}", "", error.reason)]) from None
     except RecursionError:
         raise ConfigError([Fault(name, "", "is nested too deeply")]) from None
+    except ValueError:
+        raise ConfigError([Fault(name, "", "has a number that is too long")]) from None
     return Document(name, data, reader.lines, tuple(reader.faults))
 
 

@@ -54,6 +54,8 @@ def _parse_toml(text: str, name: str) -> Document:
         place = re.search(r"at line (\d+)", str(error))
         where = f"{name}:{place[1]}" if place else name
         raise ConfigError([Fault(where, "", f"is not valid TOML: {error}")]) from None
+    except (ValueError, RecursionError):
+        raise ConfigError([Fault(name, "", "is nested too deeply or has a number that is too long")]) from None
     return Document(name, data, _unique_lines(text, data, r"^\s*(?:\[+.*?)?\b{key}\b[\"']?\s*[=.\]]"))
 
 
@@ -74,6 +76,8 @@ def _parse_json(text: str, name: str) -> Document:
         raise ConfigError([Fault(f"{name}:{error.lineno}", "", f"is not valid JSON: {error.msg}")]) from None
     except RecursionError:
         raise ConfigError([Fault(name, "", "is nested too deeply")]) from None
+    except ValueError:
+        raise ConfigError([Fault(name, "", "has a number that is too long")]) from None
     if not is_section(data):
         raise ConfigError([Fault(name, "", "is not a JSON object")])
     return Document(name, data, _unique_lines(text, data, r"\"{key}\"\s*:"), tuple(faults))

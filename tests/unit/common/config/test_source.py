@@ -57,6 +57,12 @@ def test_json_nested_without_end_is_refused() -> None:
         parse('{"a":' * 200_000, "x")
 
 
+@pytest.mark.parametrize(("name", "text"), [("x", '{"a": %s}'), ("x", "a = %s"), ("x.toml", "a = %s")])
+def test_a_number_without_end_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match="number that is too long"):
+        parse(text % ("9" * 5_000), name)
+
+
 def test_reads_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "x.conf"
     path.write_bytes(b"\xef\xbb\xbfa = 1\n")
