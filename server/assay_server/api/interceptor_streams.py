@@ -11,14 +11,19 @@ T = TypeVar("T")
 
 
 class OpenStreams:
-    """The streams that wait for something to push; `end` refuses them, so that callers go elsewhere at once."""
+    """The streams that wait for something to push; `end` refuses them, so that callers go elsewhere at once.
+
+    One that is sending at that moment is refused when it would wait again.
+    """
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Task[object]] = set()
         self._ended: set[asyncio.Task[object]] = set()
+        self._ending = False
 
     def end(self) -> None:
-        """End those that wait now. One that is sending is left to the server's grace."""
+        """Let none wait any longer."""
+        self._ending = True
         for task in self._waiting:
             self._ended.add(task)
             task.cancel()
@@ -33,6 +38,8 @@ class OpenStreams:
         if task is None:
             raise RuntimeError("streams are served in tasks")
         while True:
+            if self._ending:
+                raise UnavailableError("server is shutting down")
             with self._refused_at_the_end(task):
                 try:
                     response = await anext(responses)

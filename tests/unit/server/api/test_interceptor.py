@@ -1,7 +1,8 @@
 """Admission and error mapping over a real gRPC server, for all four kinds of RPC."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -30,6 +31,7 @@ from assay.testing.clock import FakeClock
 from assay.transport.peer import Peer, Process, TlsPeer, UnixPeer
 from assay.wire.status import DETAILS_KEY, denial_reason
 from assay_server.api.interceptor import AuthorizationInterceptor, approach_of
+from assay_server.api.interceptor_streams import OpenStreams
 from assay_server.authorization.authorizer import Authorizer
 from assay_server.authorization.caller import Caller, CallerKind, current_caller
 from assay_server.authorization.nodes import NodeRows
@@ -299,6 +301,19 @@ async def test_a_stream_that_waits_is_refused_when_the_server_ends(house: House)
     error = await refusal(call.read())
     assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "server is shutting down")
     assert house.closed.is_set()
+
+
+async def test_a_stream_that_sends_as_the_server_ends_is_refused_when_it_would_wait_again() -> None:
+    async def responses() -> AsyncGenerator[str]:
+        yield "sent meanwhile"
+        await asyncio.Event().wait()
+
+    streams = OpenStreams()
+    async with aclosing(streams.through(responses())) as passed:
+        assert await anext(passed) == "sent meanwhile"
+        streams.end()
+        with pytest.raises(UnavailableError, match="server is shutting down"):
+            await anext(passed)
 
 
 async def test_a_conversation_is_left_to_end_by_itself(house: House) -> None:
