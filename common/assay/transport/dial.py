@@ -94,7 +94,7 @@ class SpiffeDialer:
         self._listener = Listener(bound.socket, self._accept)
         self._listener.start()
         authority = ("grpc.default_authority", f"{self._host}:{self._port}")
-        self._channel = dial_unix(self._folder.socket, [authority, *self._options])
+        self._channel = dial_unix(self._folder.hold(), [authority, *self._options])
         return self._channel
 
     async def __aexit__(self, *_: object) -> None:

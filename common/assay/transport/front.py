@@ -63,6 +63,7 @@ class Front:
         """Bind the inner socket and start the server."""
         self._server.add_insecure_port(f"unix:{self._folder.socket}")
         await self._server.start()
+        self._pool.use(self._folder.hold())
         self._pool.refill()
 
     async def listen_unix(

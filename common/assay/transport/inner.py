@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shutil
 import socket
@@ -36,6 +37,7 @@ class PrivateFolder:
         Raises:
             FailedPreconditionError: paths there are too long for a socket.
         """
+        self._held = -1
         self.path = Path(tempfile.mkdtemp(prefix="assay-", dir=parent))
         self.socket = self.path / "s"
         if len(bytes(self.socket)) > MAX_PATH_BYTES:
@@ -44,8 +46,17 @@ class PrivateFolder:
                 f"path of the private socket is longer than {MAX_PATH_BYTES} bytes", hint="set TMPDIR to a short path"
             )
 
+    def hold(self) -> Path:
+        """A path to the bound socket that goes on leading to it when a cleaner of temporary files deletes the folder."""
+        if self._held < 0:
+            self._held = os.open(self.socket, os.O_PATH | os.O_CLOEXEC)
+        return Path(f"/proc/self/fd/{self._held}")
+
     def remove(self) -> None:
         """Delete it with what is in it."""
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -95,6 +106,10 @@ class InnerPool:
         inner = self._pop()
         self.refill()
         return inner if inner is not None else await self._dial()
+
+    def use(self, path: Path) -> None:
+        """Dial there from now on."""
+        self._path = str(path)
 
     def refill(self) -> None:
         """Dial until enough are ready."""

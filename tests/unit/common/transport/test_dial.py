@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import socket
 import subprocess
 import sys
@@ -220,6 +221,13 @@ async def test_a_server_that_comes_back_is_found_again(port: int, agent: Agent, 
         agent.roots = [home.root.der]
         assert await EchoStub(channel).unary(b"hello", wait_for_ready=True) == b"hello"
     assert dialer.last_error is None
+
+
+async def test_the_server_is_reached_though_temporary_files_were_cleaned_up(port: int, agent: Agent) -> None:
+    dialer = agent.dial(port)
+    async with dialer as channel:
+        shutil.rmtree(dialer._folder.path)
+        assert await EchoStub(channel).unary(b"hello") == b"hello"
 
 
 async def test_subject_and_issuer_of_one_name_do_not_make_a_certificate_self_signed(

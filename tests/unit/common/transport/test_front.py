@@ -1,6 +1,7 @@
 import asyncio
 import os
 import resource
+import shutil
 import socket
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from assay.testing.echo import CHUNK, FLOOD, HOLD, UNARY, Context, Echo, EchoStu
 from assay.testing.wait import until
 from assay.transport.dial import dial_unix
 from assay.transport.front import Front
+from assay.transport.inner import SPARE
 from assay.transport.limits import Limits
 from assay.transport.peer import Peer, UnixPeer
 from assay.transport.pump import HIGH_WATER
@@ -210,6 +212,13 @@ async def test_callers_that_say_nothing_do_not_keep_others_out(listening: Path) 
     assert await unary(listening) == b"hello"
     for _, writer in silent:
         writer.close()
+
+
+async def test_callers_are_served_though_temporary_files_were_cleaned_up(front: Front, listening: Path) -> None:
+    shutil.rmtree(front._folder.path)
+    # More than connections that were ready before.
+    for _ in range(2 * SPARE):
+        assert await unary(listening) == b"hello"
 
 
 async def test_one_user_cannot_take_all_connections_of_an_open_socket(echo: Echo, folder: Path) -> None:
