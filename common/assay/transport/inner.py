@@ -47,7 +47,7 @@ class PrivateFolder:
             )
 
     def hold(self) -> Path:
-        """A path to the bound socket that goes on leading to it when a cleaner of temporary files deletes the folder."""
+        """A path to the bound socket that leads to it even after a cleaner of temporary files deletes the folder."""
         if self._held < 0:
             self._held = os.open(self.socket, os.O_PATH | os.O_CLOEXEC)
         return Path(f"/proc/self/fd/{self._held}")
