@@ -14,6 +14,7 @@ $(VENV)/run: pyproject.toml
 	@echo "Installing into $(VENV); the first time takes about a minute."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m compileall -q common server agent proto
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run
