@@ -26,7 +26,9 @@ def render_json(fields: Mapping[str, object]) -> str:
         key: value if value is None or isinstance(value, (bool, int, float)) else as_go(value)
         for key, value in fields.items()
     }
-    return json.dumps(kept, sort_keys=True, ensure_ascii=False)
+    line = json.dumps(kept, sort_keys=True, ensure_ascii=False)
+    # A path that is not UTF-8 comes as lone surrogates, which JSON can escape and no encoding can write.
+    return line.encode(errors="backslashreplace").decode()
 
 
 def as_go(value: object) -> str:

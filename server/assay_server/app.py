@@ -151,11 +151,6 @@ def _ca_settings(config: ServerConfig) -> CaSettings:
         x509_key_type=config.ca_key_type,
         jwt_key_type=config.jwt_key_type,
         subject=_ca_subject(config.ca_subject),
-        svid_ttls=(
-            ("agent_ttl", config.agent_ttl),
-            ("default_x509_svid_ttl", config.default_x509_svid_ttl),
-            ("default_jwt_svid_ttl", config.default_jwt_svid_ttl),
-        ),
     )
 
 

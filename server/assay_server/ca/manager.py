@@ -39,7 +39,6 @@ class CaManager:
         self._store = store
         self._key_manager = key_manager
         self._clock = clock
-        self._settings = settings
         self._trust_domain = trust_domain
         self._maker = AuthorityMaker(trust_domain, settings)
         self._journal: tuple[AuthorityRecord, ...] = ()
@@ -76,8 +75,6 @@ class CaManager:
             FailedPreconditionError: the journal is another trust domain's.
             AssayError: nothing can sign, since the store or the key manager refuses.
         """
-        for warning in self._settings.warnings():
-            log.warning(warning)
         await self._load()
         await self._rotate(AuthorityKind.X509)
         await self._rotate(AuthorityKind.JWT)

@@ -54,3 +54,8 @@ def test_json_keeps_numbers_and_truth() -> None:
 
 def test_values_are_written_as_go_prints_them() -> None:
     assert as_go(("a", 1, True)) == "[a 1 true]"
+
+
+def test_a_path_that_is_not_utf8_is_a_line_of_json_all_the_same() -> None:
+    path = b"/tmp/\xff".decode(errors="surrogateescape")
+    assert json.loads(render_json({"path": path}).encode()) == {"path": path}
