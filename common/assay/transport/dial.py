@@ -22,7 +22,7 @@ from assay.transport.inner import PrivateFolder
 from assay.transport.limits import ORDINARY, Limits
 from assay.transport.listener import BACKLOG, Listener
 from assay.transport.peer import UnixPeer
-from assay.transport.pump import Pump, Side
+from assay.transport.pump import Pump, Side, close_all
 from assay.transport.tls import client_context, present, presented_chain
 
 Options = Sequence[tuple[str, Any]]
@@ -101,8 +101,7 @@ class SpiffeDialer:
         """Close the channel and what it was bridged to."""
         await self._channel.close()
         await self._listener.close()
-        for pump in list(self._pumps):
-            pump.close()
+        await close_all(self._pumps)
         self._folder.remove()
 
     def _accept(self, connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:

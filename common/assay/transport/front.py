@@ -17,7 +17,7 @@ from assay.transport.inner import InnerPool, PrivateFolder
 from assay.transport.limits import ORDINARY, Limits
 from assay.transport.listener import BACKLOG, Listener
 from assay.transport.peer import Peer, TlsPeer, UnixPeer
-from assay.transport.pump import Pump, Side
+from assay.transport.pump import Pump, Side, close_all
 from assay.transport.registry import Registry
 from assay.transport.room import Guest, Room
 from assay.transport.tls import ALPN, TlsIdentity, presented_chain
@@ -56,7 +56,6 @@ class Front:
         self._listeners: list[Listener] = []
         self._sockets: list[unix.UnixSocket] = []
         self._pumps: set[Pump] = set()
-        self._drained = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
@@ -121,17 +120,10 @@ class Front:
         deadline = self._loop.call_later(grace + self._limits.linger, self._abort)
         await self._server.stop(grace)
         deadline.cancel()
-        await self._drain()
+        await close_all(self._pumps)
         for bound in self._sockets:
             bound.remove()
         self._folder.remove()
-
-    async def _drain(self) -> None:
-        for pump in list(self._pumps):
-            pump.close()
-        while self._pumps:
-            self._drained.clear()
-            await self._drained.wait()
 
     def _abort(self) -> None:
         for pump in list(self._pumps):
@@ -226,18 +218,13 @@ class Front:
 
         def on_lost(pump: Pump) -> None:
             leave()
-            self._on_lost(pump)
+            self._pumps.discard(pump)
 
         self._registry.add(inner.name, peer)
         pump = Pump(outer, inner, on_close, on_lost, self._limits.linger)
         self._pumps.add(pump)
         pump.start()
         return pump
-
-    def _on_lost(self, pump: Pump) -> None:
-        self._pumps.discard(pump)
-        if not self._pumps:
-            self._drained.set()
 
 
 def _tls_peer(transport: asyncio.Transport, address: str, identity: TlsIdentity) -> TlsPeer:

@@ -1,7 +1,7 @@
 """Bytes both ways between two connections, no faster than the slower end takes them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import cast
 
 # Bytes per direction in one transport's buffer at which the other end stops being read.
@@ -90,6 +90,7 @@ class Pump:
         self._open_ends = 2
         self._linger = linger
         self._deadline: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
 
     def start(self) -> None:
         """Join the ends."""
@@ -117,6 +118,11 @@ class Pump:
             if self._deadline is not None:
                 self._deadline.cancel()
             self._on_lost(self)
+            self._gone.set()
+
+    async def wait_gone(self) -> None:
+        """Return when both sockets are closed: at most `linger` seconds after `close`."""
+        await self._gone.wait()
 
     def close(self) -> None:
         """Close both ends once what is buffered was taken, or `linger` seconds have passed."""
@@ -132,6 +138,15 @@ class Pump:
         self.close()
         self.inner.transport.abort()
         self.outer.transport.abort()
+
+
+async def close_all(pumps: Collection[Pump]) -> None:
+    """Close them and wait until their sockets are closed."""
+    closing = list(pumps)
+    for pump in closing:
+        pump.close()
+    for pump in closing:
+        await pump.wait_gone()
 
 
 def _drop(_data: bytes) -> None:

@@ -54,7 +54,10 @@ async def test_attestation_answers_every_challenge(server: ScriptedServer, clien
 async def test_a_refusal_keeps_the_servers_words(
     refusal: AssayError, server: ScriptedServer, client: ServerClient
 ) -> None:
-    async def attest(_: object, context: Context) -> AsyncIterator[AttestAgentResponse]:
+    async def attest(
+        requests: AsyncIterator[AttestAgentRequest], context: Context
+    ) -> AsyncIterator[AttestAgentResponse]:
+        await anext(requests)
         await refuse(context, refusal)
         yield result()
 
@@ -65,7 +68,8 @@ async def test_a_refusal_keeps_the_servers_words(
 
 
 async def test_a_challenge_without_answer_ends_the_attestation(server: ScriptedServer, client: ServerClient) -> None:
-    async def attest(_: object, __: object) -> AsyncIterator[AttestAgentResponse]:
+    async def attest(requests: AsyncIterator[AttestAgentRequest], _: object) -> AsyncIterator[AttestAgentResponse]:
+        await anext(requests)
         yield AttestAgentResponse(challenge=b"unanswerable")
 
     server.on("AttestAgent", attest)
@@ -75,7 +79,8 @@ async def test_a_challenge_without_answer_ends_the_attestation(server: ScriptedS
 
 
 async def test_a_result_without_svid_is_refused(server: ScriptedServer, client: ServerClient) -> None:
-    async def attest(_: object, __: object) -> AsyncIterator[AttestAgentResponse]:
+    async def attest(requests: AsyncIterator[AttestAgentRequest], _: object) -> AsyncIterator[AttestAgentResponse]:
+        await anext(requests)
         yield result()
 
     server.on("AttestAgent", attest)
