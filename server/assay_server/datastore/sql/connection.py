@@ -28,6 +28,7 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA journal_size_limit = 67108864",
 )
+_READ_ONLY = ("PRAGMA query_only = ON",)
 
 
 class Connection:
@@ -38,10 +39,12 @@ class Connection:
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         self._prepared: dict[ClauseElement, tuple[str, Values]] = {}
-        for pragma in _PRAGMAS:
-            self.raw.execute(pragma)
-        if read_only:
-            self.raw.execute("PRAGMA query_only = ON")
+        try:
+            for pragma in (*_PRAGMAS, *_READ_ONLY * read_only):
+                self.raw.execute(pragma)
+        except BaseException:
+            self.raw.close()  # a damaged file shows itself here
+            raise
 
     def rows(self, statement: ClauseElement, values: Values | None = None) -> list[Row]:
         """All rows of a statement that is made once (a module's constant) and takes these values."""

@@ -118,9 +118,10 @@ async def client_of_another(
 
         path = folder / "relay.sock"
         server = await asyncio.start_unix_server(relay, path)
-        async with server, WorkloadApiClient(Endpoint.of_path(path)) as client:
-            yield client, process
-        far_writer.close()
+        async with server:
+            async with WorkloadApiClient(Endpoint.of_path(path)) as client:
+                yield client, process
+            far_writer.close()  # before the server, which waits for its connections from Python 3.12 on
 
 
 class Everybody:
