@@ -16,6 +16,7 @@ from assay.errors import AssayError, FailedPreconditionError
 from assay.keymanager.base import KeyType
 from assay.rotation import draw, renew_at
 from assay.svid import X509Svid
+from assay.waiting import first_of
 from assay_agent.cache.cache import Cache
 from assay_agent.client.values import Signed
 from assay_agent.sync.csrs import AT_ONCE, KeyedRequest, batch_limit, make_requests
@@ -187,16 +188,3 @@ class Signer:
     @property
     def _now(self) -> float:
         return self._clock.now().timestamp()
-
-
-async def first_of(*waits: Awaitable[object]) -> None:
-    """Return when the first of them does; the others are cancelled."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_await(wait)) for wait in waits]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-
-
-async def _await(wait: Awaitable[object]) -> None:
-    await wait

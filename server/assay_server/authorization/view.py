@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from assay.bundle import Bundle
 from assay.entry import Entry
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.waiting import first_of
 from assay_server.authorization.index_state import AgentRecord, IndexState, Touched
 from assay_server.model import Node
 
@@ -95,11 +96,7 @@ class _Follower:
         if alarm is None:
             await self._woken.wait()
             return
-        async with asyncio.TaskGroup() as tasks:
-            waits = [tasks.create_task(self._woken.wait()), tasks.create_task(alarm())]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
+        await first_of(self._woken.wait(), alarm())
 
 
 @dataclass(frozen=True, slots=True)
