@@ -1,4 +1,3 @@
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,13 @@ import pytest
 from assay.cli.up.node import NodeCertificate
 from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
+
+# Not `preexec_fn`: that forks, and a process that holds gRPC's threads may abort in its fork handlers.
+WITH_A_SMALL_DISK = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 
 
 def test_a_damaged_node_certificate_is_said(tmp_path: Path) -> None:
@@ -20,9 +26,8 @@ def test_a_damaged_node_certificate_is_said(tmp_path: Path) -> None:
 def test_a_disk_that_fills_up_under_way_is_said_without_a_traceback(tmp_path: Path) -> None:
     # Room for state.json, not for the node's certificates.
     done = subprocess.run(
-        [sys.executable, "-m", "assay.cli", "up", "--once", "--state", str(tmp_path / "s")],
+        [sys.executable, "-c", WITH_A_SMALL_DISK, "-m", "assay.cli", "up", "--once", "--state", str(tmp_path / "s")],
         capture_output=True, text=True, timeout=30, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)),
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
