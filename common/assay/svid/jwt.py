@@ -1,74 +1,79 @@
-"""Validation of JWT-SVIDs (JWT-SVID sections 2 to 4 and 6.2). Signatures are checked by joserfc.
+"""Validation of JWT-SVIDs (JWT-SVID sections 2 to 4 and 6.2). Signatures are checked in `assay.svid.jws`.
 
 Decisions where the standard leaves a choice: a token without `kid` is refused, as all SPIFFE validators do; header
-parameters that are not known are passed over, `crit` is refused; an `iat` in the future is refused as they do it.
+parameters that are not known are passed over, `crit` is refused; an `iat` in the future is refused as they do it. Each
+part of a token has one spelling: base64url without padding whose last bits are zero (RFC 4648, section 3.5).
 """
 
 import base64
 import binascii
 import json
 import math
-import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from functools import lru_cache
 from types import MappingProxyType
 from typing import cast
-
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
 
 from assay.bundle import Bundle
 from assay.bundle.strictjson import parse_object
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.svid import jws
+from assay.svid.jws import ALGORITHMS
 from assay.svid.jwtsvid import JwtSvid
+from assay.svid.refusal import Reason, SvidRefusedError
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512")
+__all__ = ["ALGORITHMS", "LEEWAY", "TYPES", "accepted_audiences", "parse", "verify"]
+
 TYPES = frozenset({"JWT", "JOSE"})
 LEEWAY = 60
 """Seconds by which clocks may differ; go-jose's, which SPIRE and go-spiffe apply."""
 
 _PARTS = 3
-# Parsed keys that are kept: a trust domain signs with one or two.
-_KEYS = 64
 
 
-class _Registry(jws.JWSRegistry):
-    """Without joserfc's small limits: how long a token may be is the transport's affair, and it is in memory by now."""
-
-    max_header_length = max_payload_length = max_signature_length = sys.maxsize
-
-
-_REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
-
-
-def verify(token: str, bundles: Mapping[TrustDomain, Bundle], audience: str, now: datetime) -> JwtSvid:
-    """The JWT-SVID that a token is, for the validator that answers to `audience`.
+def verify(
+    token: str, bundles: Mapping[TrustDomain, Bundle], audience: str | Collection[str], now: datetime
+) -> JwtSvid:
+    """The JWT-SVID that a token is, for the validator that answers to `audience`, one name or several.
 
     Raises:
-        InvalidArgumentError: it is not one, is expired, is for somebody else, or no JWT authority of its own trust
-            domain signed it.
+        SvidRefusedError: it is not one, is expired, is for somebody else, or no JWT authority of its own trust domain
+            signed it.
+        InvalidArgumentError: no audience is given.
     """
-    if not audience:
-        raise InvalidArgumentError("audience must be specified")
+    audiences = accepted_audiences(audience)
     header, payload = _split(token)
     key_id = _check_header(header)
     spiffe_id = _subject(payload)
-    _check_signature(token, header, _authority(bundles, spiffe_id.trust_domain, key_id))
-    svid = _svid(token, spiffe_id, payload)
-    _check_time(payload, now.timestamp())
-    if audience not in svid.audience:
-        raise InvalidArgumentError(f"expected audience in {_listed((audience,))} (audience={_listed(svid.audience)})")
+    try:
+        _check_signature(token, header, _authority(bundles, spiffe_id.trust_domain, key_id))
+        svid = _svid(token, spiffe_id, payload)
+        _check_time(payload, now.timestamp())
+        _check_audience(svid, audiences)
+    except SvidRefusedError as refusal:
+        refusal.spiffe_id = spiffe_id
+        raise
     return svid
+
+
+def accepted_audiences(audience: str | Collection[str]) -> tuple[str, ...]:
+    """What a validator answers to, as a list.
+
+    Raises:
+        InvalidArgumentError: it is empty, or one of it is: such a validator would be fooled or of no use.
+    """
+    audiences = (audience,) if isinstance(audience, str) else tuple(audience)
+    if not audiences or not all(audiences):
+        raise InvalidArgumentError("audience must be specified")
+    return audiences
 
 
 def parse(token: str) -> JwtSvid:
     """What a token says, without looking at its signature or dates: for a token that comes from the issuer itself.
 
     Raises:
-        InvalidArgumentError: it is no JWT-SVID.
+        SvidRefusedError: it is no JWT-SVID.
     """
     header, payload = _split(token)
     _check_header(header)
@@ -78,71 +83,79 @@ def parse(token: str) -> JwtSvid:
 def _split(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
     parts = token.split(".")
     if len(parts) != _PARTS:
-        raise InvalidArgumentError("unable to parse JWT token: not three parts")
-    header = parse_object(_decode(parts[0]), "JWT header")
+        reason = Reason.MALFORMED if token else Reason.NO_CREDENTIAL
+        raise SvidRefusedError(reason, "unable to parse JWT token: not three parts")
+    header = _object(parts[0], "JWT header")
     # Before anything else is processed (section 4): an algorithm we do not know makes the rest none of our business.
     algorithm = header.get("alg")
     if algorithm not in ALGORITHMS:
         named = _quoted(algorithm if isinstance(algorithm, str) else "")
-        raise InvalidArgumentError(f"unable to parse JWT token: unexpected signature algorithm {named}")
-    return header, parse_object(_decode(parts[1]), "JWT payload")
+        reason = Reason.UNSUPPORTED_ALGORITHM
+        raise SvidRefusedError(reason, f"unable to parse JWT token: unexpected signature algorithm {named}")
+    return header, _object(parts[1], "JWT payload")
+
+
+def _object(part: str, what: str) -> Mapping[str, object]:
+    try:
+        return parse_object(_decode(part), what)
+    except InvalidArgumentError as error:
+        raise SvidRefusedError(Reason.MALFORMED, error.message) from None
 
 
 def _decode(part: str) -> bytes:
     try:
-        if "=" in part or "+" in part or "/" in part:
-            raise InvalidArgumentError("unable to parse JWT token: not base64url")
-        return base64.b64decode(part.encode("ascii") + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+        text = part.encode("ascii")
+        data = base64.urlsafe_b64decode(text + b"==")
     except (binascii.Error, UnicodeEncodeError):
-        raise InvalidArgumentError("unable to parse JWT token: not base64url") from None
+        text, data = b"?", b""
+    # Python's decoder passes over what it does not know; what it made of it must be what was written.
+    if base64.urlsafe_b64encode(data).rstrip(b"=") != text:
+        raise SvidRefusedError(Reason.MALFORMED, "unable to parse JWT token: not base64url")
+    return data
 
 
 def _check_header(header: Mapping[str, object]) -> str:
     if "typ" in header and header["typ"] not in TYPES:
-        raise InvalidArgumentError("token header type not equal to either JWT or JOSE")
+        raise SvidRefusedError(Reason.NOT_AN_SVID, "token header type not equal to either JWT or JOSE")
     if "crit" in header:
-        raise InvalidArgumentError("token header has critical parameters, which no JWT-SVID has")
+        raise SvidRefusedError(Reason.NOT_AN_SVID, "token header has critical parameters, which no JWT-SVID has")
     key_id = header.get("kid")
     if not isinstance(key_id, str) or not key_id:
-        raise InvalidArgumentError("token header missing key id")
+        raise SvidRefusedError(Reason.UNKNOWN_KEY, "token header missing key id", hint="its issuer has to name the key")
     return key_id
 
 
 def _subject(payload: Mapping[str, object]) -> SpiffeId:
     subject = payload.get("sub")
     if not isinstance(subject, str) or not subject:
-        raise InvalidArgumentError("token missing subject claim")
+        raise SvidRefusedError(Reason.NOT_AN_SVID, "token missing subject claim")
     try:
         spiffe_id = SpiffeId.parse(subject)
     except InvalidArgumentError as error:
-        raise InvalidArgumentError(f"token has an invalid subject claim: {error.message}") from None
+        message = f"token has an invalid subject claim: {error.message}"
+        raise SvidRefusedError(Reason.NOT_AN_SVID, message, hint=error.hint) from None
     if not spiffe_id.path:
-        raise InvalidArgumentError("token has an invalid subject claim: no workload's, it has no path")
+        message = "token has an invalid subject claim: no workload's, it has no path"
+        raise SvidRefusedError(Reason.NOT_AN_SVID, message, spiffe_id=spiffe_id)
     return spiffe_id
 
 
 def _authority(bundles: Mapping[TrustDomain, Bundle], trust_domain: TrustDomain, key_id: str) -> bytes:
     bundle = bundles.get(trust_domain)
     if bundle is None or not bundle.jwt_authorities:
-        raise InvalidArgumentError(f'no keys found for trust domain "{trust_domain}"')
+        raise SvidRefusedError(Reason.UNKNOWN_TRUST_DOMAIN, f'no keys found for trust domain "{trust_domain}"')
     for authority in bundle.jwt_authorities:
         if authority.key_id == key_id:
             return authority.public_key
-    raise InvalidArgumentError(f'public key "{key_id}" not found in trust domain "{trust_domain}"')
+    raise SvidRefusedError(
+        Reason.UNKNOWN_KEY, f'public key {_quoted(key_id)} not found in trust domain "{trust_domain}"'
+    )
 
 
 def _check_signature(token: str, header: Mapping[str, object], public_key: bytes) -> None:
-    try:
-        key = _key(ECKey if str(header["alg"]).startswith("ES") else RSAKey, public_key)
-        jws.deserialize_compact(token, key, registry=_REGISTRY)
-    except (JoseError, ValueError, TypeError):
-        # The library's reason may quote the token.
-        raise InvalidArgumentError("token signature does not verify with the key it names") from None
-
-
-@lru_cache(maxsize=_KEYS)
-def _key(kind: type[ECKey | RSAKey], public_key: bytes) -> ECKey | RSAKey:
-    return kind.import_key(public_key)
+    signed, _, signature = token.rpartition(".")
+    if not jws.holds(str(header["alg"]), public_key, _decode(signature), signed.encode()):
+        raise SvidRefusedError(Reason.BAD_SIGNATURE, "token signature does not verify with the key it names")
 
 
 def _svid(token: str, spiffe_id: SpiffeId, payload: Mapping[str, object]) -> JwtSvid:
@@ -159,16 +172,16 @@ def _audience(payload: Mapping[str, object]) -> tuple[str, ...]:
     value = payload.get("aud")
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not values:
-        raise InvalidArgumentError("token missing audience claim")
+        raise SvidRefusedError(Reason.NO_AUDIENCE, "token missing audience claim")
     if not all(isinstance(one, str) for one in cast("list[object]", values)):
-        raise InvalidArgumentError("token has an invalid audience claim")
+        raise SvidRefusedError(Reason.MALFORMED, "token has an invalid audience claim")
     return tuple(cast("list[str]", values))
 
 
 def _expiry(payload: Mapping[str, object]) -> float:
     expiry = _date(payload, "exp")
     if expiry is None:
-        raise InvalidArgumentError("token missing exp claim")
+        raise SvidRefusedError(Reason.NOT_AN_SVID, "token missing exp claim")
     return expiry
 
 
@@ -177,19 +190,25 @@ def _date(payload: Mapping[str, object], name: str) -> float | None:
     if value is None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise InvalidArgumentError(f"token has an invalid {name} claim: not a date in seconds")
+        raise SvidRefusedError(Reason.MALFORMED, f"token has an invalid {name} claim: not a date in seconds")
     return value
 
 
 def _check_time(payload: Mapping[str, object], now: float) -> None:
     if now > _expiry(payload) + LEEWAY:
-        raise InvalidArgumentError("token has expired")
+        raise SvidRefusedError(Reason.EXPIRED, "token has expired")
     not_before = _date(payload, "nbf")
     if not_before is not None and now + LEEWAY < not_before:
-        raise InvalidArgumentError("token not valid yet")
+        raise SvidRefusedError(Reason.NOT_YET_VALID, "token not valid yet")
     issued_at = _date(payload, "iat")
     if issued_at is not None and now + LEEWAY < issued_at:
-        raise InvalidArgumentError("token issued in the future")
+        raise SvidRefusedError(Reason.NOT_YET_VALID, "token issued in the future")
+
+
+def _check_audience(svid: JwtSvid, accepted: tuple[str, ...]) -> None:
+    if not set(accepted) & set(svid.audience):
+        message = f"expected audience in {_listed(accepted)} (audience={_listed(svid.audience)})"
+        raise SvidRefusedError(Reason.WRONG_AUDIENCE, message)
 
 
 def _listed(values: tuple[str, ...]) -> str:

@@ -6,37 +6,42 @@ invalid rather than being passed over (section 4.2).
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509 import verification
 
 from assay.bundle import Bundle
 from assay.crypto.certificate import DAMAGE, extensions_of, load
-from assay.errors import InvalidArgumentError, UnauthenticatedError
-from assay.spiffeid import SpiffeId, TrustDomain
+from assay.errors import InvalidArgumentError
+from assay.spiffeid import SpiffeId, SpiffeIdError, TrustDomain
+from assay.svid.refusal import Reason, SvidRefusedError
 
 MAX_INTERMEDIATES = 8
+
+# Sets of parsed anchors that are kept: one for each state of each trust domain's bundle.
+_STORES = 64
 
 
 def verify(chain: Sequence[bytes], bundles: Mapping[TrustDomain, Bundle], now: datetime) -> SpiffeId:
     """The SPIFFE ID of a chain (DER, leaf first) that an authority of the ID's own trust domain stands behind.
 
     Raises:
-        UnauthenticatedError: the chain is not valid now, or there is no bundle for its trust domain.
+        SvidRefusedError: the chain is not valid now, or there is no bundle for its trust domain.
     """
     leaf, intermediates = _load(chain)
-    spiffe_id = _leaf_id(leaf)
+    spiffe_id = _checked_id(leaf)
     bundle = bundles.get(spiffe_id.trust_domain)
-    roots = [authority.der for authority in bundle.x509_authorities] if bundle else []
-    _verify_path(leaf, intermediates, roots, spiffe_id.trust_domain, now)
+    roots = tuple(authority.der for authority in bundle.x509_authorities) if bundle else ()
+    _verify_path(leaf, intermediates, roots, spiffe_id, now)
     return spiffe_id
 
 
 def verify_roots(chain: Sequence[bytes], roots: Mapping[TrustDomain, Sequence[bytes]], now: datetime) -> SpiffeId:
     """As `verify`, from CA certificates (DER) by trust domain."""
     leaf, intermediates = _load(chain)
-    spiffe_id = _leaf_id(leaf)
-    _verify_path(leaf, intermediates, roots.get(spiffe_id.trust_domain, ()), spiffe_id.trust_domain, now)
+    spiffe_id = _checked_id(leaf)
+    _verify_path(leaf, intermediates, tuple(roots.get(spiffe_id.trust_domain, ())), spiffe_id, now)
     return spiffe_id
 
 
@@ -47,11 +52,24 @@ def leaf_id(leaf: x509.Certificate) -> SpiffeId:
         InvalidArgumentError: it can sign certificates, does not have exactly one URI name, or that one is not a
             SPIFFE ID with a path.
     """
-    extensions = extensions_of(leaf)
+    try:
+        return _checked_id(leaf)
+    except SvidRefusedError as refusal:
+        raise InvalidArgumentError(refusal.message, hint=refusal.hint) from None
+
+
+def _checked_id(leaf: x509.Certificate) -> SpiffeId:
+    try:
+        extensions = extensions_of(leaf)
+    except InvalidArgumentError as error:
+        raise SvidRefusedError(Reason.MALFORMED, error.message) from None
     _check_not_signing(extensions)
-    spiffe_id = SpiffeId.parse(_only_uri(extensions))
+    try:
+        spiffe_id = SpiffeId.parse(_only_uri(extensions))
+    except SpiffeIdError as error:
+        raise SvidRefusedError(Reason.NOT_AN_SVID, error.message, hint=error.hint) from None
     if not spiffe_id.path:
-        raise InvalidArgumentError("leaf certificate's SPIFFE ID has no path")
+        raise SvidRefusedError(Reason.NOT_AN_SVID, "leaf certificate's SPIFFE ID has no path", spiffe_id=spiffe_id)
     return spiffe_id
 
 
@@ -59,11 +77,11 @@ def _check_not_signing(extensions: x509.Extensions) -> None:
     for extension in extensions:
         match extension.value:
             case x509.BasicConstraints(ca=True):
-                raise InvalidArgumentError("leaf certificate has CA flag set to true")
+                raise SvidRefusedError(Reason.NOT_A_LEAF, "leaf certificate has CA flag set to true")
             case x509.KeyUsage(key_cert_sign=True):
-                raise InvalidArgumentError("leaf certificate has KeyCertSign key usage set")
+                raise SvidRefusedError(Reason.NOT_A_LEAF, "leaf certificate has KeyCertSign key usage set")
             case x509.KeyUsage(crl_sign=True):
-                raise InvalidArgumentError("leaf certificate has CrlSign key usage set")
+                raise SvidRefusedError(Reason.NOT_A_LEAF, "leaf certificate has CrlSign key usage set")
             case _:
                 pass
 
@@ -72,48 +90,58 @@ def _only_uri(extensions: x509.Extensions) -> str:
     try:
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        raise InvalidArgumentError("certificate contains no URI SAN") from None
+        raise SvidRefusedError(Reason.NOT_AN_SVID, "certificate contains no URI SAN") from None
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if not uris:
-        raise InvalidArgumentError("certificate contains no URI SAN")
+        raise SvidRefusedError(Reason.NOT_AN_SVID, "certificate contains no URI SAN")
     if len(uris) > 1:
-        raise InvalidArgumentError("certificate contains more than one URI SAN")
+        raise SvidRefusedError(Reason.NOT_AN_SVID, "certificate contains more than one URI SAN")
     return uris[0]
 
 
 def _load(chain: Sequence[bytes]) -> tuple[x509.Certificate, list[x509.Certificate]]:
     if not chain:
-        raise UnauthenticatedError("empty certificates chain")
+        raise SvidRefusedError(Reason.NO_CREDENTIAL, "empty certificates chain")
     try:
         leaf, *intermediates = [load(one) for one in chain]
     except InvalidArgumentError as error:
-        raise UnauthenticatedError(error.message) from None
+        raise SvidRefusedError(Reason.MALFORMED, error.message) from None
     return leaf, intermediates
-
-
-def _leaf_id(leaf: x509.Certificate) -> SpiffeId:
-    try:
-        return leaf_id(leaf)
-    except InvalidArgumentError as error:
-        raise UnauthenticatedError(error.message, hint=error.hint) from None
 
 
 def _verify_path(
     leaf: x509.Certificate,
     intermediates: list[x509.Certificate],
-    roots: Sequence[bytes],
-    trust_domain: TrustDomain,
+    roots: tuple[bytes, ...],
+    spiffe_id: SpiffeId,
     now: datetime,
 ) -> None:
     if not roots:
-        raise UnauthenticatedError(f'no X.509 bundle found for trust domain: "{trust_domain}"')
+        message = f'no X.509 bundle found for trust domain: "{spiffe_id.trust_domain}"'
+        raise SvidRefusedError(Reason.UNKNOWN_TRUST_DOMAIN, message, spiffe_id=spiffe_id)
     try:
-        store = verification.Store([load(root) for root in roots])
-        policy = verification.PolicyBuilder().time(now).store(store).max_chain_depth(MAX_INTERMEDIATES)
-        policy = policy.extension_policies(ca_policy=_signing_policy(), ee_policy=_leaf_policy())
+        policy = verification.PolicyBuilder().time(now).store(_store(roots)).max_chain_depth(MAX_INTERMEDIATES)
+        policy = policy.extension_policies(ca_policy=_SIGNING, ee_policy=_LEAF)
         policy.build_client_verifier().verify(leaf, intermediates)
     except (verification.VerificationError, InvalidArgumentError, *DAMAGE) as error:
-        raise UnauthenticatedError(f"X.509-SVID could not be verified: {_words(error)}") from None
+        message = f"X.509-SVID could not be verified: {_words(error)}"
+        raise SvidRefusedError(_reason(leaf, now), message, spiffe_id=spiffe_id) from None
+
+
+@lru_cache(maxsize=_STORES)
+def _store(roots: tuple[bytes, ...]) -> verification.Store:
+    return verification.Store([load(root) for root in roots])
+
+
+def _reason(leaf: x509.Certificate, now: datetime) -> Reason:
+    """Of a chain that does not hold: the leaf's dates if these are wrong, else that nobody vouches for it."""
+    try:
+        begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    except DAMAGE:
+        return Reason.MALFORMED
+    if now > end:
+        return Reason.EXPIRED
+    return Reason.NOT_YET_VALID if now < begin else Reason.UNTRUSTED
 
 
 def _words(error: Exception) -> str:
@@ -138,3 +166,6 @@ def _signing_policy() -> verification.ExtensionPolicy:
 def _check_signs(_policy: verification.Policy, _issuer: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("a certificate of the chain lacks KeyCertSign")
+
+
+_LEAF, _SIGNING = _leaf_policy(), _signing_policy()

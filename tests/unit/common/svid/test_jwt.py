@@ -19,6 +19,7 @@ from assay.keymanager import SigningKey
 from assay.spiffeid import SpiffeId
 from assay.svid import JwtSvid
 from assay.svid.jwt import LEEWAY, parse, verify
+from assay.svid.refusal import SvidRefusedError
 from assay.testing.authority import Authority
 from assay.testing.clock import START
 
@@ -82,7 +83,7 @@ def test_an_audience_may_be_a_string(authority: Authority) -> None:
 )
 @pytest.mark.spec("JWT-3.2-b", "JWT-3.2-c", "JWT-4-b")
 def test_a_token_for_another_audience_is_refused(authority: Authority, aud: object, reason: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=reason):
+    with pytest.raises(SvidRefusedError, match=reason):
         check(authority, authority.token({}, payload(aud=aud)))
 
 
@@ -99,7 +100,7 @@ def test_expiry_with_leeway(authority: Authority, seconds: float, valid: bool) -
     if valid:
         assert check(authority, token, seconds=seconds).spiffe_id == WORKLOAD
         return
-    with pytest.raises(InvalidArgumentError, match="token has expired"):
+    with pytest.raises(SvidRefusedError, match="token has expired"):
         check(authority, token, seconds=seconds)
 
 
@@ -113,7 +114,7 @@ def test_not_before_with_leeway(authority: Authority, seconds: int, valid: bool)
     if valid:
         assert check(authority, token, seconds=seconds).spiffe_id == WORKLOAD
         return
-    with pytest.raises(InvalidArgumentError, match="not valid yet"):
+    with pytest.raises(SvidRefusedError, match="not valid yet"):
         check(authority, token, seconds=seconds)
 
 
@@ -124,13 +125,13 @@ def test_an_issue_date_in_the_future_with_leeway(authority: Authority, ahead: in
     if valid:
         assert check(authority, token).spiffe_id == WORKLOAD
         return
-    with pytest.raises(InvalidArgumentError, match="issued in the future"):
+    with pytest.raises(SvidRefusedError, match="issued in the future"):
         check(authority, token)
 
 
 @pytest.mark.parametrize("iat", [str(NOW), True, [NOW]])
 def test_an_issue_date_is_a_number(authority: Authority, iat: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="invalid iat claim"):
+    with pytest.raises(SvidRefusedError, match="invalid iat claim"):
         check(authority, authority.jwt_svid(iat=iat))
 
 
@@ -146,27 +147,27 @@ def test_a_long_token_is_as_good_as_a_short_one(
 
 
 def test_a_token_cannot_break_the_line_that_refuses_it(authority: Authority) -> None:
-    with pytest.raises(InvalidArgumentError) as refusal:
+    with pytest.raises(SvidRefusedError) as refusal:
         check(authority, authority.jwt_svid(audience=['a"b', "c\nd"]))
     assert refusal.value.message == r'expected audience in ["audience"] (audience=["a\"b" "c\nd"])'
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
 def test_claims_are_utf_8_and_nothing_else(authority: Authority, encoding: str) -> None:
-    with pytest.raises(InvalidArgumentError, match="JWT payload is not JSON"):
+    with pytest.raises(SvidRefusedError, match="JWT payload is not JSON"):
         check(authority, authority.token({}, json.dumps(payload()).encode(encoding)))
 
 
 @pytest.mark.parametrize("exp", [None, str(NOW + 300), True, [NOW + 300]])
 @pytest.mark.spec("JWT-3.3-b")
 def test_a_token_without_an_end_is_refused(authority: Authority, exp: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="exp claim"):
+    with pytest.raises(SvidRefusedError, match="exp claim"):
         check(authority, authority.token({}, payload(exp=exp)))
 
 
 def test_an_infinite_end_is_refused(authority: Authority) -> None:
     text = json.dumps(payload()).replace(str(NOW + 300), "1e999")
-    with pytest.raises(InvalidArgumentError, match="exp claim"):
+    with pytest.raises(SvidRefusedError, match="exp claim"):
         check(authority, authority.token({}, text.encode()))
 
 
@@ -180,7 +181,7 @@ def test_an_end_may_have_a_fraction(authority: Authority) -> None:
 )
 @pytest.mark.spec("JWT-3.1-a")
 def test_a_subject_is_a_workloads_id(authority: Authority, sub: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="subject claim"):
+    with pytest.raises(SvidRefusedError, match="subject claim"):
         check(authority, authority.token({}, payload(sub=sub)))
 
 
@@ -193,7 +194,7 @@ def test_types_that_are_right(authority: Authority, typ: str | None) -> None:
 @pytest.mark.parametrize("typ", ["wit+jwt", "at+jwt", "jwt", "", 7])
 @pytest.mark.spec("JWT-2.3-b", "WIT-7.1-a")
 def test_other_types_are_refused(authority: Authority, typ: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="header type"):
+    with pytest.raises(SvidRefusedError, match="header type"):
         check(authority, _join({"alg": "ES256", "kid": authority.jwt_key_id, "typ": typ}, payload()))
 
 
@@ -202,7 +203,7 @@ def test_other_header_parameters_are_passed_over_but_critical_ones_refused(autho
     assert check(authority, authority.token({"cty": "x", "private": "y"}, payload())).spiffe_id == WORKLOAD
     for critical in (["exp"], ["b64"], []):
         header = {"alg": "ES256", "kid": authority.jwt_key_id, "crit": critical, "b64": True}
-        with pytest.raises(InvalidArgumentError, match="critical"):
+        with pytest.raises(SvidRefusedError, match="critical"):
             check(authority, _join(header, payload()))
 
 
@@ -210,12 +211,12 @@ def test_other_header_parameters_are_passed_over_but_critical_ones_refused(autho
 @pytest.mark.spec("JWT-2.2-a")
 def test_a_token_names_its_key(authority: Authority, kid: object) -> None:
     header = {"alg": "ES256"} | ({} if kid is None else {"kid": kid})
-    with pytest.raises(InvalidArgumentError, match="missing key id"):
+    with pytest.raises(SvidRefusedError, match="missing key id"):
         check(authority, _join(header, payload()))
 
 
 def test_an_unknown_key_is_named(authority: Authority) -> None:
-    with pytest.raises(InvalidArgumentError, match=r'public key "other" not found in trust domain "example.org"'):
+    with pytest.raises(SvidRefusedError, match=r'public key "other" not found in trust domain "example.org"'):
         check(authority, authority.token({"kid": "other"}, payload()))
 
 
@@ -224,7 +225,7 @@ def test_an_unknown_key_is_named(authority: Authority) -> None:
 def test_other_algorithms_are_refused_before_anything_else_is_read(authority: Authority, alg: object) -> None:
     header = _encode({"alg": alg, "kid": authority.jwt_key_id} if alg is not None else {})
     for rest in (".!!!.", f".{_encode(payload())}."):
-        with pytest.raises(InvalidArgumentError, match="unexpected signature algorithm"):
+        with pytest.raises(SvidRefusedError, match="unexpected signature algorithm"):
             check(authority, header + rest)
 
 
@@ -233,7 +234,7 @@ def test_the_public_key_is_no_shared_secret(authority: Authority) -> None:
     signed = f"{_encode({'alg': 'HS256', 'kid': authority.jwt_key_id})}.{_encode(payload())}"
     mac = hmac.digest(authority.bundle.jwt_authorities[0].public_key, signed.encode(), "sha256")
     token = f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
-    with pytest.raises(InvalidArgumentError, match="unexpected signature algorithm"):
+    with pytest.raises(SvidRefusedError, match="unexpected signature algorithm"):
         check(authority, token)
 
 
@@ -258,7 +259,7 @@ def test_all_nine_algorithms_serve(authority: Authority, alg: str) -> None:
 )
 @pytest.mark.spec("JWT-2.1-c")
 def test_the_algorithm_fits_the_key(authority: Authority, alg: str, key: str) -> None:
-    with pytest.raises(InvalidArgumentError, match="does not verify"):
+    with pytest.raises(SvidRefusedError, match="does not verify"):
         verify(_signed(alg, ALGORITHMS[alg]), {authority.trust_domain: _bundle(ALGORITHMS[key])}, "audience", START)
 
 
@@ -267,9 +268,9 @@ def test_only_the_subjects_own_domain_vouches(authority: Authority) -> None:
     other = Authority("other.org")
     foreign = authority.token({}, payload(sub="spiffe://other.org/workload"))
     bundles = {authority.trust_domain: authority.bundle, other.trust_domain: other.bundle}
-    with pytest.raises(InvalidArgumentError, match=r'not found in trust domain "other.org"'):
+    with pytest.raises(SvidRefusedError, match=r'not found in trust domain "other.org"'):
         verify(foreign, bundles, "audience", START)
-    with pytest.raises(InvalidArgumentError, match="does not verify"):
+    with pytest.raises(SvidRefusedError, match="does not verify"):
         verify(
             authority.token({"kid": other.jwt_key_id}, payload(sub="spiffe://other.org/x")), bundles, "audience", START
         )
@@ -278,22 +279,22 @@ def test_only_the_subjects_own_domain_vouches(authority: Authority) -> None:
 @pytest.mark.spec("JWT-6.2-b", "TDB-4.1.3-d")
 def test_a_domain_without_keys_has_no_svids(authority: Authority) -> None:
     for bundles in ({}, {authority.trust_domain: Bundle(authority.trust_domain)}):
-        with pytest.raises(InvalidArgumentError, match=r'no keys found for trust domain "example.org"'):
+        with pytest.raises(SvidRefusedError, match=r'no keys found for trust domain "example.org"'):
             verify(authority.jwt_svid(), bundles, "audience", START)
 
 
 @pytest.mark.spec("JWT-4-d", "ID-3.2-a")
 def test_a_changed_byte_breaks_the_signature(authority: Authority) -> None:
     head, _, tail = authority.jwt_svid().split(".")
-    with pytest.raises(InvalidArgumentError, match="does not verify"):
+    with pytest.raises(SvidRefusedError, match="does not verify"):
         check(authority, f"{head}.{_encode(payload(sub='spiffe://example.org/admin'))}.{tail}")
-    with pytest.raises(InvalidArgumentError, match="does not verify"):
+    with pytest.raises(SvidRefusedError, match="does not verify"):
         check(authority, f"{head}.{_encode(payload())}.")
 
 
 def test_refusals_do_not_quote_the_token(authority: Authority) -> None:
     head, body, tail = authority.jwt_svid().split(".")
-    with pytest.raises(InvalidArgumentError) as caught:
+    with pytest.raises(SvidRefusedError) as caught:
         check(authority, f"{head}.{body}.{tail[:-4]}AAAA")
     assert tail[:20] not in str(caught.value)
 
@@ -307,7 +308,7 @@ def test_refusals_do_not_quote_the_token(authority: Authority) -> None:
 )
 @pytest.mark.spec("JWT-1-a", "JWT-2-b")
 def test_refuses_what_is_no_compact_jws(authority: Authority, token: str) -> None:
-    with pytest.raises(InvalidArgumentError):
+    with pytest.raises(SvidRefusedError):
         check(authority, token)
 
 
@@ -315,19 +316,19 @@ def test_refuses_what_is_no_compact_jws(authority: Authority, token: str) -> Non
 def test_padding_and_the_other_alphabet_are_refused(authority: Authority) -> None:
     head, body, tail = authority.jwt_svid().split(".")
     for wrong in (f"{head}=", f"{head}+", f"{head}/", f"{head}\u00e9"):
-        with pytest.raises(InvalidArgumentError, match="not base64url"):
+        with pytest.raises(SvidRefusedError, match="not base64url"):
             check(authority, f"{wrong}.{body}.{tail}")
 
 
 def test_a_claim_that_appears_twice_is_refused(authority: Authority) -> None:
     text = json.dumps(payload())[:-1] + ', "sub": "spiffe://example.org/admin"}'
-    with pytest.raises(InvalidArgumentError, match='"sub" twice'):
+    with pytest.raises(SvidRefusedError, match='"sub" twice'):
         check(authority, authority.token({}, text.encode()))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"not json", b"\xff\xfe"])
 def test_a_payload_is_an_object(authority: Authority, body: bytes) -> None:
-    with pytest.raises(InvalidArgumentError, match="JWT payload is not"):
+    with pytest.raises(SvidRefusedError, match="JWT payload is not"):
         check(authority, authority.token({}, body))
 
 

@@ -1,0 +1,88 @@
+"""Why a verifier refused an SVID, as data.
+
+Messages are for people and may change; programs look at the `Reason`, whose values are stable. Neither has the token
+or the certificate in it. Hints are for operators and no part of what a caller is told.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+
+from assay.errors import AssayError, UnauthenticatedError
+from assay.spiffeid import SpiffeId
+
+
+class Reason(Enum):
+    """Why. The first that is found: what is checked after it is not known."""
+
+    NO_CREDENTIAL = "no_credential"
+    """Nothing was presented."""
+    MALFORMED = "malformed"
+    """Not a certificate, not a compact JWS, or a part of it cannot be read."""
+    UNSUPPORTED_ALGORITHM = "unsupported_algorithm"
+    """`alg` is none of the nine that JWT-SVID section 2.1 allows, such as `none` or HS256."""
+    NOT_A_LEAF = "not_a_leaf"
+    """A certificate that may sign certificates or revocation lists (X509-SVID section 5.2)."""
+    NOT_AN_SVID = "not_an_svid"
+    """Well formed, but without what makes it an SVID: one SPIFFE ID with a path, the right `typ`, an `exp`."""
+    UNKNOWN_TRUST_DOMAIN = "unknown_trust_domain"
+    """There is no bundle for its trust domain, or none with authorities for this kind of SVID."""
+    UNKNOWN_KEY = "unknown_key"
+    """A token that names no key, or one that its trust domain's bundle does not have."""
+    BAD_SIGNATURE = "bad_signature"
+    """The named key did not make the signature, or is not one for the named algorithm."""
+    UNTRUSTED = "untrusted"
+    """No authority of its trust domain's bundle vouches for the chain."""
+    EXPIRED = "expired"
+    """Its time is over."""
+    NOT_YET_VALID = "not_yet_valid"
+    """Its time has not come."""
+    NO_AUDIENCE = "no_audience"
+    """A token that is for nobody."""
+    WRONG_AUDIENCE = "wrong_audience"
+    """A token for somebody else."""
+    NOT_AUTHORIZED = "not_authorized"
+    """A valid SVID of somebody who is not wanted here."""
+
+
+_CLOCKS = (
+    "compare both machines' clocks; SVIDs are replaced half-way through their life by what follows the Workload API"
+)
+HINTS: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.NO_CREDENTIAL: "the caller has to present its X.509-SVID or JWT-SVID",
+        Reason.NOT_A_LEAF: "a workload presents a leaf, with its intermediates after it, and no authority",
+        Reason.UNKNOWN_TRUST_DOMAIN: "federate with that trust domain if its workloads are to be known here",
+        Reason.UNKNOWN_KEY: "if the key is new, this side has not got the newest bundle yet",
+        Reason.UNTRUSTED: "if its authority is new, this side has not got the newest bundle yet",
+        Reason.EXPIRED: _CLOCKS,
+        Reason.NOT_YET_VALID: _CLOCKS,
+        Reason.NO_AUDIENCE: "the caller has to ask for a token for this service",
+        Reason.WRONG_AUDIENCE: "the caller has to ask for a token for this service, by one of its audiences",
+    }
+)
+"""What an operator can do next, for the reasons where that is the same every time."""
+
+
+class RefusedError(AssayError):
+    """An SVID is not taken; `except RefusedError` has them all, and `kind` tells unknown from not wanted.
+
+    Attributes:
+        reason: why, for programs.
+        spiffe_id: whom the SVID names, if that much could be read. Proven only when the reason is NOT_AUTHORIZED: in
+            all other cases anyone may have written it.
+    """
+
+    def __init__(self, reason: Reason, message: str, *, spiffe_id: SpiffeId | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint or HINTS.get(reason, ""))
+        self.reason = reason
+        self.spiffe_id = spiffe_id
+
+    def as_dict(self) -> dict[str, str]:
+        """`reason`, `message` and, if it was read, `spiffe_id`: fit for JSON and for the caller's eyes."""
+        found = {"reason": self.reason.value, "message": self.message}
+        return found if self.spiffe_id is None else {**found, "spiffe_id": str(self.spiffe_id)}
+
+
+class SvidRefusedError(RefusedError, UnauthenticatedError):
+    """What was presented proves nobody's identity: nothing, not an SVID, or not valid here and now."""
