@@ -39,6 +39,23 @@ class Endpoint:
         return cls(f"unix:{quote(str(path.absolute()))}")
 
     @classmethod
+    def of(cls, where: "Endpoint | Path | str | None", environment: Mapping[str, str]) -> "Endpoint":
+        """From an endpoint, a Unix socket's path, a URI, or from the environment if it is None.
+
+        Raises:
+            InvalidArgumentError: it is no endpoint, or None and the environment names none.
+        """
+        match where:
+            case None:
+                return cls.from_environment(environment)
+            case str():
+                return cls.parse(where)
+            case Path():
+                return cls.of_path(where)
+            case _:
+                return where
+
+    @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Endpoint":
         """From `SPIFFE_ENDPOINT_SOCKET`.
 

@@ -6,10 +6,12 @@ from typing import Any, cast
 
 from google.protobuf.json_format import MessageToDict
 
+from assay.crypto.certificate import load
 from assay.crypto.der import split
-from assay.errors import AssayError, FailedPreconditionError
+from assay.errors import AssayError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import X509Svid
+from assay.workloadapi.errors import MalformedResponseError
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 # Beyond it a double may stand for several integers.
@@ -22,6 +24,11 @@ class HintedX509Svid:
 
     svid: X509Svid
     hint: str = ""
+
+    @property
+    def spiffe_id(self) -> SpiffeId:
+        """Whose it is."""
+        return self.svid.spiffe_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ def x509_context(response: pb.X509SVIDResponse) -> X509Context:
     """From FetchX509SVID's response.
 
     Raises:
-        FailedPreconditionError: a mandatory field is missing, or a certificate is not what the response says.
+        MalformedResponseError: a mandatory field is missing, or a certificate is not what the response says.
     """
     if not response.svids:
         raise _missing("svids")
@@ -152,6 +159,8 @@ def _trust_domain(key: str) -> TrustDomain:
 def _certificates(data: bytes, *, empty: bool = False) -> tuple[bytes, ...]:
     try:
         certificates: Sequence[bytes] = split(data)
+        for certificate in certificates:
+            load(certificate)
     except AssayError as error:
         raise _malformed(str(error)) from None
     if not certificates and not empty:
@@ -164,4 +173,4 @@ def _missing(what: str) -> AssayError:
 
 
 def _malformed(why: str) -> AssayError:
-    return FailedPreconditionError(f"malformed Workload API response: {why}")
+    return MalformedResponseError(f"malformed Workload API response: {why}")
