@@ -49,6 +49,7 @@ async def test_an_unknown_bundle_is_none(store: Store) -> None:
     assert await store.read(lambda tx: tx.bundles.get(A_ORG)) is None
 
 
+@pytest.mark.spec("TDB-3-a")
 async def test_put_replaces_everything_and_keeps_the_place(store: Store) -> None:
     await put(store, FULL, Bundle(B_ORG), Bundle(A_ORG, sequence=3))
     bundles, token = await store.read(lambda tx: tx.bundles.find(Page()))

@@ -11,6 +11,7 @@ DAY = 86400.0
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 10**8))
+@pytest.mark.spec("WAPI-4.3-d")
 def test_an_svid_is_renewed_between_45_and_55_percent_of_its_life(place: float, lifetime: int) -> None:
     at = renew_at(1000, 1000 + lifetime, place)
     assert 0.45 * lifetime - 1e-6 <= at - 1000 <= 0.55 * lifetime + 1e-6

@@ -13,6 +13,7 @@ from assay_agent.sync.csrs import batch_limit, make_requests
 ENTRY = Entry("a", SpiffeId.parse("spiffe://example.org/a"), SpiffeId.parse("spiffe://example.org/b"), ())
 
 
+@pytest.mark.spec("ID-3.2-b")
 async def test_every_entry_gets_its_own_key_and_request() -> None:
     made = await make_requests([ENTRY, replace(ENTRY, id="b")], KeyType.EC_P256)
     assert [one.entry.id for one in made] == ["a", "b"]
@@ -53,6 +54,7 @@ def test_a_batch_is_one_that_spires_server_signs(key_type: KeyType) -> None:
     assert 1 <= batch_limit(key_type) <= 500
 
 
+@pytest.mark.spec("ID-3.2-b")
 async def test_the_key_does_not_show() -> None:
     (made,) = await make_requests([ENTRY], KeyType.EC_P256)
     assert "PrivateKey" not in repr(made)

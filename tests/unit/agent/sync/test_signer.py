@@ -88,6 +88,7 @@ async def test_nothing_is_renewed_before_its_time(house: House, entry: MakeEntry
     assert len(house.server.batches) == 1
 
 
+@pytest.mark.spec("WAPI-4.3-d")
 async def test_a_fleet_of_svids_spreads_its_renewals(house: House, entry: MakeEntry) -> None:
     house.apply(*(entry(number) for number in range(40)))
     async with house.running():

@@ -27,6 +27,7 @@ def foreign(agent: LocalAgent) -> Iterator[spiffe.WorkloadApiClient]:
 
 @pytest.mark.spec("WAPI-3-a")
 @pytest.mark.spec("WEP-3-a")
+@pytest.mark.spec("WAPI-1-a")
 async def test_it_lives_in_one_process_with_our_copy_of_the_messages(
     agent: LocalAgent, foreign: spiffe.WorkloadApiClient
 ) -> None:
@@ -72,6 +73,7 @@ async def test_it_follows_rotations(agent: LocalAgent, foreign: spiffe.WorkloadA
     assert errors == []
 
 
+@pytest.mark.spec("WAPI-1-a")
 async def test_its_tokens_are_ours_and_ours_are_good_to_it(
     agent: LocalAgent, foreign: spiffe.WorkloadApiClient
 ) -> None:

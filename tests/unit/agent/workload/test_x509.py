@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @pytest.mark.spec("WAPI-5.1-d")
 @pytest.mark.spec("WAPI-5.1-e")
 @pytest.mark.spec("WAPI-5.2.1-c")
+@pytest.mark.spec("FED-5.1-b")
 async def test_an_identity_comes_with_everything_it_needs(agent: LocalAgent, stub: Stub, authority: Authority) -> None:
     other = Authority("other.test")
     agent.publish(other.bundle)

@@ -110,6 +110,7 @@ def test_a_name_on_an_x509_entry_is_passed_over(authority: Authority, document: 
 )
 @pytest.mark.spec("TDB-4.1.3-b", "TDB-4.2.1-b", "TDB-4.2.2-b", "TDB-4.2.2-c")
 @pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.spec("ID-3.3-a")
 def test_a_key_of_unknown_type_or_use_costs_only_itself(
     authority: Authority, document: dict[str, Any], index: int, members: dict[str, Any]
 ) -> None:

@@ -193,6 +193,7 @@ def test_types_that_are_right(authority: Authority, typ: str | None) -> None:
 
 @pytest.mark.parametrize("typ", ["wit+jwt", "at+jwt", "jwt", "", 7])
 @pytest.mark.spec("JWT-2.3-b", "WIT-7.1-a")
+@pytest.mark.spec("ID-3.3-a")
 def test_other_types_are_refused(authority: Authority, typ: object) -> None:
     with pytest.raises(SvidRefusedError, match="header type"):
         check(authority, _join({"alg": "ES256", "kid": authority.jwt_key_id, "typ": typ}, payload()))
@@ -264,6 +265,7 @@ def test_the_algorithm_fits_the_key(authority: Authority, alg: str, key: str) ->
 
 
 @pytest.mark.spec("JWT-4-d", "ID-3-a")
+@pytest.mark.spec("TDB-3-a", "FED-4.2-e", "FED-7.3-a")
 def test_only_the_subjects_own_domain_vouches(authority: Authority) -> None:
     other = Authority("other.org")
     foreign = authority.token({}, payload(sub="spiffe://other.org/workload"))

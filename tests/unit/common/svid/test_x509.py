@@ -100,6 +100,7 @@ def test_dates_bound_anchors_and_intermediates() -> None:
 
 
 @pytest.mark.spec("X509-5.1-b", "X509-5.2-f", "ID-3-a", "TDB-6.2-a")
+@pytest.mark.spec("TDB-3-a", "FED-4.2-e", "FED-7.3-a")
 def test_only_the_leafs_own_domain_vouches(authority: Authority) -> None:
     other = Authority("other.org")
     foreign = leaf(authority.root, leaf_extensions("spiffe://other.org/workload"))

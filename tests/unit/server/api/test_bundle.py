@@ -143,6 +143,7 @@ async def test_clients_cannot_taint_authorities(stub: "BundleAsyncStub", north: 
     assert result.bundle == message(north)
 
 
+@pytest.mark.spec("FED-4.2-d")
 async def test_setting_creates_and_replaces_and_the_sequence_grows(stub: "BundleAsyncStub", north: Bundle) -> None:
     [created] = await set_(stub, message(north))
     [same] = await set_(stub, message(replace(north, sequence=0)))
@@ -176,6 +177,7 @@ async def test_an_update_changes_what_the_mask_names(stub: "BundleAsyncStub", no
 
 
 @pytest.mark.parametrize(("verb", "call"), [("creating", create), ("setting", set_), ("updating", update)])
+@pytest.mark.spec("ID-2.1.1-a")
 async def test_a_bad_bundle_fails_alone(
     stub: "BundleAsyncStub", north: Bundle, verb: str, call: Callable[..., Awaitable[list[Any]]]
 ) -> None:
@@ -277,6 +279,7 @@ async def test_delete_takes_the_entries_along(stub: "BundleAsyncStub", store: Sq
     assert await store.read(lambda tx: tx.entries.get("e")) is None
 
 
+@pytest.mark.spec("FED-6.3-a")
 async def test_dissociate_has_the_entries_forget_the_bundle(
     stub: "BundleAsyncStub", store: SqlStore, federated: Entry
 ) -> None:

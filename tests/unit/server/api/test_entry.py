@@ -198,6 +198,7 @@ BAD: dict[str, tuple[Entry, int, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.spec("ID-2.1.1-a", "ID-2.2-a", "ID-2.2-d", "ID-2.3-b", "WAPI-8-b")
 async def test_a_bad_entry_is_refused_in_spires_words_and_the_others_stand(stub: "EntryAsyncStub", name: str) -> None:
     bad, code, message = BAD[name]
     before, refused, after = await create(stub, entry("/before"), bad, entry("/after"))
@@ -208,6 +209,7 @@ async def test_a_bad_entry_is_refused_in_spires_words_and_the_others_stand(stub:
     assert {each.spiffe_id.path for each in await list_all(stub)} == {"/before", "/after"}
 
 
+@pytest.mark.spec("ID-2.3-a", "WAPI-8-b")
 async def test_what_is_just_within_the_limits_is_taken(stub: "EntryAsyncStub") -> None:
     longest = "/" + "a" * (2048 - len("spiffe://example.org/"))
     results = await create(

@@ -117,6 +117,7 @@ async def test_an_svid_for_an_entry(agent: House) -> None:
     assert certificate.public_key() == KEY.public_key()
 
 
+@pytest.mark.spec("ID-4.1.2-a", "X509-2-a")
 async def test_an_entrys_dns_names_count_and_the_csrs_do_not(agent: House) -> None:
     der = request(x509.DNSName("evil.test"), uri("spiffe://example.org/evil"))
     results = (await agent.stub.BatchNewX509SVID(batch(("named", der), ("mine", der)))).results
@@ -267,6 +268,7 @@ async def test_minting_without_a_subject_takes_the_default(admin: House) -> None
         ),
     ],
 )
+@pytest.mark.spec("ID-4.1.2-a", "X509-2-a")
 async def test_x509_svids_that_are_not_minted(admin: House, der: bytes, ttl: int, reason: str) -> None:
     error = await refusal(admin.stub.MintX509SVID(pb.MintX509SVIDRequest(csr=der, ttl=ttl)))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -92,6 +92,7 @@ async def running(ca: CaManager, clock: FakeClock) -> AsyncIterator[Pass]:
 
 
 @pytest.mark.spec("ID-3.1-a", "ID-3.1-b", "ID-3.1-c", "ID-3.1-d", "ID-3.1-e", "TDB-2-a")
+@pytest.mark.spec("X509-3.2-c")
 async def test_a_first_start_makes_one_authority_of_each_kind(
     store: SqlStore, keys: DiskKeyManager, clock: FakeClock
 ) -> None:
@@ -136,6 +137,7 @@ async def test_a_restart_goes_on_with_the_same(
     await check_serves(second, store, clock)
 
 
+@pytest.mark.spec("FED-4.1-b")
 async def test_authorities_rotate_at_half_and_five_sixths_of_life(
     store: SqlStore, keys: DiskKeyManager, clock: FakeClock
 ) -> None:
@@ -257,6 +259,7 @@ async def test_expired_authorities_are_pruned_every_six_hours(
     assert not any(_is(authority.der, first) for authority in (await bundle_of(store)).x509_authorities)
 
 
+@pytest.mark.spec("FED-4.1-b")
 async def test_an_authority_that_is_not_published_does_not_sign(
     store: SqlStore, keys: DiskKeyManager, clock: FakeClock
 ) -> None:

@@ -44,6 +44,7 @@ def test_a_jwt_key_is_published_with_its_name_and_end() -> None:
 
 @pytest.mark.parametrize(("late", "kept"), [(0, 2), (KEEP_EXPIRED - 1, 2), (KEEP_EXPIRED, 1)])
 @pytest.mark.spec("TDB-4.1.1-c")
+@pytest.mark.spec("FED-4.1-c")
 def test_pruning_takes_out_what_expired_a_day_ago(late: int, kept: int) -> None:
     short, lasting = (
         X509Authority(Ca.create("short", lifetime=HOUR).der),

@@ -145,6 +145,7 @@ class World:
 
 @settings(max_examples=100)
 @given(st.integers(60, 400 * DAY), st.randoms(use_true_random=False))
+@pytest.mark.spec("FED-4.1-b")
 def test_there_is_always_one_active_and_none_signs_unpublished(lifetime: int, chance: random.Random) -> None:
     world = World(lifetime)
     for _ in range(40):

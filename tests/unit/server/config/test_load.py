@@ -235,6 +235,7 @@ def test_flags_alone_are_enough_and_let_agents_in_by_token() -> None:
     assert [plugin.name for plugin in found.node_attestors] == ["join_token"]
 
 
+@pytest.mark.spec("ID-2.1.1-b")
 def test_without_flags_it_is_said_which_are_needed() -> None:
     with pytest.raises(ConfigError) as refused:
         load(WITHOUT_FILE)

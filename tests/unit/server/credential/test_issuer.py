@@ -143,6 +143,7 @@ def test_each_kind_has_its_id_and_lifetime(clock: FakeClock, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("ttl", "expected"), [(0, 3600), (1, 1), (60, 60), (2 * DAY, DAY), (2**62, DAY)])
+@pytest.mark.spec("FED-4.1-c")
 def test_a_lifetime_is_as_asked_and_cut_to_the_signers(clock: FakeClock, ttl: int, expected: int) -> None:
     issuer = issuer_of(Signers(), clock)
     assert issuer.workload_x509(KEY, WEB, ttl=ttl).not_after == NOW + expected
@@ -263,6 +264,7 @@ def test_an_expired_authority_signs_nothing(clock: FakeClock) -> None:
 
 
 @pytest.mark.spec("JWT-2-a", "JWT-2.2-a", "JWT-2.3-b", "JWT-3.3-a", "JWT-5.1-a")
+@pytest.mark.spec("JWT-3-b")
 def test_a_token_says_what_spires_says(clock: FakeClock) -> None:
     issued = issuer_of(Signers(), clock).workload_jwt(WEB, ["b", "a"])
     assert header_of(issued.token) == {"alg": "ES256", "kid": "kid", "typ": "JWT"}
