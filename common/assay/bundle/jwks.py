@@ -1,7 +1,8 @@
 """Bundles as JWK Sets: the SPIFFE bundle document (Trust Domain and Bundle, section 4) and the Workload API's form.
 
 Entries that cannot be used are left out and logged, so that one unknown key does not cost a domain its trust; a
-document without `keys` is refused, so that an error page does not empty a bundle.
+document without `keys` is refused, so that an error page does not empty a bundle. So is one that is longer than any
+bundle, before it is read: MAX_BYTES, MAX_KEYS.
 """
 
 import base64
@@ -24,6 +25,10 @@ log = structlog.get_logger(__name__)
 X509_USE, JWT_USE = "x509-svid", "jwt-svid"
 MAX_SEQUENCE = 2**64 - 1
 MAX_REFRESH_HINT = 2**31 - 1
+MAX_BYTES = 4 * 1024 * 1024
+"""Of a document; gRPC's own limit for a message."""
+MAX_KEYS = 4096
+"""In a document; a trust domain has a handful."""
 _KEY_TYPES = frozenset({"EC", "RSA", "OKP"})
 _INDENT = 4
 
@@ -49,9 +54,10 @@ def parse(trust_domain: TrustDomain, data: bytes) -> Bundle:
     """The bundle of a SPIFFE bundle document.
 
     Raises:
-        InvalidArgumentError: not a JWK Set, a member twice, or a sequence or hint that is not a number as it should be.
+        InvalidArgumentError: not a JWK Set, too long, a member twice, or a sequence or hint that is not a number as it
+            should be.
     """
-    document = parse_object(data, "bundle")
+    document = _document(data)
     entries = _keys(document)
     return Bundle(
         trust_domain=trust_domain,
@@ -66,9 +72,9 @@ def parse_jwt(trust_domain: TrustDomain, data: bytes) -> Bundle:
     """The bundle of a Workload API JWK Set, whose entries have no `use`.
 
     Raises:
-        InvalidArgumentError: not a JWK Set, or a member twice.
+        InvalidArgumentError: not a JWK Set, too long, or a member twice.
     """
-    entries = _keys(parse_object(data, "bundle"))
+    entries = _keys(_document(data))
     return Bundle(trust_domain, jwt_authorities=_jwt_authorities(trust_domain, entries, None))
 
 
@@ -83,11 +89,23 @@ def _emit_jwt(authority: JwtAuthority) -> dict[str, object]:
     return {"kty": key["kty"], "kid": authority.key_id, **key}
 
 
+def _document(data: bytes) -> Mapping[str, object]:
+    if len(data) > MAX_BYTES:
+        raise InvalidArgumentError(
+            f"bundle has {len(data)} bytes; at most {MAX_BYTES} are read", hint="check what is served at this place"
+        )
+    return parse_object(data, "bundle")
+
+
 def _keys(document: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
     keys = document.get("keys")
     if not isinstance(keys, list):
         raise InvalidArgumentError('bundle has no list "keys"', hint="an empty list means that all keys are revoked")
     entries = cast("list[object]", keys)
+    if len(entries) > MAX_KEYS:
+        raise InvalidArgumentError(
+            f"bundle has {len(entries)} keys; at most {MAX_KEYS} are read", hint="check what is served at this place"
+        )
     if not all(isinstance(entry, dict) for entry in entries):
         raise InvalidArgumentError('an element of "keys" is not an object')
     return cast("list[Mapping[str, object]]", entries)

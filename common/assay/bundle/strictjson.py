@@ -16,7 +16,10 @@ def parse_object(data: bytes | str, what: str) -> Mapping[str, object]:
     try:
         # As text: of bytes json.loads guesses the encoding, and takes UTF-16 or a byte order mark (RFC 8259, 8.1).
         text = data if isinstance(data, str) else data.decode()
-        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        value: object = _DECODER.decode(text)
+        # Half of a surrogate pair can be written as an escape, and is nothing that could be passed on.
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{what} {error.message}") from None
     except (ValueError, RecursionError):
@@ -29,11 +32,17 @@ def parse_object(data: bytes | str, what: str) -> Mapping[str, object]:
 def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidArgumentError(f'has member "{twice}" twice')
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise InvalidArgumentError(f"has member {json.dumps(name)} twice")
+            seen.add(name)
     return members
 
 
 def _no_constant(name: str) -> NoReturn:
     raise InvalidArgumentError(f"has the number {name}, which JSON does not know")
+
+
+# Made once: json.loads makes one for each text.
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant)

@@ -8,6 +8,9 @@ from assay.config.fault import Fault
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
+MAX_DEPTH = 64
+"""Levels of sections and lists within one another; the deepest setting there is has five."""
+
 
 def dotted(path: KeyPath) -> str:
     """A path as people write it: `plugins.NodeAttestor.x509pop`, `server.admin_ids[0]`."""

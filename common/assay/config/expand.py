@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
-# One character of the shell's special parameters is a name of its own, so `$1x` is the value of `1` and then `x`.
-_REFERENCE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*|[*#$@!?\-0-9]))")
+# One character of the shell's special parameters is a name of its own, so `$1x` is the value of `1` and then `x`. The
+# end of a name in braces is not looked for to the end of the text.
+_REFERENCE = re.compile(r"\$(?:\{([^}]{0,256}+)\}|([A-Za-z_][A-Za-z0-9_]*|[*#$@!?\-0-9]))")
 
 
 def expand_env(text: str, env: Mapping[str, str]) -> str:

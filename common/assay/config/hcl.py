@@ -9,7 +9,7 @@ Blocks and their labels become nested dicts, so that a block and `name = { }` re
 
 from dataclasses import dataclass, field
 
-from assay.config.document import Document, KeyPath, dotted, is_list, is_section
+from assay.config.document import MAX_DEPTH, Document, KeyPath, dotted, is_list, is_section
 from assay.config.fault import ConfigError, Fault
 from assay.config.hcltoken import HclSyntaxError, Token, tokens
 
@@ -27,8 +27,6 @@ def parse(text: str, name: str) -> Document:
         data = reader.body((), closing="")
     except HclSyntaxError as error:
         raise ConfigError([Fault(f"{name}:{error.line}", "", error.reason)]) from None
-    except RecursionError:
-        raise ConfigError([Fault(name, "", "is nested too deeply")]) from None
     except ValueError:
         raise ConfigError([Fault(name, "", "has a number that is too long")]) from None
     return Document(name, data, reader.lines, tuple(reader.faults))
@@ -44,6 +42,7 @@ class _Reader:
 
     def body(self, path: KeyPath, closing: str) -> dict[str, object]:
         """Keys and blocks up to the closing brace, or to the end of the text."""
+        self._check_depth(path)
         made: dict[str, object] = {}
         opened = self._last_line
         while not self._at_end(closing, opened):
@@ -102,6 +101,7 @@ class _Reader:
     def _block(self, path: KeyPath, keys: list[Token], into: dict[str, object]) -> None:
         if not self._take("{"):
             raise HclSyntaxError(self._next.line, "is not valid HCL: = or { is expected after a key")
+        self._check_depth((*path, *(key.text for key in keys)))
         target = into
         for key in keys[:-1]:
             path = (*path, key.text)
@@ -153,6 +153,7 @@ class _Reader:
         raise HclSyntaxError(before, "is not valid HCL: a value is expected here")
 
     def _list(self, path: KeyPath) -> list[object]:
+        self._check_depth(path)
         made: list[object] = []
         opened = self._last_line
         while not self._at_end("]", opened):
@@ -161,12 +162,20 @@ class _Reader:
                 raise HclSyntaxError(self._next.line, "is not valid HCL: , or ] is expected in a list")
         return made
 
+    def _check_depth(self, path: KeyPath) -> None:
+        if len(path) > MAX_DEPTH:
+            raise HclSyntaxError(self._last_line, f"is nested too deeply: more than {MAX_DEPTH} levels")
+
     def _fault(self, word: Token, path: KeyPath, reason: str) -> None:
         self.faults.append(Fault(f"{self.name}:{word.line}", dotted(path), reason))
 
 
 def _merged(first: object, second: dict[str, object]) -> object:
     """A block given twice: one section if they set different keys, else a list of two."""
-    if is_section(first) and not (first.keys() & second.keys()):
-        return {**first, **second}
-    return [*first, second] if is_list(first) else [first, second]
+    if is_list(first):
+        first.append(second)
+        return first
+    if is_section(first) and first.keys().isdisjoint(second):
+        first.update(second)
+        return first
+    return [first, second]

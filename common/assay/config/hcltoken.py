@@ -9,7 +9,7 @@ _TOKEN = re.compile(
     r"""
       (?P<blank>[\s\ufeff]+ | \#[^\n]* | //[^\n]* | /\*.*?\*/)
     | (?P<heredoc><<(?P<trim>-)?(?P<mark>\w+)\r?\n(?P<body>.*?)^(?P<indent>(?(trim)[ \t]*))(?P=mark)[ \t]*\r?$)
-    | (?P<string>"(?>[^"\\\n$]++ | \\[^\n] | \$\{[^}\n]*+\} | \$)*+")
+    | (?P<string>"(?>[^"\\\n$]++ | \\[^\n] | \$\{[^}\n]{0,256}+\} | \$)*+")
     | (?P<number>-?(?:0[xX][0-9a-fA-F]+ | [0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)(?![\w.]))
     | (?P<name>[^\W\d][\w.-]*)
     | (?P<punctuation>[{}\[\]=,])
@@ -18,7 +18,7 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(
     r"""
-      \$\{[^}\n]*\}
+      \$\{[^}\n]{0,256}+\}
     | \\(?:([abfnrtv"\\]) | u([0-9a-fA-F]{4}) | U([0-9a-fA-F]{8}) | x([0-9a-fA-F]{2}))
     """,
     re.VERBOSE,

@@ -2,18 +2,34 @@
 
 TOML goes by its suffix. JSON goes by its first character, whatever the suffix: Helm charts write JSON into
 server.conf. Everything else is HCL.
+
+A file has at most MAX_BYTES and nests at most MAX_DEPTH deep: no configuration comes near, and what a mistake or a
+template made of one is refused at once instead of being read for minutes.
 """
 
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from assay.config import hcl
-from assay.config.document import Document, KeyPath, is_list, is_section
+from assay.config.document import MAX_DEPTH, Document, KeyPath, is_list, is_section
 from assay.config.expand import expand_env
 from assay.config.fault import ConfigError, Fault
+
+MAX_BYTES = 1024 * 1024
+"""Of a configuration file, and of its text once variables are expanded."""
+
+# tomllib takes a key of many parts in the square of their number.
+_DEEP_TOML_KEY = re.compile(
+    rf"""(?:^|[\[{{,])[ \t]*+(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""", re.MULTILINE
+)
+_TOML_NAME = r"""(?:"([^"\n]*+)"|'([^'\n]*+)'|([\w-]++))\s*+"""
+_TOML_KEY = re.compile(rf"\s*+{_TOML_NAME}[=.]")
+_TOML_HEADER = re.compile(rf"{_TOML_NAME}[.\]]")
+_JSON_STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*+:)?')
 
 
 def read(path: Path, *, env: Mapping[str, str] | None = None) -> Document:
@@ -23,7 +39,10 @@ def read(path: Path, *, env: Mapping[str, str] | None = None) -> Document:
         ConfigError: no such file, unreadable, or not in its syntax.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        _check_size(len(data), str(path))
+        text = data.decode("utf-8-sig")
     except FileNotFoundError:
         fault = Fault(str(path.absolute()), "", "could not find config file")
         raise ConfigError([fault], hint="name it with --config") from None
@@ -38,8 +57,9 @@ def parse(text: str, name: str) -> Document:
     """The document in that text; `name` is where faults are said to be, and its suffix chooses TOML.
 
     Raises:
-        ConfigError: not in its syntax.
+        ConfigError: not in its syntax, too long, or nested too deeply.
     """
+    _check_size(len(text), name)
     if name.endswith(".toml"):
         return _parse_toml(text, name)
     if text.lstrip().startswith("{"):
@@ -47,7 +67,14 @@ def parse(text: str, name: str) -> Document:
     return hcl.parse(text, name)
 
 
+def _check_size(size: int, name: str) -> None:
+    if size > MAX_BYTES:
+        raise ConfigError([Fault(name, "", f"is longer than {MAX_BYTES // 1024} KiB, which no configuration is")])
+
+
 def _parse_toml(text: str, name: str) -> Document:
+    if _DEEP_TOML_KEY.search(text):
+        raise ConfigError([Fault(name, "", f"is nested too deeply: a key has more than {MAX_DEPTH} parts")])
     try:
         data: dict[str, object] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -56,7 +83,16 @@ def _parse_toml(text: str, name: str) -> Document:
         raise ConfigError([Fault(where, "", f"is not valid TOML: {error}")]) from None
     except (ValueError, RecursionError):
         raise ConfigError([Fault(name, "", "is nested too deeply or has a number that is too long")]) from None
-    return Document(name, data, _unique_lines(text, data, r"^\s*(?:\[+.*?)?\b{key}\b[\"']?\s*[=.\]]"))
+    return Document(name, data, _unique_lines(_toml_lines(text), data, name))
+
+
+def _toml_lines(text: str) -> Iterator[tuple[str, int]]:
+    """Each name that a line sets or a header has, once for each line."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.lstrip().startswith("["):
+            yield from {(found[1] or found[2] or found[3] or "", number) for found in _TOML_HEADER.finditer(line)}
+        elif found := _TOML_KEY.match(line):
+            yield found[1] or found[2] or found[3] or "", number
 
 
 def _parse_json(text: str, name: str) -> Document:
@@ -80,27 +116,37 @@ def _parse_json(text: str, name: str) -> Document:
         raise ConfigError([Fault(name, "", "has a number that is too long")]) from None
     if not is_section(data):
         raise ConfigError([Fault(name, "", "is not a JSON object")])
-    return Document(name, data, _unique_lines(text, data, r"\"{key}\"\s*:"), tuple(faults))
+    return Document(name, data, _unique_lines(_json_lines(text), data, name), tuple(faults))
 
 
-def _unique_lines(text: str, data: Mapping[str, object], pattern: str) -> dict[KeyPath, int]:
+def _json_lines(text: str) -> Iterator[tuple[str, int]]:
+    ends = [found.start() for found in re.finditer("\n", text)]
+    for found in _JSON_STRING.finditer(text):
+        if found[2]:
+            yield found[1], bisect_left(ends, found.end()) + 1
+
+
+def _unique_lines(lines: Iterator[tuple[str, int]], data: Mapping[str, object], name: str) -> dict[KeyPath, int]:
     """The lines of those keys that the text has just once: these parsers keep no positions."""
-    lines: dict[KeyPath, int] = {}
-    for path in _paths(data, ()):
-        if isinstance(key := path[-1], str):
-            found = list(re.finditer(pattern.replace("{key}", re.escape(key)), text, re.MULTILINE))
-            if len(found) == 1:
-                lines[path] = text.count("\n", 0, found[0].end()) + 1
-    return lines
+    found: dict[str, int | None] = {}
+    for key, line in lines:
+        found[key] = None if key in found else line
+    places: dict[KeyPath, int] = {}
+    for path in _paths(data, name):
+        if isinstance(key := path[-1], str) and (line := found.get(key)) is not None:
+            places[path] = line
+    return places
 
 
-def _paths(value: object, path: KeyPath) -> list[KeyPath]:
-    items: list[tuple[str | int, object]] = []
-    if is_section(value):
-        items = list(value.items())
-    elif is_list(value):
-        items = list(enumerate(value))
-    found: list[KeyPath] = []
-    for key, inner in items:
-        found += [(*path, key), *_paths(inner, (*path, key))]
-    return found
+def _paths(data: Mapping[str, object], name: str) -> Iterator[KeyPath]:
+    waiting: list[tuple[KeyPath, object]] = [((), data)]
+    while waiting:
+        path, value = waiting.pop()
+        if len(path) > MAX_DEPTH:
+            raise ConfigError([Fault(name, "", f"is nested too deeply: more than {MAX_DEPTH} levels")])
+        if path:
+            yield path
+        if is_section(value):
+            waiting.extend(((*path, key), inner) for key, inner in value.items())
+        elif is_list(value):
+            waiting.extend(((*path, at), inner) for at, inner in enumerate(value))

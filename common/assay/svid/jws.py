@@ -47,7 +47,7 @@ def holds(algorithm: str, public_key: bytes, signature: bytes, signed: bytes) ->
 
 def _ecdsa_holds(key: ec.EllipticCurvePublicKey, chosen: SignatureHash, signature: bytes, signed: bytes) -> bool:
     size = (key.curve.key_size + 7) // 8
-    if CURVE_HASHES[key.curve.name] is not type(chosen) or len(signature) != 2 * size:
+    if not isinstance(chosen, CURVE_HASHES[key.curve.name]) or len(signature) != 2 * size:
         return False
     r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
     key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(chosen))

@@ -5,10 +5,8 @@ parameters that are not known are passed over, `crit` is refused; an `iat` in th
 part of a token has one spelling: base64url without padding whose last bits are zero (RFC 4648, section 3.5).
 """
 
-import base64
 import binascii
 import json
-import math
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -23,13 +21,17 @@ from assay.svid.jws import ALGORITHMS
 from assay.svid.jwtsvid import JwtSvid
 from assay.svid.refusal import Reason, SvidRefusedError
 
-__all__ = ["ALGORITHMS", "LEEWAY", "TYPES", "accepted_audiences", "parse", "verify"]
+__all__ = ["ALGORITHMS", "LEEWAY", "MAX_DATE", "TYPES", "accepted_audiences", "parse", "verify"]
 
-TYPES = frozenset({"JWT", "JOSE"})
+TYPES = ("JWT", "JOSE")
+MAX_DATE = 2**53
+"""Seconds; numbers of JSON are exact up to here."""
 LEEWAY = 60
 """Seconds by which clocks may differ; go-jose's, which SPIRE and go-spiffe apply."""
 
 _PARTS = 3
+# From the alphabet of URLs to the other, whose own characters are none here.
+_STANDARD = bytes.maketrans(b"-_+/=", b"+/???")
 
 
 def verify(
@@ -104,18 +106,18 @@ def _object(part: str, what: str) -> Mapping[str, object]:
 
 def _decode(part: str) -> bytes:
     try:
-        text = part.encode("ascii")
-        data = base64.urlsafe_b64decode(text + b"==")
+        standard = part.encode("ascii").translate(_STANDARD) + b"=" * (-len(part) % 4)
+        data = binascii.a2b_base64(standard)
     except (binascii.Error, UnicodeEncodeError):
-        text, data = b"?", b""
-    # Python's decoder passes over what it does not know; what it made of it must be what was written.
-    if base64.urlsafe_b64encode(data).rstrip(b"=") != text:
+        standard, data = b"?", b""
+    # The decoder passes over what it does not know; what it made of it must be what was written.
+    if binascii.b2a_base64(data, newline=False) != standard:
         raise SvidRefusedError(Reason.MALFORMED, "unable to parse JWT token: not base64url")
     return data
 
 
 def _check_header(header: Mapping[str, object]) -> str:
-    if "typ" in header and header["typ"] not in TYPES:
+    if header.get("typ", "JWT") not in TYPES:
         raise SvidRefusedError(Reason.NOT_AN_SVID, "token header type not equal to either JWT or JOSE")
     if "crit" in header:
         raise SvidRefusedError(Reason.NOT_AN_SVID, "token header has critical parameters, which no JWT-SVID has")
@@ -189,7 +191,8 @@ def _date(payload: Mapping[str, object], name: str) -> float | None:
     value = payload.get(name)
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    # Neither infinity nor what is not a number is within.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -MAX_DATE <= value <= MAX_DATE:
         raise SvidRefusedError(Reason.MALFORMED, f"token has an invalid {name} claim: not a date in seconds")
     return value
 
