@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.conformance import citation
 
 # Written in two parts: the collector reads this file as well.

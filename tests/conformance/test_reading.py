@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.conformance import reading
 from tests.conformance.requirement import PREFIXES, Requirement
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.conformance import __main__ as command
 from tests.conformance import citation, page, reading, verdict
 from tests.conformance.citation import Citation
