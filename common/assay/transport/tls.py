@@ -16,7 +16,7 @@ from assay.svid.x509 import leaf_id, verify_roots
 
 ALPN = "h2"
 # What RFC 9113 section 9.2.2 leaves of TLS 1.2.
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _DER = 2  # _ssl.ENCODING_DER
 
 
@@ -99,7 +99,7 @@ def client_context() -> ssl.SSLContext:
 def _context(protocol: int) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(CIPHERS)
     context.set_alpn_protocols([ALPN])
     # Renegotiation could change the peer's certificate after it was looked at.
     context.options |= ssl.OP_NO_RENEGOTIATION
@@ -126,7 +126,7 @@ def present(context: ssl.SSLContext, chain: Sequence[bytes], key: SigningKey) ->
         os.close(fd)
 
 
-def presented_chain(connection: ssl.SSLObject) -> tuple[bytes, ...]:
+def presented_chain(connection: ssl.SSLObject | ssl.SSLSocket) -> tuple[bytes, ...]:
     """The peer's certificates (DER, leaf first) as it sent them; none if it sent none."""
     # A server whose client sent no certificate may find a None in the chain, which the public method (from 3.13) is not
     # ready for.
