@@ -133,8 +133,9 @@ def _unique_lines(lines: Iterator[tuple[str, int]], data: Mapping[str, object], 
         found[key] = None if key in found else line
     places: dict[KeyPath, int] = {}
     for path in _paths(data, name):
-        if isinstance(key := path[-1], str) and (line := found.get(key)) is not None:
-            places[path] = line
+        at = found.get(str(path[-1]))
+        if isinstance(path[-1], str) and at is not None:
+            places[path] = at
     return places
 
 
