@@ -6,7 +6,7 @@ held, since any of them may match the next node.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -15,7 +15,8 @@ from assay.entry import Entry
 from assay.errors import AssayError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.authorization.index_read import read
-from assay_server.authorization.index_state import IndexState
+from assay_server.authorization.index_source import NotInMemoryError, RecentSource, StoredSource
+from assay_server.authorization.index_state import IndexState, Reading
 from assay_server.authorization.view import AgentView, Pending
 from assay_server.datastore.base import Change, ChangeKind, Store
 
@@ -89,7 +90,9 @@ class AuthorizedEntries:
 
     async def _advance(self) -> None:
         wanted = dict(self._wanted)
-        reading = await self._store.read(lambda tx: read(tx, self._state, wanted.values()))
+        reading = self._recall(wanted.values())
+        if reading is None:
+            reading = await self._store.read(lambda tx: read(StoredSource(tx), self._state, wanted.values()))
         touched = self._state.take_in(reading, wanted.values())
         for path in wanted:
             self._views[path] = self._made_view(path)
@@ -99,6 +102,13 @@ class AuthorizedEntries:
         if reading.reset:
             for view in self._views.values():
                 view.start_over()
+
+    def _recall(self, wanted: Collection[SpiffeId]) -> Reading | None:
+        """What there is to take in, if the store's memory of its last writes is enough to know it."""
+        try:
+            return read(RecentSource(self._store), self._state, wanted)
+        except NotInMemoryError:
+            return None
 
     def _made_view(self, path: str) -> AgentView:
         agent = self._state.agents[path]

@@ -1,6 +1,6 @@
 """What the index has to read to get from its own sequence to the store's, in one consistent snapshot.
 
-Runs in the store's thread. It only looks at the state, which nobody changes meanwhile.
+It only looks at the state, which nobody changes meanwhile: it may run in the store's thread.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -11,11 +11,10 @@ from assay.entry import Entry
 from assay.namespace import server_id
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.authorization.index_alias import AliasTable, is_alias
+from assay_server.authorization.index_source import Source
 from assay_server.authorization.index_state import IndexState, Reading
-from assay_server.datastore.base import ChangeKind, Transaction
+from assay_server.datastore.base import ChangeKind
 from assay_server.model import Node
-
-_CHANGES_AT_ONCE = 5000
 
 
 @dataclass(slots=True)
@@ -25,61 +24,58 @@ class _Changes:
     bundles: set[TrustDomain] = field(default_factory=set[TrustDomain])
 
 
-def read(tx: Transaction, state: IndexState, wanted: Collection[SpiffeId]) -> Reading:
+def read(source: Source, state: IndexState, wanted: Collection[SpiffeId]) -> Reading:
     """All that changed and matters, and all that the wanted agents need."""
-    changes = _Changes() if state.sequence < 0 else _changes_since(tx, state.sequence)
+    changes = _Changes() if state.sequence < 0 else _changes_since(source, state.sequence)
     if changes is None:
-        return _read_anew(tx, state, wanted)
-    rows = _rows(tx, changes.entries)
-    aliases = _read_aliases(tx, state.trust_domain) if state.sequence < 0 else _changed_aliases(state, rows)
-    nodes = _nodes(tx, state, changes.nodes, wanted)
+        return _read_anew(source, state, wanted)
+    rows = _rows(source, changes.entries)
+    aliases = _read_aliases(source, state.trust_domain) if state.sequence < 0 else _changed_aliases(state, rows)
+    nodes = _nodes(source, state, changes.nodes, wanted)
     roots = _roots(state, nodes, aliases)
-    entries = _entries(tx, state, rows, roots)
+    entries = _entries(source, state, rows, roots)
     return Reading(
-        sequence=tx.changes.latest(),
+        sequence=source.latest(),
         entries=entries,
         aliases=aliases,
         nodes=nodes,
         roots=roots,
-        bundles=_bundles(tx, state, changes.bundles, entries.values()),
+        bundles=_bundles(source, state, changes.bundles, entries.values()),
     )
 
 
-def _read_anew(tx: Transaction, state: IndexState, wanted: Collection[SpiffeId]) -> Reading:
+def _read_anew(source: Source, state: IndexState, wanted: Collection[SpiffeId]) -> Reading:
     # Too far behind: changes we would need were pruned. The same agents, as if they had just come.
     agents = [agent.agent_id for agent in state.agents.values()]
-    found = read(tx, IndexState(state.trust_domain), [*agents, *wanted])
+    found = read(source, IndexState(state.trust_domain), [*agents, *wanted])
     return replace(found, reset=True)
 
 
-def _changes_since(tx: Transaction, sequence: int) -> _Changes | None:
+def _changes_since(source: Source, sequence: int) -> _Changes | None:
+    changes = source.since(sequence)
+    if changes is None:
+        return None
     found = _Changes()
-    while True:
-        changes = tx.changes.since(sequence, _CHANGES_AT_ONCE)
-        if changes is None:
-            return None
-        for change in changes:
-            match change.kind:
-                case ChangeKind.ENTRY:
-                    found.entries.add(change.object_id)
-                case ChangeKind.NODE:
-                    found.nodes.add(change.object_id)
-                case ChangeKind.BUNDLE:
-                    found.bundles.add(TrustDomain(change.object_id))
-        if len(changes) < _CHANGES_AT_ONCE:
-            return found
-        sequence = changes[-1].sequence
+    for change in changes:
+        match change.kind:
+            case ChangeKind.ENTRY:
+                found.entries.add(change.object_id)
+            case ChangeKind.NODE:
+                found.nodes.add(change.object_id)
+            case ChangeKind.BUNDLE:
+                found.bundles.add(TrustDomain(change.object_id))
+    return found
 
 
-def _rows(tx: Transaction, entry_ids: Collection[str]) -> dict[str, Entry | None]:
+def _rows(source: Source, entry_ids: Collection[str]) -> dict[str, Entry | None]:
     rows: dict[str, Entry | None] = dict.fromkeys(entry_ids)
     if entry_ids:
-        rows.update({entry.id: entry for entry in tx.entries.get_many(entry_ids)})
+        rows.update({entry.id: entry for entry in source.entries(entry_ids)})
     return rows
 
 
-def _read_aliases(tx: Transaction, trust_domain: TrustDomain) -> dict[str, Entry | None]:
-    return {entry.id: entry for entry in tx.entries.by_parents([server_id(trust_domain)])}
+def _read_aliases(source: Source, trust_domain: TrustDomain) -> dict[str, Entry | None]:
+    return {entry.id: entry for entry in source.children([server_id(trust_domain)])}
 
 
 def _changed_aliases(state: IndexState, rows: Mapping[str, Entry | None]) -> dict[str, Entry | None]:
@@ -91,10 +87,10 @@ def _changed_aliases(state: IndexState, rows: Mapping[str, Entry | None]) -> dic
 
 
 def _nodes(
-    tx: Transaction, state: IndexState, changed: Collection[str], wanted: Collection[SpiffeId]
+    source: Source, state: IndexState, changed: Collection[str], wanted: Collection[SpiffeId]
 ) -> dict[str, Node | None]:
     held = [agent_id for agent_id in map(SpiffeId.parse, changed) if agent_id.path in state.agents]
-    return {agent_id.path: tx.nodes.get(agent_id) for agent_id in (*held, *wanted)}
+    return {agent_id.path: source.node(agent_id) for agent_id in (*held, *wanted)}
 
 
 def _roots(
@@ -112,7 +108,7 @@ def _roots(
 
 
 def _entries(
-    tx: Transaction, state: IndexState, rows: Mapping[str, Entry | None], roots: Mapping[str, frozenset[str]]
+    source: Source, state: IndexState, rows: Mapping[str, Entry | None], roots: Mapping[str, frozenset[str]]
 ) -> dict[str, Entry | None]:
     held = state.graph.holds_children_of
     found = {
@@ -122,25 +118,25 @@ def _entries(
     }
     parents = {path for paths in roots.values() for path in paths}
     parents.update(entry.spiffe_id.path for entry in found.values() if entry is not None)
-    for entry in _children(tx, state, parents):
+    for entry in _children(source, state, parents):
         found[entry.id] = entry
     return found
 
 
-def _children(tx: Transaction, state: IndexState, parents: Iterable[str]) -> Iterator[Entry]:
+def _children(source: Source, state: IndexState, parents: Iterable[str]) -> Iterator[Entry]:
     """Everything below these parents that is not held yet."""
     seen: set[str] = set()
     waiting = {path for path in parents if not state.graph.holds_children_of(path)}
     while waiting:
         seen |= waiting
-        children = tx.entries.by_parents([SpiffeId(state.trust_domain, path) for path in waiting])
+        children = source.children([SpiffeId(state.trust_domain, path) for path in waiting])
         yield from children
         offered = {entry.spiffe_id.path for entry in children} - seen
         waiting = {path for path in offered if not state.graph.holds_children_of(path)}
 
 
 def _bundles(
-    tx: Transaction, state: IndexState, changed: Collection[TrustDomain], entries: Iterable[Entry | None]
+    source: Source, state: IndexState, changed: Collection[TrustDomain], entries: Iterable[Entry | None]
 ) -> dict[TrustDomain, Bundle | None]:
     named = {trust_domain for entry in entries if entry is not None for trust_domain in entry.federates_with}
     named.add(state.trust_domain)
@@ -148,5 +144,5 @@ def _bundles(
     wanted |= {each for each in changed if each in named or state.graph.federates_with(each)}
     bundles: dict[TrustDomain, Bundle | None] = dict.fromkeys(wanted)
     if wanted:
-        bundles.update({bundle.trust_domain: bundle for bundle in tx.bundles.get_many(wanted)})
+        bundles.update({bundle.trust_domain: bundle for bundle in source.bundles(wanted)})
     return bundles

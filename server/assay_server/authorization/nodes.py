@@ -1,8 +1,8 @@
 """Node rows kept in memory: every RPC of an agent needs its row, and it hardly ever changes.
 
-A row is read once and dropped when the change sequence names it. Writers in this process go through `write`, which
-drops it before they are told that the write is durable, so that no RPC that begins after a ban was acknowledged is
-judged by the row from before.
+What the store wrote last it still knows; any other row is read once and dropped when the change sequence names it.
+Writers in this process go through `write`, which drops it before they are told that the write is durable, so that no
+RPC that begins after a ban was acknowledged is judged by the row from before.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,8 @@ class NodeRows:
     async def get(self, spiffe_id: SpiffeId) -> Node | None:
         """The row of that agent."""
         key = str(spiffe_id)
+        if (written := self._store.newest(ChangeKind.NODE, key)) is not None:
+            return written.value if isinstance(written.value, Node) else None
         if (row := self._rows.get(key)) is not None:
             return row
         drops = self._drops

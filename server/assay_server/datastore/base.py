@@ -36,6 +36,14 @@ class Change:
     object_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A committed change and what the entry or node became by it: None when it is gone. Always None for a bundle."""
+
+    change: Change
+    value: Entry | Node | None = None
+
+
 class Match(Enum):
     """How a list in a filter relates to the object's list; values are those of SPIRE's MatchBehavior.
 
@@ -246,6 +254,14 @@ class Store(Protocol):
 
         What `work` raises undoes `work` alone and is raised here.
         """
+        ...
+
+    def recent(self, sequence: int) -> Sequence[Written] | None:
+        """What was committed after that sequence, oldest first, from memory; None when memory does not reach back."""
+        ...
+
+    def newest(self, kind: ChangeKind, object_id: str) -> Written | None:
+        """The object's last change, and so its present state, if that is in memory; not for a bundle."""
         ...
 
     def watch(self) -> AsyncIterator[int]:

@@ -24,4 +24,6 @@ async def follow(store: Store) -> AsyncIterator[Sequence[Change] | None]:
 
 
 async def _since(store: Store, position: int) -> Sequence[Change] | None:
+    if (recent := store.recent(position)) is not None:
+        return [written.change for written in recent]
     return await store.read(lambda tx: tx.changes.since(position, CHANGES_AT_ONCE))

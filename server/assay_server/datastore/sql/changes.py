@@ -1,11 +1,15 @@
 """The change sequence: one counter row, taken in the transaction that changes the objects."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from assay.clock import Clock
-from assay_server.datastore.base import Change, ChangeKind
+from assay.entry import Entry
+from assay_server.datastore.base import Change, ChangeKind, Written
 from assay_server.datastore.sql.connection import Connection, Values
 from assay_server.datastore.sql.schema import changes, counter
+from assay_server.model import Node
 
 KEPT_CHANGES = 100_000
 """How many changes stay readable; who is further behind needs a snapshot."""
@@ -30,7 +34,7 @@ class SqlChanges:
         self._connection = connection
         self._clock = clock
         self._keep = keep
-        self._waiting: list[Change] = []
+        self._waiting: list[Written] = []
         self._last = 0
         self._at = 0
 
@@ -40,24 +44,30 @@ class SqlChanges:
         self._last = int(self._connection.rows(_LATEST)[0][0])
         self._at = int(self._clock.now().timestamp())
 
-    def append(self, kind: ChangeKind, object_id: str) -> int:
-        """The sequence number of this change, which no other has."""
+    def append(self, kind: ChangeKind, object_id: str, value: Entry | Node | None = None) -> int:
+        """The sequence number of this change, which no other has; `value` as it will be read, None when it is gone."""
         self._last += 1
-        self._waiting.append(Change(self._last, kind, object_id))
+        self._waiting.append(Written(Change(self._last, kind, object_id), value))
         return self._last
+
+    @property
+    def next(self) -> int:
+        """What the next `append` will return."""
+        return self._last + 1
 
     def rewind(self, sequence: int) -> None:
         """Forget what was appended after that sequence and undone."""
         del self._waiting[len(self._waiting) - (self._last - sequence) :]
         self._last = sequence
 
-    def flush(self) -> None:
-        """Write what was appended, and drop what is too old."""
-        if self._waiting:
-            self._connection.run_many(_INSERT, [self._values(change) for change in self._waiting])
+    def flush(self) -> Sequence[Written]:
+        """Write what was appended, drop what is too old; what was written."""
+        written, self._waiting = self._waiting, []
+        if written:
+            self._connection.run_many(_INSERT, [self._values(each.change) for each in written])
             self._connection.run(_ADVANCE, {"latest": self._last})
             self._connection.run(_PRUNE, {"until": self._last - self._keep})
-            self._waiting.clear()
+        return written
 
     def latest(self) -> int:
         """The highest sequence number this transaction sees, its own included; 0 before the first change."""
@@ -69,7 +79,7 @@ class SqlChanges:
             return None
         stored = self._connection.rows(_SINCE, {"after": sequence, "size": limit})
         found = [Change(seq, ChangeKind(kind), object_id) for seq, kind, object_id in stored]
-        found += [change for change in self._waiting if change.sequence > sequence]
+        found += [each.change for each in self._waiting if each.change.sequence > sequence]
         return found[:limit]
 
     def _reaches_back_to(self, sequence: int) -> bool:

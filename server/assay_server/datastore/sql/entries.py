@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
@@ -15,6 +17,7 @@ from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection, Row
 from assay_server.datastore.sql.filters import names_match, page_of, selectors_match, selectors_of
 from assay_server.datastore.sql.listed import Listed
+from assay_server.datastore.sql.owned import Owned
 from assay_server.datastore.sql.schema import bundles, entries, entry_dns_names, entry_federates_with, entry_selectors
 
 _COLUMNS = tuple(column for column in entries.c if column.name != "likeness")
@@ -43,26 +46,14 @@ _UPDATE = (
 )
 _DELETE = delete(entries).where(entries.c.position == bindparam("at_position"))
 
-_SELECTORS = Listed(
-    lambda owners: (
-        select(entry_selectors)
-        .where(entry_selectors.c.entry.in_(owners))
-        .order_by(*entry_selectors.primary_key.columns)
-    )
+_SELECTORS = Owned(select(entry_selectors), *entry_selectors.primary_key.columns)
+_DNS_NAMES = Owned(
+    select(entry_dns_names.c.entry, entry_dns_names.c.name), entry_dns_names.c.entry, entry_dns_names.c.rank
 )
-_DNS_NAMES = Listed(
-    lambda owners: (
-        select(entry_dns_names.c.entry, entry_dns_names.c.name)
-        .where(entry_dns_names.c.entry.in_(owners))
-        .order_by(entry_dns_names.c.entry, entry_dns_names.c.rank)
-    )
-)
-_FEDERATES_WITH = Listed(
-    lambda owners: (
-        select(entry_federates_with.c.entry, entry_federates_with.c.trust_domain)
-        .where(entry_federates_with.c.entry.in_(owners))
-        .order_by(entry_federates_with.c.entry, entry_federates_with.c.rank)
-    )
+_FEDERATES_WITH = Owned(
+    select(entry_federates_with.c.entry, entry_federates_with.c.trust_domain),
+    entry_federates_with.c.entry,
+    entry_federates_with.c.rank,
 )
 _KNOWN_BUNDLES = Listed(lambda names: select(bundles.c.trust_domain).where(bundles.c.trust_domain.in_(names)))
 _OWNED = (entry_selectors, entry_dns_names, entry_federates_with)
@@ -119,11 +110,17 @@ class SqlEntries:
             AlreadyExistsError: there is an entry of that ID.
             FailedPreconditionError: it federates with a trust domain whose bundle is not known.
         """
-        if self._position(entry.id) is not None:
-            raise AlreadyExistsError(f"entry {entry.id} already exists")
-        position = self._changes.append(ChangeKind.ENTRY, entry.id)
-        self._connection.run(_INSERT, _values(position, entry))
-        self._insert_owned(position, entry)
+        entry = _normal(entry)
+        federates_with = self._known(entry.federates_with)
+        position = self._changes.next
+        try:
+            self._connection.run(_INSERT, _values(position, entry))
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                raise
+            raise AlreadyExistsError(f"entry {entry.id} already exists") from None
+        self._changes.append(ChangeKind.ENTRY, entry.id, entry)
+        self._insert_owned(position, entry, federates_with)
 
     def update(self, entry: Entry) -> None:
         """Replace the stored entry of that ID.
@@ -135,11 +132,13 @@ class SqlEntries:
         position = self._position(entry.id)
         if position is None:
             raise NotFoundError("entry not found")
-        self._changes.append(ChangeKind.ENTRY, entry.id)
+        entry = _normal(entry)
+        federates_with = self._known(entry.federates_with)
+        self._changes.append(ChangeKind.ENTRY, entry.id, entry)
         self._connection.run(_UPDATE, _values(position, entry) | {"at_position": position})
         for statement in _DELETE_OWNED.values():
             self._connection.run(statement, {"at_position": position})
-        self._insert_owned(position, entry)
+        self._insert_owned(position, entry, federates_with)
 
     def delete(self, entry_id: str) -> bool:
         """Whether there was one."""
@@ -158,11 +157,11 @@ class SqlEntries:
         row = self._connection.row(_POSITION, {"wanted": entry_id})
         return row[0] if row else None
 
-    def _insert_owned(self, position: int, entry: Entry) -> None:
+    def _insert_owned(self, position: int, entry: Entry, federates_with: Sequence[str]) -> None:
         run = self._connection.run_many
         run(
             _INSERT_OWNED[entry_selectors],
-            [{"entry": position, "type": s.type, "value": s.value} for s in sorted(set(entry.selectors))],
+            [{"entry": position, "type": s.type, "value": s.value} for s in entry.selectors],
         )
         run(
             _INSERT_OWNED[entry_dns_names],
@@ -170,14 +169,11 @@ class SqlEntries:
         )
         run(
             _INSERT_OWNED[entry_federates_with],
-            [
-                {"entry": position, "rank": rank, "trust_domain": name}
-                for rank, name in enumerate(self._known(entry.federates_with))
-            ],
+            [{"entry": position, "rank": rank, "trust_domain": name} for rank, name in enumerate(federates_with)],
         )
 
     def _known(self, trust_domains: Iterable[TrustDomain]) -> list[str]:
-        names = list(dict.fromkeys(trust_domain.name for trust_domain in trust_domains))
+        names = [trust_domain.name for trust_domain in trust_domains]
         known = {name for (name,) in _KNOWN_BUNDLES.rows(self._connection, names)}
         for name in names:
             if name not in known:
@@ -194,8 +190,9 @@ class SqlEntries:
         selectors = selectors_of(_SELECTORS.rows(self._connection, positions))
         dns_names = _by_owner(_DNS_NAMES.rows(self._connection, positions))
         federates_with = _by_owner(_FEDERATES_WITH.rows(self._connection, positions))
+        parents: dict[str, SpiffeId] = {}
         return [
-            _entry(row, selectors.get(row[0], ()), dns_names.get(row[0], ()), federates_with.get(row[0], ()))
+            _entry(row, parents, selectors.get(row[0], ()), dns_names.get(row[0], ()), federates_with.get(row[0], ()))
             for row in rows
         ]
 
@@ -246,13 +243,32 @@ def _values(position: int, entry: Entry) -> dict[str, object]:
     }
 
 
-def _entry(row: Row, selectors: Iterable[Selector], dns_names: Iterable[str], federates_with: Iterable[str]) -> Entry:
+def _normal(entry: Entry) -> Entry:
+    """As it is read again."""
+    selectors = tuple(sorted(set(entry.selectors)))
+    federates_with = tuple(dict.fromkeys(entry.federates_with))
+    if (selectors, federates_with) == (entry.selectors, entry.federates_with):
+        return entry
+    return replace(entry, selectors=selectors, federates_with=federates_with)
+
+
+def _entry(
+    row: Row,
+    parents: dict[str, SpiffeId],
+    selectors: Iterable[Selector],
+    dns_names: Iterable[str],
+    federates_with: Iterable[str],
+) -> Entry:
+    """The entry of that row; `parents` remembers those met before, for many entries have the same."""
     _, entry_id, spiffe_id, parent_id, x509_ttl, jwt_ttl, hint, *flags, expires_at, revision, created_at = row
     admin, downstream, store_svid, no_prefetch, include_jti = map(bool, flags)
+    parent = parents.get(parent_id)
+    if parent is None:
+        parent = parents[parent_id] = SpiffeId.parse(parent_id)
     return Entry(
         id=entry_id,
         spiffe_id=SpiffeId.parse(spiffe_id),
-        parent_id=SpiffeId.parse(parent_id),
+        parent_id=parent,
         selectors=tuple(selectors),
         x509_svid_ttl=x509_ttl,
         jwt_svid_ttl=jwt_ttl,

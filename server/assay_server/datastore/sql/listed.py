@@ -7,7 +7,7 @@ from sqlalchemy.sql import ClauseElement
 
 from assay_server.datastore.sql.connection import Connection, Row
 
-_LENGTHS = (1, 16, 256)
+_LENGTHS = (1, 16, 64, 256)
 
 
 class Listed:
@@ -21,8 +21,7 @@ class Listed:
         found: list[Row] = []
         for piece in _pieces(list(dict.fromkeys(values))):
             length = next(length for length in _LENGTHS if length >= len(piece))
-            filled = piece + piece[-1:] * (length - len(piece))
-            found += connection.rows(self._statements[length], {f"v{n}": value for n, value in enumerate(filled)})
+            found += connection.listed(self._statements[length], piece + piece[-1:] * (length - len(piece)))
         return found
 
 

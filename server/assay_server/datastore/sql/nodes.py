@@ -1,5 +1,7 @@
 """Attested nodes and their selectors."""
 
+from dataclasses import replace
+
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, not_, select, update
 
 from assay.spiffeid import SpiffeId
@@ -54,7 +56,8 @@ class SqlNodes:
 
     def put(self, node: Node) -> None:
         """Create or replace, selectors included."""
-        change = self._changes.append(ChangeKind.NODE, str(node.spiffe_id))
+        node = _normal(node)
+        change = self._changes.append(ChangeKind.NODE, str(node.spiffe_id), node)
         position = self._position(node.spiffe_id)
         if position is None:
             position = change
@@ -64,7 +67,7 @@ class SqlNodes:
             self._connection.run(_DELETE_SELECTORS, {"at_position": position})
         self._connection.run_many(
             _INSERT_SELECTORS,
-            [{"node": position, "type": s.type, "value": s.value} for s in sorted(set(node.selectors))],
+            [{"node": position, "type": s.type, "value": s.value} for s in node.selectors],
         )
 
     def delete(self, spiffe_id: SpiffeId) -> bool:
@@ -122,6 +125,12 @@ def _conditions(where: NodeFilter) -> list[ColumnElement[bool]]:
     if where.selectors is not None:
         found.append(selectors_match(node_selectors, nodes.c.position, where.selectors))
     return found
+
+
+def _normal(node: Node) -> Node:
+    """As it is read again."""
+    selectors = tuple(sorted(set(node.selectors)))
+    return node if selectors == node.selectors else replace(node, selectors=selectors)
 
 
 def _values(position: int, node: Node) -> dict[str, object]:

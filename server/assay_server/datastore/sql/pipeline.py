@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from assay.errors import UnavailableError
-from assay_server.datastore.base import Transaction
+from assay_server.datastore.base import Transaction, Written
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.faults import refusal
 from assay_server.datastore.sql.incarnation import Mark, MarkFile
@@ -25,6 +25,8 @@ from assay_server.datastore.sql.transaction import SqlTransaction
 log = structlog.get_logger(__name__)
 
 Work = Callable[[Transaction], Any]
+Committed = Callable[[int, Sequence[Written]], None]
+"""Is told the sequence after a group and what it wrote, before anybody is told that it is durable."""
 
 MAX_GROUP = 128
 """How many functions share a commit: bounds how long the first one waits for the last."""
@@ -40,10 +42,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class GroupOutcome:
-    """What came of each function of a group, in order, and the sequence after it."""
+    """What came of each function of a group, in order, the sequence after it and what it wrote."""
 
     outcomes: Sequence[Outcome]
     sequence: int
+    written: Sequence[Written] = ()
 
 
 class Group:
@@ -57,23 +60,24 @@ class Group:
 
     def run(self, works: Sequence[Work]) -> GroupOutcome:
         """Run all and commit; never raises what a function or the database raised."""
+        written: Sequence[Written] = ()
         try:
-            outcomes, sequence = self._attempt(works)
+            outcomes, written = self._attempt(works)
         except BaseException as error:  # noqa: BLE001 - a thread that dies would leave every later writer waiting
             self._roll_back()
             outcomes = [Outcome(error=refusal(error) or error) for _ in works]
         else:
-            self._remember(sequence)
-        return GroupOutcome(outcomes, self.position.sequence)
+            self._remember(self._transaction.changes.latest())
+        return GroupOutcome(outcomes, self.position.sequence, written)
 
-    def _attempt(self, works: Sequence[Work]) -> tuple[list[Outcome], int]:
+    def _attempt(self, works: Sequence[Work]) -> tuple[list[Outcome], Sequence[Written]]:
         changes = self._transaction.changes
         self._connection.raw.execute("BEGIN IMMEDIATE")
         changes.begin()
         outcomes = [self._isolated(work) for work in works]
-        changes.flush()
+        written = changes.flush()
         self._connection.raw.execute("COMMIT")
-        return outcomes, changes.latest()
+        return outcomes, written
 
     def _isolated(self, work: Work) -> Outcome:
         execute = self._connection.raw.execute
@@ -109,7 +113,7 @@ class Group:
 class Pipeline:
     """The loop's side: collects what waits, hands it to the thread, resolves what was committed."""
 
-    def __init__(self, group: Group, thread: ThreadPoolExecutor, committed: Callable[[int], None]) -> None:
+    def __init__(self, group: Group, thread: ThreadPoolExecutor, committed: Committed) -> None:
         self._loop = asyncio.get_running_loop()
         self._group = group
         self._thread = thread
@@ -154,7 +158,7 @@ class Pipeline:
 
     def _finish(self, futures: Sequence[asyncio.Future[Any]], result: GroupOutcome) -> None:
         # Followers first: whoever is told of a write finds `watch` no older than it.
-        self._committed(result.sequence)
+        self._committed(result.sequence, result.written)
         for future, outcome in zip(futures, result.outcomes, strict=True):
             _resolve(future, outcome)
         self._start()

@@ -1,7 +1,7 @@
 """The store: one writer, a few readers, and a signal after every commit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from assay.clock import Clock
-from assay_server.datastore.base import Transaction
+from assay_server.datastore.base import ChangeKind, Transaction, Written
+from assay_server.datastore.recent import RECENT_CHANGES, Recent
 from assay_server.datastore.sql.changes import KEPT_CHANGES
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.creation import make_folder
@@ -38,9 +39,10 @@ class Settings:
 class SqlStore:
     """Implements base.Store; belongs to the loop it was made in. `resources` are given back by `close`."""
 
-    def __init__(self, opened: Opened, group: Group, readers: Readers, resources: ExitStack) -> None:
+    def __init__(self, opened: Opened, group: Group, readers: Readers, resources: ExitStack, recent: Recent) -> None:
         self._incarnation = opened.position.incarnation
         self._sequence = opened.position.sequence
+        self._recent = recent
         self._readers = readers
         self._resources = resources
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="datastore-writer")
@@ -67,6 +69,14 @@ class SqlStore:
         value: T = await self._pipeline.submit(work)
         return value
 
+    def recent(self, sequence: int) -> Sequence[Written] | None:
+        """What was committed after that sequence, from memory; None when memory does not reach back."""
+        return self._recent.since(sequence)
+
+    def newest(self, kind: ChangeKind, object_id: str) -> Written | None:
+        """The object's last change, if that is in memory."""
+        return self._recent.find(kind, object_id)
+
     async def watch(self) -> AsyncIterator[int]:
         """Yield the latest sequence at once and after every commit that changed it, until the store is closed."""
         seen = -1
@@ -88,7 +98,8 @@ class SqlStore:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._resources.close)
         self._thread.shutdown()
 
-    def _committed(self, sequence: int) -> None:
+    def _committed(self, sequence: int, written: Sequence[Written]) -> None:
+        self._recent.add(written)
         if sequence != self._sequence:
             self._sequence = sequence
             self._wake()
@@ -113,7 +124,8 @@ async def open_store(
     """
     settings = Settings(clock, keep_changes, release)
     opened, group, readers, resources = await asyncio.to_thread(_open, path, settings)
-    return SqlStore(opened, group, readers, resources)
+    recent = Recent(opened.position.sequence, min(RECENT_CHANGES, keep_changes))
+    return SqlStore(opened, group, readers, resources, recent)
 
 
 def _open(path: Path, settings: Settings) -> tuple[Opened, Group, Readers, ExitStack]:

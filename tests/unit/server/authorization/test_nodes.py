@@ -9,7 +9,7 @@ import pytest
 
 from assay.spiffeid import SpiffeId
 from assay_server.authorization.nodes import NodeRows
-from assay_server.datastore.base import Transaction
+from assay_server.datastore.base import ChangeKind, Transaction, Written
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.model import Node
 
@@ -20,13 +20,20 @@ NODE = Node(AGENT, "x509pop", serial="5", expires_at=100)
 
 
 class CountingStore:
-    """The real store, counting reads; a read can be held after it saw the data."""
+    """The real store, counting reads; a read can be held after it saw the data.
+
+    It remembers no write unless told to, as if each were long ago.
+    """
 
     def __init__(self, store: SqlStore) -> None:
         self.store = store
         self.reads = 0
         self.gate: asyncio.Event | None = None
         self.seen = asyncio.Event()
+        self.remembers = False
+
+    def newest(self, kind: ChangeKind, object_id: str) -> Written | None:
+        return self.store.newest(kind, object_id) if self.remembers else None
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         self.reads += 1
@@ -53,6 +60,18 @@ def rows(counting: CountingStore) -> NodeRows:
 async def test_a_row_is_read_once(store: SqlStore, counting: CountingStore, rows: NodeRows) -> None:
     await store.write(lambda tx: tx.nodes.put(NODE))
     assert [await rows.get(AGENT) for _ in range(3)] == [NODE] * 3
+    assert counting.reads == 1
+
+
+async def test_what_was_just_written_is_not_read(store: SqlStore, counting: CountingStore, rows: NodeRows) -> None:
+    await store.write(lambda tx: tx.nodes.put(NODE))
+    await rows.get(AGENT)
+    counting.remembers = True
+    banned = replace(NODE, serial="")
+    await store.write(lambda tx: tx.nodes.put(banned))  # by another writer: the row kept is older
+    assert await rows.get(AGENT) == banned
+    await store.write(lambda tx: tx.nodes.delete(AGENT))
+    assert await rows.get(AGENT) is None
     assert counting.reads == 1
 
 
