@@ -19,7 +19,7 @@ class _Domain(Protocol):
 
     def x509_svid(self, path: SpiffeId, /) -> X509Svid: ...
 
-    def jwt_svid(self, path: SpiffeId, audience: str | Sequence[str], /) -> str: ...
+    def jwt_svid(self, path: str | SpiffeId, audience: str | Sequence[str], /) -> str: ...
 
 
 class InMemorySource:
@@ -47,7 +47,7 @@ class InMemorySource:
         """The trust domain's bundle and those it federates with, as they are now."""
         return self._domain.bundles()
 
-    async def fetch(self, audience: str | Sequence[str], spiffe_id: SpiffeId | None = None) -> JwtSvid:
+    async def fetch(self, audience: str | Sequence[str], spiffe_id: SpiffeId | str | None = None) -> JwtSvid:
         """A JWT-SVID of this identity, or of that one."""
         return jwt.parse(self._domain.jwt_svid(spiffe_id or self._svid.spiffe_id, audience))
 

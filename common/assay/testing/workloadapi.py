@@ -1,6 +1,7 @@
 """A Workload API server for tests: a real Unix socket in this process, identities and faults as the test says."""
 
 import asyncio
+import os
 import tempfile
 import threading
 import time
@@ -20,6 +21,10 @@ from assay.testing.served import Identity, Outage, Served
 from assay.testing.servicer import Servicer
 from assay.testing.trustdomain import InMemoryTrustDomain
 from assay.workloadapi import wire
+
+_SOCKET = "api.sock"
+# What fits into sockaddr_un everywhere, macOS included.
+_MAX_SOCKET_BYTES = 103
 
 
 class WorkloadApiServer:
@@ -68,7 +73,7 @@ class WorkloadApiServer:
         """
         if self._folder is None:
             raise FailedPreconditionError("Workload API server has no socket", hint="use it in a `with` statement")
-        return Path(self._folder.name, "api.sock")
+        return Path(self._folder.name, _SOCKET)
 
     @property
     def address(self) -> str:
@@ -120,12 +125,17 @@ class WorkloadApiServer:
         self._served.fail(None, rpc)
 
     def start(self) -> None:
-        """Listen; after `stop` on the same socket again, with the same identities. Nothing if it is running."""
+        """Listen; after `stop` on the same socket again, with the same identities. Nothing if it is running.
+
+        Raises:
+            InvalidArgumentError: the folder for temporary files has too long a name for a socket.
+        """
         if self._running is not None:
             return
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="assay-")
+            self._folder = _folder()
             self._unwatch = self.trust_domain.watch(self._served.follow_domain)
+            self._served.follow_domain()
         self._running = _Running(self.path, self._served)
 
     def stop(self) -> None:
@@ -145,6 +155,14 @@ class WorkloadApiServer:
     def _tell(self) -> None:
         if self._running is not None:
             self._running.wake()
+
+
+def _folder() -> "tempfile.TemporaryDirectory[str]":
+    folder = tempfile.TemporaryDirectory(prefix="assay-")
+    if len(os.fsencode(Path(folder.name, _SOCKET))) <= _MAX_SOCKET_BYTES:
+        return folder
+    folder.cleanup()
+    raise InvalidArgumentError("path of the Workload API's socket would be too long", hint="set TMPDIR to a short one")
 
 
 def _due(identity: Identity) -> bool:
