@@ -2,30 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import cast
 
-# Bytes per direction in one transport's buffer at which the other end stops being read.
-HIGH_WATER = 64 * 1024
+from assay.transport.arrival import HIGH_WATER, Arrival, pause, resume
+
+__all__ = ["HIGH_WATER", "Pump", "Side", "close_all"]
 
 
-class Side(asyncio.Protocol):
-    """One end of a pump. Until it is joined to its other end it keeps what arrives, up to HIGH_WATER.
-
-    It does not outlive the end of what it reads: gRPC never half-closes, and takes one for the end of everything.
-    """
-
-    transport: asyncio.Transport
+class Side(Arrival):
+    """One end of a pump. Until it is joined to its other end it keeps what arrives, up to HIGH_WATER."""
 
     def __init__(self) -> None:
-        self.lost = False
-        self._early: list[bytes] = []
-        self._forward: Callable[[bytes], None] = self._keep
+        super().__init__()
+        self._forward: Callable[[bytes], None] = self.keep
         self._pump: Pump | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the transport."""
-        self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=HIGH_WATER)
 
     @property
     def joined(self) -> bool:
@@ -36,19 +25,13 @@ class Side(asyncio.Protocol):
         """Forward to `other` from now on, first what came before."""
         self._pump = pump
         self._forward = other.transport.write
-        early, self._early = self._early, []
+        early = self.early()
         if early and not other.transport.is_closing():
-            other.transport.write(b"".join(early))
-        resume(self.transport)
+            other.transport.write(early)
 
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
         self._forward(data)
-
-    def _keep(self, data: bytes) -> None:
-        self._early.append(data)
-        if sum(map(len, self._early)) >= HIGH_WATER:
-            pause(self.transport)
 
     def pause_writing(self) -> None:
         """This end is slow: stop reading from the other."""
@@ -60,9 +43,9 @@ class Side(asyncio.Protocol):
         if self._pump is not None:
             resume(self._pump.other(self).transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         """The pump closes when either end is lost."""
-        self.lost = True
+        super().connection_lost(exc)
         if self._pump is not None:
             self._pump.end_lost()
 
@@ -151,15 +134,3 @@ async def close_all(pumps: Collection[Pump]) -> None:
 
 def _drop(_data: bytes) -> None:
     pass
-
-
-def pause(transport: asyncio.Transport) -> None:
-    """Stop reading, unless it is closing anyway."""
-    if not transport.is_closing() and transport.is_reading():
-        transport.pause_reading()
-
-
-def resume(transport: asyncio.Transport) -> None:
-    """Read again, unless it is closing anyway."""
-    if not transport.is_closing() and not transport.is_reading():
-        transport.resume_reading()

@@ -371,7 +371,7 @@ async def test_an_anonymous_client_may_stay_only_so_long_and_one_with_an_svid_lo
 
 async def test_closing_drops_those_that_have_not_completed_a_handshake(front: Front, port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await until(lambda: any(listener._tasks for listener in front._listeners))
+    await until(lambda: any(listener._tasks for listener in front._entrance._listeners))
     await front.close(0)
     assert await reader.read() == b""
     writer.close()
