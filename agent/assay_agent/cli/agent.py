@@ -46,7 +46,7 @@ class AgentFlags(DaemonFlags):
     ] = False
 
 
-@app.command()
+@app.command(epilog="Example: assay agent run --config agent.conf")
 @taking(AgentFlags)
 def run(flags: AgentFlags) -> None:
     """Run the agent until SIGTERM or SIGINT. Flags win over the file."""
@@ -58,14 +58,14 @@ def run(flags: AgentFlags) -> None:
     run_daemon("Agent", loaded.config.log, loaded.warnings, lambda clock: serve(loaded.config, clock=clock))
 
 
-@app.command()
+@app.command(epilog="Example: assay agent validate --config agent.conf --output json")
 @taking(AgentFlags)
 def validate(flags: AgentFlags, *, output: OutputOption = Output.PRETTY) -> None:
     """Check the configuration as `run` would, and say everything that is wrong with it."""
     report_validation("agent", output, lambda: _load(flags).warnings)
 
 
-@app.command()
+@app.command(epilog="Example: assay agent healthcheck --verbose")
 def healthcheck(
     *,
     socket_path: WorkloadSocketOption = WORKLOAD_SOCKET,

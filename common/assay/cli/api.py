@@ -38,7 +38,7 @@ DEFAULT_SOCKET = str(WORKLOAD_SOCKET)
 DEFAULT_TIMEOUT = "5s"
 
 
-@fetch.command("x509")
+@fetch.command("x509", epilog="Example: assay api fetch x509 --write /run/web")
 def fetch_x509(
     *,
     silent: Annotated[bool, typer.Option("--silent", help="Print nothing.")] = False,
@@ -58,7 +58,7 @@ def fetch_x509(
         _write(context, write, silent=silent or output is Output.JSON)
 
 
-@fetch.command("jwt")
+@fetch.command("jwt", epilog="Example: assay api fetch jwt --audience db")
 def fetch_jwt(
     *,
     audience: AudienceOption,
@@ -77,7 +77,7 @@ def fetch_jwt(
         print_jwt(svids, bundles)
 
 
-@validate.command("jwt")
+@validate.command("jwt", epilog="Example: assay api validate jwt --audience db --svid TOKEN")
 def validate_jwt(
     *,
     audience: Annotated[str, typer.Option(help="Whom the token must be for.")],
@@ -97,7 +97,7 @@ def validate_jwt(
     print_json(dict(found.claims))
 
 
-@app.command()
+@app.command(epilog="Example: assay api watch --output json")
 def watch(*, socket_path: SocketOption = DEFAULT_SOCKET, output: OutputOption = Output.PRETTY) -> None:
     """Print the X.509-SVIDs of this process now and whenever they change, until interrupted."""
     run(_watch(socket_path, output))

@@ -8,10 +8,13 @@ _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=SVID)(
 
 # Go's flags take `-shallow=false`; ours are either there or not.
 _SWITCHES = frozenset({
-    "admin", "allow-unauthenticated-verifiers", "disable-x509-svid-prefetch", "downstream", "expand-env",
+    "admin", "allow-unauthenticated-verifiers", "disable-x509-svid-prefetch", "downstream", "dry-run", "expand-env",
     "insecure-bootstrap", "jwt-svid-include-jti", "log-source-location", "node", "shallow", "silent", "store-svid",
     "verbose",
 })  # fmt: skip
+
+# SPIRE's flags of agents take a word: true, false, or any other for both. Ours are pairs.
+_PAIRS = {"banned": ("--banned", "--not-banned"), "can-reattest": ("--can-reattest", "--cannot-reattest")}
 
 
 def spire_flags(arguments: Sequence[str]) -> list[str]:
@@ -32,8 +35,15 @@ def _respelled(arguments: Sequence[str]) -> Iterator[str]:
             continue
         name = _WORDS.sub("-", found[1]).lower()
         value = found[2] or ""
-        if name in _SWITCHES and value:
+        if name in _PAIRS:
+            yield from _pair(*_PAIRS[name], value[1:] if value else next(rest, "true"))
+        elif name in _SWITCHES and value:
             if value.lower() in {"=true", "=1", "=t"}:
                 yield f"--{name}"
         else:
             yield f"--{name}{value}"
+
+
+def _pair(yes: str, no: str, word: str) -> Iterator[str]:
+    if word in {"true", "false"}:
+        yield yes if word == "true" else no

@@ -13,7 +13,7 @@ from assay.config.check import Override
 from assay.config.document import Document, KeyPath
 from assay.config.source import read
 
-F = TypeVar("F", bound="DaemonFlags")
+F = TypeVar("F", bound="Flags")
 
 
 def _option(flag: str, text: str, metavar: str | None = None) -> Any:  # noqa: ANN401 - as typer has it
@@ -21,8 +21,13 @@ def _option(flag: str, text: str, metavar: str | None = None) -> Any:  # noqa: A
 
 
 @dataclass(frozen=True, kw_only=True)
-class DaemonFlags:
-    """What both daemons' `run` and `validate` take; a field's name is its flag's."""
+class Flags:
+    """What a command takes; a field's name is its flag's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaemonFlags(Flags):
+    """What both daemons' `run` and `validate` take."""
 
     config: Annotated[Path | None, _option("--config", "Configuration file: HCL, JSON or TOML.", "FILE")] = None
     expand_env: Annotated[bool, _option("--expand-env", "Expand $VARIABLES in the configuration file.")] = False

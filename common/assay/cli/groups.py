@@ -12,11 +12,14 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "up": "Start a server and an agent here, and fetch both kinds of SVID.",
         "server": "Run, check and probe a server.",
         "agent": "Run, check and probe an agent.",
-        "entry": "Create, show and delete registration entries.",
+        "entry": "Create, update, show, count and delete registration entries.",
         "token": "Make join tokens for agents.",
-        "node": "List, ban and evict attested agents.",
+        "node": "List, show, count, ban, evict and purge attested agents.",
         "bundle": "Show the trust bundle.",
+        "x509": "Mint X.509-SVIDs.",
+        "jwt": "Mint JWT-SVIDs.",
         "api": "Ask the Workload API, as a workload does.",
+        "doctor": "Look for what is wrong with this machine's server and agent, and say what to do.",
     }
 )
 

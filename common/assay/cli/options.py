@@ -1,10 +1,13 @@
 """Options that several commands have."""
 
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from assay.config.duration import parse_duration
 
 
 class Output(StrEnum):
@@ -26,3 +29,18 @@ VerboseOption: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Say w
 SelectorsOption: TypeAlias = Annotated[
     list[str] | None, typer.Option("--selector", help="type:value; may be given more than once.", metavar="SELECTOR")
 ]
+
+
+def duration(text: str, flag: str) -> Decimal:
+    """Seconds of a flag's duration, such as `90s` or `1h30m`.
+
+    Raises:
+        typer.BadParameter: it is none, or negative.
+    """
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=flag) from None
+    if seconds < 0:
+        raise typer.BadParameter(f'"{text}" is negative', param_hint=flag)
+    return seconds

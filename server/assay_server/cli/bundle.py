@@ -31,7 +31,7 @@ def group() -> None:
     """Show the trust bundle."""
 
 
-@app.command()
+@app.command(epilog="Example: assay bundle show > bundle.pem")
 def show(
     *,
     form: Annotated[Format, typer.Option("--format", help="Of the pretty output.")] = Format.PEM,

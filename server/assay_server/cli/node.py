@@ -1,58 +1,41 @@
 """`assay node`: attested agents. SPIRE's noun is `agent`, which here runs one."""
 
-from pathlib import Path
+from datetime import timedelta
 from typing import Annotated
 
 import typer
-from google.protobuf.wrappers_pb2 import BoolValue
 
-from assay.cli.admin import TIMEOUT, connect, run
-from assay.cli.options import AdminSocketOption, Output, OutputOption, SelectorsOption
-from assay.cli.output import count_of, go_time, print_json, print_labelled, print_message
+from assay.cli.admin import run
+from assay.cli.flags import taking
+from assay.cli.options import AdminSocketOption, Output, OutputOption, duration
+from assay.cli.output import count_of, go_time, print_json, print_labelled, print_message, printable
+from assay.clock import SystemClock
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId
 from assay.wire import spiffeid as wire
-from assay_proto.spire.api.server.agent.v1.agent_pb2 import (
-    BanAgentRequest,
-    DeleteAgentRequest,
-    ListAgentsRequest,
-    ListAgentsResponse,
-)
-from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub
+from assay_proto.spire.api.server.agent.v1.agent_pb2 import CountAgentsRequest, ListAgentsRequest
 from assay_proto.spire.api.types.agent_pb2 import Agent
-from assay_server.cli.matching import Match, MatchSelectorsOption, selector_match
+from assay_server.cli import nodeclient as client
+from assay_server.cli.nodefilter import NodeFilterFlags
+from assay_server.cli.nodepurge import gone, print_purge, purge_dict
 
-PAGE = 1000
 LABEL_WIDTH = 18
+DEFAULT_EXPIRED_FOR = "720h"
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, ban and evict attested agents.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="List, show, count, ban, evict and purge attested agents."
+)
 
 AgentIdOption = Annotated[str, typer.Option("--spiffe-id", help="The agent's SPIFFE ID.", metavar="ID")]
 
 
-@app.command("list")
+@app.command("list", epilog="Example: assay node list --attestation-type x509pop --not-banned")
+@taking(NodeFilterFlags)
 def list_nodes(
-    *,
-    selector: SelectorsOption = None,
-    match_selectors_on: MatchSelectorsOption = Match.SUPERSET,
-    attestation_type: Annotated[str, typer.Option(help="Only those attested so, such as x509pop.")] = "",
-    banned: Annotated[bool | None, typer.Option("--banned/--not-banned", help="Only those banned, or not.")] = None,
-    can_reattest: Annotated[
-        bool | None, typer.Option("--can-reattest/--cannot-reattest", help="Only those that can, or cannot.")
-    ] = None,
-    expires_before: Annotated[str, typer.Option(help='Such as "2026-01-02 15:04:05 -0700 -07".')] = "",
-    socket_path: AdminSocketOption = ADMIN_SOCKET,
-    output: OutputOption = Output.PRETTY,
+    flags: NodeFilterFlags, *, socket_path: AdminSocketOption = ADMIN_SOCKET, output: OutputOption = Output.PRETTY
 ) -> None:
     """List attested agents."""
-    where = ListAgentsRequest.Filter(by_attestation_type=attestation_type, by_expires_before=expires_before)
-    if selector:
-        where.by_selector_match.CopyFrom(selector_match(selector, match_selectors_on))
-    if banned is not None:
-        where.by_banned.CopyFrom(BoolValue(value=banned))
-    if can_reattest is not None:
-        where.by_can_reattest.CopyFrom(BoolValue(value=can_reattest))
-    found = run(_list(socket_path, where))
+    found = run(client.find(socket_path, flags.where(ListAgentsRequest.Filter())))
     if output is Output.JSON:
         print_message(found)
     elif not found.agents:
@@ -63,7 +46,38 @@ def list_nodes(
             print_labelled(_rows(agent), LABEL_WIDTH)
 
 
-@app.command()
+@app.command(epilog="Example: assay node count --can-reattest")
+@taking(NodeFilterFlags)
+def count(
+    flags: NodeFilterFlags, *, socket_path: AdminSocketOption = ADMIN_SOCKET, output: OutputOption = Output.PRETTY
+) -> None:
+    """Count attested agents."""
+    answer = run(client.count(socket_path, flags.where(CountAgentsRequest.Filter())))
+    if output is Output.JSON:
+        print_message(answer)
+    else:
+        typer.echo(count_of(answer.count, "attested agent", "attested agents"))
+
+
+@app.command(epilog="Example: assay node show --spiffe-id spiffe://example.org/spire/agent/x509pop/NODE")
+def show(
+    *,
+    spiffe_id: AgentIdOption,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Show one agent, with the selectors that its node has."""
+    agent = run(client.get(socket_path, SpiffeId.parse(spiffe_id)))
+    if output is Output.JSON:
+        print_message(agent)
+        return
+    typer.echo("Found an attested agent given its SPIFFE ID\n")
+    print_labelled(_rows(agent), LABEL_WIDTH)
+    for one in agent.selectors:
+        typer.echo(f"{'Selectors':<{LABEL_WIDTH}}: {printable(f'{one.type}:{one.value}')}")
+
+
+@app.command(epilog="Example: assay node ban --spiffe-id spiffe://example.org/spire/agent/x509pop/NODE")
 def ban(
     *,
     spiffe_id: AgentIdOption,
@@ -71,11 +85,11 @@ def ban(
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Shut an agent out: its SVID is refused from now on, and it cannot attest again until it is evicted."""
-    run(_ban(socket_path, SpiffeId.parse(spiffe_id)))
+    run(client.ban(socket_path, SpiffeId.parse(spiffe_id)))
     _print_done("Agent banned successfully", output)
 
 
-@app.command()
+@app.command(epilog="Example: assay node evict --spiffe-id spiffe://example.org/spire/agent/x509pop/NODE")
 def evict(
     *,
     spiffe_id: AgentIdOption,
@@ -83,8 +97,34 @@ def evict(
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Forget an agent: its SVID is refused from now on, and it has to attest again."""
-    run(_evict(socket_path, SpiffeId.parse(spiffe_id)))
+    run(client.evict(socket_path, SpiffeId.parse(spiffe_id)))
     _print_done("Agent evicted successfully", output)
+
+
+@app.command(epilog="Example: assay node purge --expired-for 168h --dry-run")
+def purge(
+    *,
+    expired_for: Annotated[
+        str, typer.Option(help="How long the agent's SVID must have been expired.", metavar="DURATION")
+    ] = DEFAULT_EXPIRED_FOR,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which would be forgotten, and do nothing.")] = False,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Forget agents that have long been gone and could attest again, a ban of theirs too; status 1 if one stays.
+
+    Agents that could not attest again, such as those with a join token, are left alone.
+    """
+    limit = timedelta(seconds=float(duration(expired_for, "--expired-for")))
+    where = NodeFilterFlags(can_reattest=True).where(ListAgentsRequest.Filter())
+    agents = gone(run(client.find(socket_path, where)).agents, SystemClock().now(), limit)
+    outcomes = dict.fromkeys(agents, "") if dry_run or not agents else run(client.evict_each(socket_path, agents))
+    if output is Output.JSON:
+        print_json(purge_dict(outcomes, dry_run=dry_run))
+    else:
+        print_purge(outcomes, dry_run=dry_run)
+    if any(outcomes.values()):
+        raise typer.Exit(1)
 
 
 def _rows(agent: Agent) -> list[tuple[str, object]]:
@@ -105,25 +145,3 @@ def _print_done(text: str, output: Output) -> None:
         print_json({})
     else:
         typer.echo(text)
-
-
-async def _list(socket_path: Path, where: ListAgentsRequest.Filter) -> ListAgentsResponse:
-    found = ListAgentsResponse()
-    async with connect(socket_path) as channel:
-        while True:
-            request = ListAgentsRequest(filter=where, page_size=PAGE, page_token=found.next_page_token)
-            page = await AgentStub(channel).ListAgents(request, timeout=TIMEOUT)
-            found.agents.extend(page.agents)
-            found.next_page_token = page.next_page_token
-            if not page.next_page_token:
-                return found
-
-
-async def _ban(socket_path: Path, agent: SpiffeId) -> None:
-    async with connect(socket_path) as channel:
-        await AgentStub(channel).BanAgent(BanAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
-
-
-async def _evict(socket_path: Path, agent: SpiffeId) -> None:
-    async with connect(socket_path) as channel:
-        await AgentStub(channel).DeleteAgent(DeleteAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)

@@ -34,7 +34,7 @@ class ServerFlags(DaemonFlags):
     server_port: Annotated[str | None, typer.Option(help="Listen on this TCP port.", metavar="PORT")] = None
 
 
-@app.command()
+@app.command(epilog="Example: assay server run --config server.conf")
 @taking(ServerFlags)
 def run(flags: ServerFlags) -> None:
     """Run the server until SIGTERM or SIGINT. Flags win over the file; --trust-domain and --data-dir do without one."""
@@ -46,14 +46,14 @@ def run(flags: ServerFlags) -> None:
     run_daemon("Server", loaded.config.log, loaded.warnings, lambda clock: serve(loaded.config, clock=clock))
 
 
-@app.command()
+@app.command(epilog="Example: assay server validate --config server.conf --output json")
 @taking(ServerFlags)
 def validate(flags: ServerFlags, *, output: OutputOption = Output.PRETTY) -> None:
     """Check the configuration as `run` would, and say everything that is wrong with it."""
     report_validation("server", output, lambda: _load(flags).warnings)
 
 
-@app.command()
+@app.command(epilog="Example: assay server healthcheck --verbose")
 def healthcheck(
     *,
     socket_path: AdminSocketOption = ADMIN_SOCKET,

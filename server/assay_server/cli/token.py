@@ -26,7 +26,7 @@ def group() -> None:
     """Make join tokens for agents."""
 
 
-@app.command()
+@app.command(epilog="Example: assay token generate --ttl 3600 --spiffe-id spiffe://example.org/build-machines")
 def generate(
     *,
     ttl: Annotated[

@@ -10,7 +10,7 @@ from assay.cli.up.options import DEFAULT_STATE, DEFAULT_TRUST_DOMAIN, Options
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(epilog="Example: assay up --once --state /tmp/try")
 def up(
     *,
     state: Annotated[Path, typer.Option(help="Folder for everything that is kept.", metavar="DIR")] = DEFAULT_STATE,

@@ -43,3 +43,19 @@ def test_nothing_after_two_dashes_is_a_flag() -> None:
 def test_respelling_twice_changes_nothing_more(arguments: list[str]) -> None:
     once = spire_flags(arguments)
     assert spire_flags(once) == once
+
+
+@pytest.mark.parametrize(
+    ("spire", "ours"),
+    [
+        (["-banned", "true", "x"], ["--banned", "x"]),
+        (["-banned=false"], ["--not-banned"]),
+        (["-canReattest", "false"], ["--cannot-reattest"]),
+        (["-canReattest=true"], ["--can-reattest"]),
+        (["-banned", "all", "x"], ["x"]),
+        (["-banned"], ["--banned"]),
+        (["--banned", "x"], ["--banned", "x"]),
+    ],
+)
+def test_spires_flags_with_three_values_are_our_pairs(spire: list[str], ours: list[str]) -> None:
+    assert spire_flags(spire) == ours

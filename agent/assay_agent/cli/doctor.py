@@ -1,0 +1,56 @@
+"""What `assay doctor` looks at of an agent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from assay.bundle import jwks, pem
+from assay.cli.doctor.daemon import Certificates, Daemon, Setup
+from assay.config.source import read
+from assay.sockets import WORKLOAD_SOCKET
+from assay_agent.cli.agent import DEFAULT_CONFIG
+from assay_agent.config.load import load
+from assay_agent.config.settings import AgentConfig
+from assay_agent.storage.data import decode
+from assay_agent.storage.disk import FILE_NAME
+
+KEYS_FILE = "keys.json"
+
+
+def _load(path: Path, env: Mapping[str, str] | None) -> Setup:
+    loaded = load(read(path, env=env))
+    config = loaded.config
+    data = config.data_dir / FILE_NAME
+    return Setup(
+        warnings=loaded.warnings,
+        trust_domain=config.trust_domain,
+        data_dir=config.data_dir,
+        socket=config.socket_path,
+        address=(config.server_address, config.server_port),
+        keys=list(_keys(config)),
+        private=[data],
+        bundles=list(_bundles(config, data)),
+        svid=Certificates("SVID", data, lambda content: decode(content).svid),
+    )
+
+
+def _keys(config: AgentConfig) -> Iterator[Path]:
+    if folder := config.key_manager.data.get("directory"):
+        yield Path(str(folder)) / KEYS_FILE
+    if key := config.node_attestor.data.get("private_key_path"):
+        yield Path(str(key))
+    if config.join_token_file is not None:
+        yield config.join_token_file
+
+
+def _bundles(config: AgentConfig, data: Path) -> Iterator[Certificates]:
+    def configured(content: bytes) -> Sequence[bytes]:
+        if config.trust_bundle_format == "pem":
+            return [one.der for one in pem.parse(content)]
+        return [one.der for one in jwks.parse(config.trust_domain, content).x509_authorities]
+
+    if config.trust_bundle_path is not None:
+        yield Certificates("trust_bundle_path", config.trust_bundle_path, configured)
+    yield Certificates("bundle kept", data, lambda content: decode(content).bundle)
+
+
+DAEMON = Daemon("agent", DEFAULT_CONFIG, WORKLOAD_SOCKET, public=True, load=_load)
