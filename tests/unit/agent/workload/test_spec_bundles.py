@@ -61,8 +61,9 @@ async def test_a_key_that_is_revoked_leaves_every_open_stream_and_vouches_for_no
 
 
 @pytest.mark.spec("FED-6.3-a", "FED-6.2-a")
+@pytest.mark.parametrize("dissociated", [True, False], ids=["the entry forgets it", "the bundle goes"])
 async def test_a_relationship_that_ends_takes_its_bundle_off_every_open_stream(
-    agent: LocalAgent, client: WorkloadApiClient, authority: Authority
+    agent: LocalAgent, client: WorkloadApiClient, authority: Authority, *, dissociated: bool
 ) -> None:
     friend = Authority("friend.test", now=authority.now)
     agent.publish(friend.bundle)
@@ -77,9 +78,10 @@ async def test_a_relationship_that_ends_takes_its_bundle_off_every_open_stream(
         assert (await anext(svids)).bundles.keys() == both
         assert (await anext(bundles)).keys() == (await anext(documents)).keys() == both
         assert (await client.validate_jwt("x", token)).spiffe_id == friend.id("/guest")
-        # As the server says it when an operator deletes the bundle and dissociates the entries.
-        alone = replace(entry, federates_with=(), revision=1)
-        agent.cache.apply(Update(entries=[alone], removed_bundles=[friend.trust_domain]))
+        if dissociated:
+            agent.cache.apply(Update(entries=[replace(entry, federates_with=(), revision=1)]))
+        else:
+            agent.cache.apply(Update(removed_bundles=[friend.trust_domain]))
         assert (await anext(svids)).bundles.keys() == {authority.trust_domain}
         assert (await anext(bundles)).keys() == (await anext(documents)).keys() == {authority.trust_domain}
         with pytest.raises(InvalidArgumentError):

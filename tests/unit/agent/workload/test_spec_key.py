@@ -1,4 +1,4 @@
-"""X.509-SVIDs with RSA keys, which an operator may ask for: the wire is the same."""
+"""The private key on the wire, of each kind that an operator may ask for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
+from assay.crypto.keys import generate
+from assay.keymanager import KeyType
 from assay.svid import X509Svid
 from assay.testing.authority import Authority, leaf_extensions, subject
 from assay.workloadapi.wire import METADATA, Stub
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.spec("WAPI-5.1-b", "WAPI-5.2.1-c")
-async def test_the_key_is_pkcs_8_whatever_its_kind(agent: LocalAgent, stub: Stub, authority: Authority) -> None:
-    key = rsa.generate_private_key(65537, 2048)
+@pytest.mark.parametrize("kind", [KeyType.EC_P256, KeyType.EC_P384, KeyType.RSA_2048])
+async def test_it_is_plain_pkcs_8(agent: LocalAgent, stub: Stub, authority: Authority, kind: KeyType) -> None:
+    key = generate(kind)
     builder = x509.CertificateBuilder(
         issuer_name=authority.root.certificate.subject,
         subject_name=subject("leaf"),
@@ -36,7 +38,8 @@ async def test_the_key_is_pkcs_8_whatever_its_kind(agent: LocalAgent, stub: Stub
     leaf = builder.sign(authority.root.key, SHA256()).public_bytes(Encoding.DER)
     agent.register("a", "/web")
     agent.cache.set_svid("a", X509Svid.parse([leaf], key))
-    response = await anext(aiter(stub.fetch_x509_svid(pb.X509SVIDRequest(), metadata=METADATA)))
-    sent = load_der_private_key(response.svids[0].x509_svid_key, password=None)
-    assert isinstance(sent, rsa.RSAPrivateKey)
-    assert sent.public_key() == x509.load_der_x509_certificate(response.svids[0].x509_svid).public_key()
+    (sent,) = (await anext(aiter(stub.fetch_x509_svid(pb.X509SVIDRequest(), metadata=METADATA)))).svids
+    read = load_der_private_key(sent.x509_svid_key, password=None)
+    # Readers take other forms too, so the bytes themselves are compared.
+    assert sent.x509_svid_key == read.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert read.public_key() == x509.load_der_x509_certificate(sent.x509_svid).public_key()
