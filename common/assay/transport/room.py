@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 # Descriptors left for the store, files, the operator's socket and connections that are about to be refused.
 RESERVED = 128
-# The caller's, both ends of the inner connection, and the pidfd of a process.
+# The caller's, both ends of a front's inner connection, and the pidfd of a process.
 PER_CONNECTION = 4
 _UNLIMITED = 1 << 20
 
@@ -36,9 +36,10 @@ class Room:
     to attest gets in past those who stay without a reason.
     """
 
-    def __init__(self, most: int | None = None) -> None:
-        """Without a number: as many as the process's limit of open files allows."""
+    def __init__(self, most: int | None = None, *, per_connection: int = PER_CONNECTION) -> None:
+        """Without a number: as many as the process's limit of open files allows, with so many for each connection."""
         self._most = most
+        self._per_connection = per_connection
         self._held: Counter[Hashable] = Counter()
         self._total = 0
         self._told: set[Hashable] = set()
@@ -47,7 +48,7 @@ class Room:
     @property
     def most(self) -> int:
         """How many there are."""
-        return self._most if self._most is not None else _by_file_limit()
+        return self._most if self._most is not None else _by_file_limit(self._per_connection)
 
     @property
     def share(self) -> int:
@@ -93,8 +94,8 @@ class Room:
             log.warning("Too many connections", caller=str(who), held=self._held[who])
 
 
-def _by_file_limit() -> int:
+def _by_file_limit(per_connection: int) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         files = _UNLIMITED
-    return max(2, (files - RESERVED) // PER_CONNECTION)
+    return max(2, (files - RESERVED) // per_connection)

@@ -1,0 +1,91 @@
+"""A connection on asyncio's transports: bytes to the core and back, and no faster than the peer reads."""
+
+import asyncio
+from collections.abc import Callable
+
+from assay.http2.connection import Connection
+from assay.http2.errors import ErrorCode
+from assay.transport.arrival import Arrival, pause, resume
+
+# Bytes that the peer has not read, at which it is not listened to either: answers to its frames would pile up.
+DEAF_AT = 256 * 1024
+
+
+class Http2Protocol(Arrival):
+    """Carries one connection, once `begin` has given it one. `over` is called when the socket is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._core: Connection | None = None
+        self._over: Callable[[], None] = _nothing
+        self.loop = asyncio.get_running_loop()
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def begin(self, core: Connection, over: Callable[[], None]) -> None:
+        """Carry that connection, from what came already."""
+        self._core = core
+        self._over = over
+        if self.lost:
+            over()
+            return
+        early = self.early()
+        if early:
+            core.receive(early)
+        self.flush()
+
+    def wake(self) -> None:
+        """Send in the next turn of the loop what was made ready until then."""
+        self.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what is ready, and close when nothing more is to come."""
+        core = self._core
+        if core is None or self.transport.is_closing():
+            return
+        while data := core.take():
+            self.transport.write(data)
+            core.pump()
+        if core.finished:
+            self.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Have the core look at it, and send what that makes ready."""
+        core = self._core
+        if core is None:
+            self.keep(data)
+            return
+        core.receive(data)
+        self.flush()
+        if core.held_back and self.transport.get_write_buffer_size() > DEAF_AT:
+            pause(self.transport)
+
+    def pause_writing(self) -> None:
+        """The peer is slow."""
+        if self._core is not None:
+            self._core.held_back = True
+
+    def resume_writing(self) -> None:
+        """The peer has caught up."""
+        if self._core is not None:
+            self._core.held_back = False
+            self._core.pump()
+            resume(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End all streams."""
+        super().connection_lost(exc)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._core is not None:
+            self._core.lose_all(ErrorCode.CANCEL)
+            self._over()
+
+    def close(self, linger: float = 0.0) -> None:
+        """Close once the peer has read what was sent, with `linger` after that many seconds whatever it does."""
+        if linger and self._deadline is None and not self.lost:
+            self._deadline = self.loop.call_later(linger, self.transport.abort)
+        self.transport.close()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,363 @@
+"""One call on the server: what the handler knows as its context."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import structlog
+
+from assay.http2.headers import encode
+from assay.rpc.message import Assembler, check_encoding, framed
+from assay.rpc.metadata import to_send
+from assay.rpc.status import EndError, Metadata, StatusCode, code_of, percent_encoded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from assay.http2.errors import ErrorCode
+    from assay.http2.stream import Stream
+    from assay.rpc.connection import RpcConnection
+    from assay.rpc.head import Head
+    from assay.rpc.method import Method
+    from assay.transport.peer import Peer
+
+log = structlog.get_logger(__name__)
+
+_HEAD_FIELDS: Final = ((b":status", b"200"), (b"content-type", b"application/grpc"))
+HEAD: Final = encode(_HEAD_FIELDS)
+TRAILERS_OK: Final = encode(((b"grpc-status", b"0"),))
+
+
+class EndOfStream:
+    """What `read` answers when the client has sent all."""
+
+
+EOF: Final = EndOfStream()
+
+
+class Call:
+    """The context of a handler, and the receiver of its stream.
+
+    The handler runs in a task of its own from the first whole request on, in streams from the head on. It is cancelled
+    when the caller gives up, its connection is lost or its time is over.
+    """
+
+    __slots__ = (
+        "_assembler",
+        "_connection",
+        "_drained",
+        "_ended",
+        "_head_sent",
+        "_held",
+        "_inbox",
+        "_method",
+        "_owed",
+        "_over",
+        "_task",
+        "_timer",
+        "_trailing",
+        "_until",
+        "_waiter",
+        "head",
+        "stream",
+    )
+
+    def __init__(self, connection: RpcConnection, stream: Stream, head: Head, method: Method) -> None:
+        self._connection = connection
+        self.stream = stream
+        self.head = head
+        self._method = method
+        self._assembler = Assembler(head.encoding, connection.max_message)
+        self._inbox: deque[bytes] = deque()
+        self._held = 0
+        self._owed = 0
+        self._ended = False
+        self._over = False
+        self._head_sent = False
+        self._task: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._trailing: Metadata = ()
+        self._timer: asyncio.TimerHandle | None = None
+        self._until: float | None = None
+
+    def start(self) -> None:
+        """Begin to count the time, and run the handler if it need not wait for the request."""
+        try:
+            check_encoding(self.head.encoding)
+        except EndError as error:
+            self.end(error.code, error.message, error.trailers)
+            return
+        if self.head.timeout is not None:
+            loop = self._connection.loop
+            self._until = loop.time() + self.head.timeout
+            self._timer = loop.call_at(self._until, self._expire)
+        if self._method.request_streaming:
+            self._run(Requests(self))
+
+    # What the stream receives
+
+    def data_received(self, data: bytes) -> None:
+        """Put messages together."""
+        size = len(data)
+        if self._over:
+            self.stream.taken(size)
+            return
+        self._held += size
+        if not self._connection.hold(size):
+            self.end(StatusCode.RESOURCE_EXHAUSTED, "too much is sent at once on this connection")
+            return
+        try:
+            self._inbox += self._assembler.feed(data)
+        except EndError as error:
+            self.end(error.code, error.message, error.trailers)
+            return
+        if self._inbox and self._method.request_streaming:
+            self._owed += size
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
+        else:
+            self.stream.taken(size)
+
+    def ended(self) -> None:
+        """The client has sent all: a unary request is answered from now on."""
+        self._ended = True
+        if self._over:
+            return
+        if self._assembler.pending:
+            self.end(StatusCode.INTERNAL, "message is cut off")
+        elif self._method.request_streaming:
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
+        elif len(self._inbox) != 1:
+            self.end(StatusCode.INTERNAL, f"unary request has {len(self._inbox)} messages")
+        else:
+            request = self._inbox.popleft()
+            self._release()
+            self._run(request)
+
+    def reset(self, code: ErrorCode) -> None:  # noqa: ARG002 - for whatever reason
+        """Nobody waits for the answer."""
+        self._over = True
+        self._stop()
+
+    def drained(self) -> None:
+        """The writer may go on."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    # What the handler does
+
+    @property
+    def remote(self) -> Peer:
+        """Who calls, as the kernel or TLS told."""
+        return self._connection.peer
+
+    def peer(self) -> str:
+        """The caller's address, much as grpc writes it."""
+        return self._connection.address
+
+    def invocation_metadata(self) -> Metadata:
+        """What the caller sent beside its request."""
+        return self.head.metadata
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the caller's deadline; None when it set none."""
+        return None if self._until is None else max(0.0, self._until - self._connection.loop.time())
+
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._over
+
+    def set_trailing_metadata(self, trailing_metadata: Metadata) -> None:
+        """Send this with the status."""
+        self._trailing = tuple(trailing_metadata)
+
+    async def send_initial_metadata(self, initial_metadata: Metadata) -> None:
+        """Send the head of the answer now."""
+        self._send_head(initial_metadata)
+
+    async def abort(self, code: Any, details: str = "", trailing_metadata: Metadata = ()) -> NoReturn:  # noqa: ANN401 - a code of ours or of grpc's
+        """End the call with this status.
+
+        Raises:
+            EndError: always.
+        """
+        raise EndError(code_of(code), details, tuple(trailing_metadata))
+
+    async def read(self) -> Any:  # noqa: ANN401 - the method's request
+        """The next request of a stream, or EOF."""
+        while not self._inbox:
+            if self._ended or self._over:
+                return EOF
+            self._waiter = self._connection.loop.create_future()
+            await self._waiter
+        message = self._inbox.popleft()
+        if not self._inbox:
+            self._release()
+            self.stream.taken(self._owed)
+            self._owed = 0
+        return self._decoded(message)
+
+    async def write(self, message: Any) -> None:  # noqa: ANN401 - the method's response
+        """Send a response; returns once it was handed to the transport, which may be when the caller reads.
+
+        Raises:
+            EndError: the call is over.
+        """
+        self._send(self._encoded(message))
+        if self.stream.unsent:
+            self._drained = self._connection.loop.create_future()
+            await self._drained
+
+    def end(self, code: StatusCode, message: str = "", trailers: Metadata = ()) -> None:
+        """End the call, and with it the handler; nothing happens the second time."""
+        if self._over:
+            return
+        self._over = True
+        self._send_status(code, message, trailers or self._trailing)
+        self._stop()
+
+    # How it runs
+
+    def _run(self, request: Any) -> None:  # noqa: ANN401 - the method's
+        self._task = self._connection.run(self, self._serve(request))
+
+    async def _serve(self, request: Any) -> None:  # noqa: ANN401 - the method's
+        try:
+            if not self._method.request_streaming:
+                request = self._decoded(request)
+            if self._method.response_streaming:
+                await self._stream(request)
+                self._finish()
+            else:
+                self._reply(self._encoded(await self._method.behavior(request, self)))
+        except EndError as error:
+            self._close(error.code, error.message, error.trailers)
+        except asyncio.CancelledError:
+            self._close(StatusCode.CANCELLED, "call was cancelled by the server")
+        except Exception:
+            log.exception("Unexpected error", method=self._method.path)
+            self._close(StatusCode.UNKNOWN, "unexpected error")
+        finally:
+            self._connection.left(self)
+
+    async def _stream(self, request: Any) -> None:  # noqa: ANN401 - the method's
+        responses = self._method.behavior(request, self)
+        if not hasattr(responses, "__aiter__"):
+            await responses
+            return
+        try:
+            async for response in responses:
+                await self.write(response)
+        finally:
+            if hasattr(responses, "aclose"):
+                await responses.aclose()
+
+    def _decoded(self, message: bytes) -> Any:  # noqa: ANN401 - the method's
+        decode = self._method.decode
+        return message if decode is None else decode(message)
+
+    def _encoded(self, message: Any) -> bytes:  # noqa: ANN401 - the method's
+        encode_ = self._method.encode
+        data: bytes = message if encode_ is None else encode_(message)
+        return data
+
+    def _send(self, message: bytes) -> None:
+        if self._over:
+            raise EndError(StatusCode.CANCELLED, "call is over")
+        if not self._connection.may_queue(len(message)):
+            raise EndError(StatusCode.RESOURCE_EXHAUSTED, "caller does not read what it asks for")
+        if not self._head_sent:
+            self._head_sent = True
+            self.stream.send_headers(HEAD)
+        self.stream.send(framed(message))
+
+    def _send_head(self, metadata: Metadata) -> None:
+        if not self._head_sent and not self._over:
+            self._head_sent = True
+            self.stream.send_headers(HEAD + encode(to_send(metadata)))
+
+    def _reply(self, message: bytes) -> None:
+        self._send(message)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._close(StatusCode.OK, "", ())
+
+    def _close(self, code: StatusCode, message: str, trailers: Metadata) -> None:
+        """The handler is at its end."""
+        if not self._over:
+            self._over = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._release()
+            self._send_status(code, message, trailers or self._trailing)
+
+    def _send_status(self, code: StatusCode, message: str, trailers: Metadata) -> None:
+        if code is StatusCode.OK and not trailers and self._head_sent:
+            self.stream.finish(TRAILERS_OK)
+            return
+        fields = [(b"grpc-status", b"%d" % code)]
+        if message:
+            fields.append((b"grpc-message", percent_encoded(message)))
+        fields += to_send(trailers)
+        self.stream.finish(encode(fields) if self._head_sent else HEAD + encode(fields))
+
+    def _expire(self) -> None:
+        self.end(StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._release()
+        if self._task is not None:
+            self._connection.cancel(self, self._task)
+
+    def _release(self) -> None:
+        self._connection.release(self._held)
+        self._held = 0
+
+
+class Requests:
+    """The requests of a stream, as handlers iterate over them."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401 - the method's
+        message = await self._call.read()
+        if message is EOF:
+            raise StopAsyncIteration
+        return message
+
+
+class Unspoken:
+    """Receives what is no gRPC, and answers with an HTTP status once it is over."""
+
+    __slots__ = ("_block", "_stream")
+
+    def __init__(self, stream: Stream, status: int) -> None:
+        self._stream = stream
+        self._block = encode(((b":status", b"%d" % status),))
+
+    def data_received(self, data: bytes) -> None:
+        """Let it pass."""
+        self._stream.taken(len(data))
+
+    def ended(self) -> None:
+        """Answer."""
+        self._stream.send_headers(self._block, ended=True)
+
+    def reset(self, code: ErrorCode) -> None:
+        """Nothing is under way."""
+
+    def drained(self) -> None:
+        """Nothing was sent."""

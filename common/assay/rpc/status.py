@@ -1,0 +1,63 @@
+"""Status codes by their numbers, and how a call ends with one."""
+
+from enum import IntEnum
+from typing import Final, Protocol
+
+
+class StatusCode(IntEnum):
+    """gRPC's status codes."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class _Named(Protocol):
+    """What the enumeration of another gRPC library has in common with ours."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+# Bytes of grpc-message as it is sent: clients refuse headers that are too long, and with them the status.
+MAX_MESSAGE: Final = 4096
+
+
+class EndError(Exception):
+    """Raised within a handler, the call ends with this status."""
+
+    def __init__(self, code: StatusCode, message: str = "", trailers: Metadata = ()) -> None:
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
+        self.message = message
+        self.trailers = trailers
+
+
+def code_of(code: _Named) -> StatusCode:
+    """Our code for a code of ours or another library's."""
+    return code if isinstance(code, StatusCode) else StatusCode[code.name]
+
+
+def percent_encoded(message: str) -> bytes:
+    """A message as grpc-message carries it: printable ASCII but `%` as it is, all else as bytes of UTF-8 in hex."""
+    raw = message.encode(errors="replace")
+    if raw.isascii() and raw.decode().isprintable() and b"%" not in raw:
+        return raw[:MAX_MESSAGE]
+    out = b"".join(bytes((one,)) if 0x20 <= one <= 0x7E and one != 0x25 else b"%%%02X" % one for one in raw)  # noqa: PLR2004 - printable, and the sign itself
+    return out[:MAX_MESSAGE]
