@@ -225,6 +225,7 @@ async def test_validation_needs_audience_and_token(stub: Stub, audience: str, sv
 @pytest.mark.spec("WAPI-6.2.3-a")
 @pytest.mark.spec("WAPI-6.2.3-b")
 @pytest.mark.spec("WAPI-6.2.3-c")
+@pytest.mark.spec("JWT-3-a")
 async def test_an_own_token_shows_all_its_claims_and_its_audience_as_a_list(
     client: WorkloadApiClient, authority: Authority
 ) -> None:

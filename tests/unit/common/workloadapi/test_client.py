@@ -53,6 +53,7 @@ async def test_every_call_carries_the_header(api: Scripted, client: WorkloadApiC
     assert api.secure == [True] * 5
 
 
+@pytest.mark.spec("WEP-3-b")
 async def test_an_x509_context(api: Scripted, client: WorkloadApiClient, authority: Authority) -> None:
     svids = [x509_svid(authority, "/web", hint="w"), x509_svid(authority, "/db")]
     api.answers = [pb.X509SVIDResponse(svids=svids, federated_bundles={"spiffe://friend.test": b""})]
@@ -154,6 +155,7 @@ async def test_jwt_svids(api: Scripted, client: WorkloadApiClient) -> None:
     ]
 
 
+@pytest.mark.spec("WAPI-6.3-a")
 async def test_validation_and_bundles(api: Scripted, client: WorkloadApiClient, authority: Authority) -> None:
     claims = Struct()
     claims.update({"aud": ["x"], "exp": 1795339886, "more": [{"n": 1.5, "huge": 2.0**60, "yes": True}]})
