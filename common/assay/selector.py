@@ -1,6 +1,8 @@
 """Selectors: what attestation found out about a node or workload, as type and value."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import lt
 
 from assay.errors import InvalidArgumentError
 
@@ -36,3 +38,13 @@ class Selector:
 
     def __str__(self) -> str:
         return f"{self.type}:{self.value}"
+
+
+def sorted_distinct(selectors: Iterable[Selector]) -> tuple[Selector, ...]:
+    """The same selectors as entries and nodes hold them."""
+    given = tuple(selectors)
+    # As pairs, which are compared far quicker than values that compare themselves; mostly there is nothing to do.
+    pairs = [(selector.type, selector.value) for selector in given]
+    if all(map(lt, pairs, pairs[1:])):
+        return given
+    return tuple(Selector(*pair) for pair in sorted(set(pairs)))

@@ -1,6 +1,6 @@
 """Registration entries as spire.api.types.Entry, whole or through an EntryMask."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +18,31 @@ Mask = entry_pb2.EntryMask
 
 def to_proto(entry: Entry, mask: Mask | None = None) -> Message:
     """The message with the fields the mask names (all without a mask); the ID is always there."""
-    if mask is None:
-        message = Message(**{name: fill(entry) for name, fill in _FILL.items()})
-    else:
-        message = Message(**{name: fill(entry) for name, fill in _FILL.items() if getattr(mask, name)})
-    message.id = entry.id
+    message = Message()
+    fill(message, entry, left_out(mask))
     return message
+
+
+def left_out(mask: Mask | None) -> tuple[str, ...]:
+    """The fields that the mask does not name."""
+    return () if mask is None else tuple(name for name in _MASKED if not getattr(mask, name))
+
+
+def fill(message: Message, entry: Entry, without: Sequence[str] = ()) -> None:
+    """Write the entry into an empty message, but for these fields.
+
+    For messages inside of others: filling them in their place is half the work of making them and copying them there.
+    """
+    message.id = entry.id
+    _fill_ids(message, entry)
+    _fill_lists(message, entry)
+    _fill_values(message, entry)
+    if entry.disable_x509_svid_prefetch or entry.jwt_svid_include_jti:
+        # SPIRE sends the message only for entries that were given one; both values false is as good as none.
+        message.additional_attributes.disable_x509_svid_prefetch = entry.disable_x509_svid_prefetch
+        message.additional_attributes.jwt_svid_include_jti = entry.jwt_svid_include_jti
+    for name in without:
+        message.ClearField(name)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - the mask's names are the message's
 
 
 def from_proto(message: Message) -> Entry:
@@ -33,11 +52,26 @@ def from_proto(message: Message) -> Entry:
         InvalidArgumentError: SPIFFE ID, parent ID, a selector or a trust domain is missing or malformed.
     """
     # The parent is looked at first, as in SPIRE: its clients are told of the first error only.
+    parent_id = _parent_id(message.parent_id)
+    attributes = message.additional_attributes
     return Entry(
-        parent_id=_parent_id(message.parent_id),
-        spiffe_id=_spiffe_id(message.spiffe_id),
         id=message.id,
-        **{field: read(message) for names in _READ.values() for field, read in names.items()},
+        spiffe_id=_spiffe_id(message.spiffe_id, parent_id.trust_domain),
+        parent_id=parent_id,
+        selectors=selectors_wire.set_from_proto(message.selectors),
+        x509_svid_ttl=message.x509_svid_ttl,
+        jwt_svid_ttl=message.jwt_svid_ttl,
+        federates_with=_trust_domains(message),
+        dns_names=tuple(message.dns_names),
+        hint=message.hint,
+        admin=message.admin,
+        downstream=message.downstream,
+        store_svid=message.store_svid,
+        expires_at=message.expires_at,
+        revision=message.revision_number,
+        created_at=message.created_at,
+        disable_x509_svid_prefetch=attributes.disable_x509_svid_prefetch,
+        jwt_svid_include_jti=attributes.jwt_svid_include_jti,
     )
 
 
@@ -60,37 +94,51 @@ def merge(entry: Entry, message: Message, mask: Mask | None = None) -> Entry:
     return replace(entry, **changes)
 
 
-def _attributes(entry: Entry) -> Message.AdditionalAttributes | None:
-    # SPIRE sends the message only for entries that were given one; both values false is as good as none.
-    if not entry.disable_x509_svid_prefetch and not entry.jwt_svid_include_jti:
-        return None
-    return Message.AdditionalAttributes(
-        disable_x509_svid_prefetch=entry.disable_x509_svid_prefetch, jwt_svid_include_jti=entry.jwt_svid_include_jti
-    )
+def _fill_ids(message: Message, entry: Entry) -> None:
+    spiffe_id, parent_id = message.spiffe_id, message.parent_id
+    spiffe_id.trust_domain = entry.spiffe_id.trust_domain.name
+    spiffe_id.path = entry.spiffe_id.path
+    parent_id.trust_domain = entry.parent_id.trust_domain.name
+    parent_id.path = entry.parent_id.path
 
 
-# Field of the message (and of the mask) -> its content.
-_FILL: Mapping[str, Callable[[Entry], Any]] = {
-    "spiffe_id": lambda entry: spiffeid_wire.to_proto(entry.spiffe_id),
-    "parent_id": lambda entry: spiffeid_wire.to_proto(entry.parent_id),
-    "selectors": lambda entry: [selectors_wire.to_proto(selector) for selector in entry.selectors],
-    "x509_svid_ttl": lambda entry: entry.x509_svid_ttl,
-    "jwt_svid_ttl": lambda entry: entry.jwt_svid_ttl,
-    "federates_with": lambda entry: [trust_domain.name for trust_domain in entry.federates_with],
-    "dns_names": lambda entry: entry.dns_names,
-    "hint": lambda entry: entry.hint,
-    "admin": lambda entry: entry.admin,
-    "downstream": lambda entry: entry.downstream,
-    "store_svid": lambda entry: entry.store_svid,
-    "expires_at": lambda entry: entry.expires_at,
-    "revision_number": lambda entry: entry.revision,
-    "created_at": lambda entry: entry.created_at,
-    "additional_attributes": _attributes,
-}
+def _fill_lists(message: Message, entry: Entry) -> None:
+    add = message.selectors.add
+    for selector in entry.selectors:
+        add(type=selector.type, value=selector.value)
+    if entry.federates_with:
+        message.federates_with.extend([trust_domain.name for trust_domain in entry.federates_with])
+    if entry.dns_names:
+        message.dns_names.extend(entry.dns_names)
 
 
-def _spiffe_id(message: SPIFFEID) -> SpiffeId:
+def _fill_values(message: Message, entry: Entry) -> None:
+    # What most entries do not have is not set: the field of an empty message is zero.
+    if entry.x509_svid_ttl:
+        message.x509_svid_ttl = entry.x509_svid_ttl
+    if entry.jwt_svid_ttl:
+        message.jwt_svid_ttl = entry.jwt_svid_ttl
+    if entry.hint:
+        message.hint = entry.hint
+    if entry.admin:
+        message.admin = True
+    if entry.downstream:
+        message.downstream = True
+    if entry.store_svid:
+        message.store_svid = True
+    if entry.expires_at:
+        message.expires_at = entry.expires_at
+    if entry.revision:
+        message.revision_number = entry.revision
+    if entry.created_at:
+        message.created_at = entry.created_at
+
+
+def _spiffe_id(message: SPIFFEID, known: TrustDomain | None = None) -> SpiffeId:
+    """`known` is a trust domain that it may well be in, so that its name need not be checked once more."""
     try:
+        if known is not None and message.trust_domain == known.name:
+            return SpiffeId(known, message.path)
         return spiffeid_wire.from_proto(message)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"invalid spiffe ID: {error.message}", hint=error.hint) from None
@@ -104,6 +152,8 @@ def _parent_id(message: SPIFFEID) -> SpiffeId:
 
 
 def _trust_domains(message: Message) -> tuple[TrustDomain, ...]:
+    if not message.federates_with:
+        return ()
     try:
         return tuple(TrustDomain.parse(name) for name in message.federates_with)
     except InvalidArgumentError as error:
@@ -129,3 +179,5 @@ _READ: Mapping[str, Mapping[str, Callable[[Message], Any]]] = {
         "jwt_svid_include_jti": lambda message: message.additional_attributes.jwt_svid_include_jti,
     },
 }
+
+_MASKED = (*_READ, "spiffe_id", "parent_id")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from assay.selector import Selector
+from assay.selector import Selector, sorted_distinct
 from assay_proto.spire.api.types import selector_pb2
 
 
@@ -22,4 +22,4 @@ def from_proto(message: selector_pb2.Selector) -> Selector:
 
 def set_from_proto(messages: Iterable[selector_pb2.Selector]) -> tuple[Selector, ...]:
     """Sorted and distinct, as entries and nodes hold them."""
-    return tuple(sorted({from_proto(message) for message in messages}))
+    return sorted_distinct(map(from_proto, messages))

@@ -17,6 +17,7 @@ from assay_server.api import status
 from assay_server.api.entry_change import change_refused, entry_to_create, entry_update
 from assay_server.api.entry_filter import entry_filter
 from assay_server.api.entry_sync import sync_entries
+from assay_server.api.entry_values import write_entries
 from assay_server.api.items import answer_each
 from assay_server.api.page import page_from_proto
 from assay_server.authorization.caller import current_caller
@@ -49,10 +50,9 @@ class EntryApi(EntryServicer):
         where = entry_filter(request.filter, self._trust_domain)
         page = page_from_proto(request)
         entries, token = await self._entries.find(where, page)
-        mask = _output_mask(request)
-        return pb.ListEntriesResponse(
-            entries=[entry_wire.to_proto(entry, mask) for entry in entries], next_page_token=token
-        )
+        response = pb.ListEntriesResponse(next_page_token=token)
+        write_entries(response.entries, entries, _output_mask(request))
+        return response
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> entry_pb2.Entry:
         """One entry."""
@@ -64,9 +64,12 @@ class EntryApi(EntryServicer):
         self, request: pb.BatchCreateEntryRequest, context: Context
     ) -> pb.BatchCreateEntryResponse:
         """Register each entry; one that is there already is answered with its status and as it is."""
-        mask = _output_mask(request)
+        left_out = entry_wire.left_out(_output_mask(request))
         outcomes = await answer_each(request.entries, entry_to_create, self._entries.create)
-        return pb.BatchCreateEntryResponse(results=[_created(outcome, mask) for outcome in outcomes])
+        response = pb.BatchCreateEntryResponse()
+        for outcome in outcomes:
+            _write_created(response.results.add(), outcome, left_out)
+        return response
 
     async def BatchUpdateEntry(
         self, request: pb.BatchUpdateEntryRequest, context: Context
@@ -88,11 +91,10 @@ class EntryApi(EntryServicer):
         self, request: pb.GetAuthorizedEntriesRequest, context: Context
     ) -> pb.GetAuthorizedEntriesResponse:
         """All that the calling agent is authorized for, in one message."""
-        mask = _output_mask(request)
         view = await self._view()
-        return pb.GetAuthorizedEntriesResponse(
-            entries=[entry_wire.to_proto(entry, mask) for entry in view.entries.values()]
-        )
+        response = pb.GetAuthorizedEntriesResponse()
+        write_entries(response.entries, view.entries.values(), _output_mask(request))
+        return response
 
     async def SyncAuthorizedEntries(
         self, request_iterator: AsyncIterator[pb.SyncAuthorizedEntriesRequest], context: Context
@@ -126,11 +128,13 @@ def _output_mask(
     return request.output_mask if request.HasField("output_mask") else None
 
 
-def _created(outcome: Registered | AssayError, mask: entry_pb2.EntryMask | None) -> _CreateResult:
+def _write_created(result: _CreateResult, outcome: Registered | AssayError, left_out: Sequence[str]) -> None:
     if isinstance(outcome, AssayError):
-        return _CreateResult(status=change_refused(outcome, "create"))
+        result.status.CopyFrom(change_refused(outcome, "create"))
+        return
     state = status.of(Kind.ALREADY_EXISTS, "similar entry already exists") if outcome.existing else status.ok()
-    return _CreateResult(status=state, entry=entry_wire.to_proto(outcome.entry, mask))
+    result.status.CopyFrom(state)
+    entry_wire.fill(result.entry, outcome.entry, left_out)
 
 
 def _updated(outcome: Entry | AssayError, mask: entry_pb2.EntryMask | None) -> _UpdateResult:

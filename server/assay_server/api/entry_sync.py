@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from assay.entry import Entry
 from assay.errors import InvalidArgumentError
-from assay.wire import entry as entry_wire
 from assay_proto.spire.api.server.entry.v1.entry_pb2 import (
     EntryRevision,
     SyncAuthorizedEntriesRequest,
     SyncAuthorizedEntriesResponse,
 )
 from assay_proto.spire.api.types.entry_pb2 import EntryMask
+from assay_server.api.entry_values import write_entries
 
 PAGE = 500
 
@@ -56,7 +56,9 @@ def _checked_mask(request: SyncAuthorizedEntriesRequest) -> EntryMask | None:
 
 
 def _whole(entries: Sequence[Entry], mask: EntryMask | None, *, more: bool = False) -> SyncAuthorizedEntriesResponse:
-    return SyncAuthorizedEntriesResponse(entries=[entry_wire.to_proto(entry, mask) for entry in entries], more=more)
+    response = SyncAuthorizedEntriesResponse(more=more)
+    write_entries(response.entries, entries, mask)
+    return response
 
 
 def _revision(entry: Entry) -> EntryRevision:

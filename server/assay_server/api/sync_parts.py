@@ -1,7 +1,11 @@
 """One update of a view as messages of bounded size."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
+from assay.bundle import Bundle
+from assay.entry import Entry
+from assay.spiffeid import TrustDomain
 from assay.wire import bundle as bundle_wire
 from assay.wire import entry as entry_wire
 from assay_proto.sync.v1 import sync_pb2
@@ -10,6 +14,9 @@ from assay_server.authorization.view import Position, ViewUpdate
 MAX_OBJECTS = 500
 MAX_BYTES = 1024 * 1024
 """After so many bytes a message is closed; gRPC refuses those of more than 4 MiB unless told otherwise."""
+
+_Piece = Callable[[sync_pb2.WatchResponse], int]
+"""Writes one object into a message; how many bytes that makes."""
 
 
 def parts(update: ViewUpdate) -> Iterator[sync_pb2.WatchResponse]:
@@ -33,10 +40,9 @@ class _Part:
     def full(self) -> bool:
         return self._objects >= MAX_OBJECTS or self._bytes >= MAX_BYTES
 
-    def add(self, piece: sync_pb2.WatchResponse) -> None:
-        self._message.MergeFrom(piece)
+    def add(self, piece: _Piece) -> None:
+        self._bytes += piece(self._message)
         self._objects += 1
-        self._bytes += piece.ByteSize()
 
     def closed(self, position: Position | None = None) -> sync_pb2.WatchResponse:
         self._message.more = position is None
@@ -46,14 +52,41 @@ class _Part:
         return self._message
 
 
-def _pieces(update: ViewUpdate) -> Iterator[sync_pb2.WatchResponse]:
+def _pieces(update: ViewUpdate) -> Iterator[_Piece]:
     if update.bundle is not None:
-        yield sync_pb2.WatchResponse(bundle=bundle_wire.to_proto(update.bundle))
+        yield partial(_write_bundle, update.bundle)
     for bundle in update.federated:
-        yield sync_pb2.WatchResponse(federated_bundles=[bundle_wire.to_proto(bundle)])
+        yield partial(_write_federated, bundle)
     for trust_domain in update.removed_federated:
-        yield sync_pb2.WatchResponse(removed_federated_bundles=[trust_domain.name])
+        yield partial(_write_removed_federated, trust_domain)
     for entry in update.entries:
-        yield sync_pb2.WatchResponse(entries=[entry_wire.to_proto(entry)])
+        yield partial(_write_entry, entry)
     for entry_id in update.removed:
-        yield sync_pb2.WatchResponse(removed_entry_ids=[entry_id])
+        yield partial(_write_removed, entry_id)
+
+
+def _write_bundle(bundle: Bundle, message: sync_pb2.WatchResponse) -> int:
+    message.bundle.CopyFrom(bundle_wire.to_proto(bundle))
+    return message.bundle.ByteSize()
+
+
+def _write_federated(bundle: Bundle, message: sync_pb2.WatchResponse) -> int:
+    added = message.federated_bundles.add()
+    added.CopyFrom(bundle_wire.to_proto(bundle))
+    return added.ByteSize()
+
+
+def _write_removed_federated(trust_domain: TrustDomain, message: sync_pb2.WatchResponse) -> int:
+    message.removed_federated_bundles.append(trust_domain.name)
+    return len(trust_domain.name)
+
+
+def _write_entry(entry: Entry, message: sync_pb2.WatchResponse) -> int:
+    added = message.entries.add()
+    entry_wire.fill(added, entry)
+    return added.ByteSize()
+
+
+def _write_removed(entry_id: str, message: sync_pb2.WatchResponse) -> int:
+    message.removed_entry_ids.append(entry_id)
+    return len(entry_id)

@@ -7,6 +7,7 @@ import structlog
 
 from assay.errors import AssayError, FailedPreconditionError, InvalidArgumentError, PermissionDeniedError
 from assay.plugin.nodeattestor import AttestedNode, ServerNodeAttestor
+from assay.selector import sorted_distinct
 from assay.spiffeid import TrustDomain
 from assay_server.attestation.csr import agent_key
 from assay_server.attestation.identity import JOIN_TOKEN, require_attested
@@ -104,7 +105,7 @@ def _node(kind: str, attested: AttestedNode, svid: IssuedX509) -> Node:
         serial=svid.serial,
         expires_at=svid.not_after,
         can_reattest=attested.can_reattest,
-        selectors=tuple(sorted(set(attested.selectors))),
+        selectors=sorted_distinct(attested.selectors),
     )
 
 

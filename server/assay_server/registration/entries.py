@@ -13,6 +13,7 @@ from assay.errors import (
     InvalidArgumentError,
     NotFoundError,
 )
+from assay.selector import sorted_distinct
 from assay.spiffeid import TrustDomain
 from assay_server.datastore.base import EntryFilter, Page, Store, Transaction
 from assay_server.registration import validate
@@ -46,7 +47,7 @@ class EntryService:
     async def create(self, entries: Sequence[Entry]) -> list[Registered | AssayError]:
         """Register each; an empty ID becomes a random one. Revision and time of creation are ours to set."""
         now = int(self._clock.now().timestamp())
-        fresh = [replace(each, id=each.id or str(uuid4()), revision=0, created_at=now) for each in entries]
+        fresh = [_normal(each, id=each.id or str(uuid4()), revision=0, created_at=now) for each in entries]
         return await write_each(self._store, fresh, self._create)
 
     async def update(self, updates: Sequence[EntryUpdate]) -> list[Entry | AssayError]:
@@ -79,14 +80,14 @@ class EntryService:
     def _create(self, tx: Transaction, entry: Entry) -> Registered:
         validate.check_fields(entry, self._trust_domain)
         validate.check_whole(entry)
-        entry = _normal(entry)
         same = tx.entries.find_same(entry.spiffe_id, entry.parent_id, entry.selectors)
         if same is not None:
             return Registered(same, existing=True)
-        if tx.entries.get(entry.id) is not None:
-            raise AlreadyExistsError(f'entry ID "{entry.id}" is already in use')
         _check_bundles(tx, entry.federates_with)
-        tx.entries.create(entry)
+        try:
+            tx.entries.create(entry)
+        except AlreadyExistsError:
+            raise AlreadyExistsError(f'entry ID "{entry.id}" is already in use') from None
         return Registered(entry)
 
     def _update(self, tx: Transaction, update: EntryUpdate) -> Entry:
@@ -112,13 +113,16 @@ def _merged(stored: Entry, update: EntryUpdate) -> Entry:
     entry = update.entry
     if update.fields is not None:
         entry = replace(stored, **{field: getattr(update.entry, field) for field in update.fields})
-    return replace(_normal(entry), revision=stored.revision + 1, created_at=stored.created_at)
+    return _normal(entry, id=stored.id, revision=stored.revision + 1, created_at=stored.created_at)
 
 
-def _normal(entry: Entry) -> Entry:
+def _normal(entry: Entry, *, id: str, revision: int, created_at: int) -> Entry:  # noqa: A002 - the field's name
     return replace(
         entry,
-        selectors=tuple(sorted(set(entry.selectors))),
+        id=id,
+        revision=revision,
+        created_at=created_at,
+        selectors=sorted_distinct(entry.selectors),
         federates_with=tuple(sorted(set(entry.federates_with))),
         dns_names=tuple(dict.fromkeys(entry.dns_names)),
     )

@@ -5,8 +5,7 @@ the entry as a whole.
 """
 
 import re
-from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 from assay.dnsname import check_dns_name
@@ -29,19 +28,25 @@ class MalformedEntryError(InvalidArgumentError):
 
 
 def _parent(entry: Entry, trust_domain: TrustDomain) -> None:
-    with _context("invalid parent ID"):
+    try:
         require_member(entry.parent_id, trust_domain)
+    except InvalidArgumentError as error:
+        raise _malformed("invalid parent ID", error) from None
 
 
 def _spiffe_id(entry: Entry, trust_domain: TrustDomain) -> None:
-    with _context("invalid spiffe ID"):
+    try:
         require_workload(entry.spiffe_id, trust_domain)
+    except InvalidArgumentError as error:
+        raise _malformed("invalid spiffe ID", error) from None
 
 
 def _dns_names(entry: Entry, _: TrustDomain) -> None:
-    with _context("invalid DNS name"):
+    try:
         for name in entry.dns_names:
             check_dns_name(name)
+    except InvalidArgumentError as error:
+        raise _malformed("invalid DNS name", error) from None
 
 
 def _federates_with(entry: Entry, trust_domain: TrustDomain) -> None:
@@ -116,9 +121,5 @@ def _invalid(message: str, *, hint: str = "") -> InvalidArgumentError:
     return InvalidArgumentError(f"{_WHOLE}: invalid registration entry: {message}", hint=hint)
 
 
-@contextmanager
-def _context(what: str) -> Generator[None]:
-    try:
-        yield
-    except InvalidArgumentError as error:
-        raise MalformedEntryError(f"{what}: {error.message}", hint=error.hint) from None
+def _malformed(what: str, error: InvalidArgumentError) -> MalformedEntryError:
+    return MalformedEntryError(f"{what}: {error.message}", hint=error.hint)

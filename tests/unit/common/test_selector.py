@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assay.errors import InvalidArgumentError
-from assay.selector import Selector
+from assay.selector import Selector, sorted_distinct
 
 
 def test_the_value_may_hold_colons() -> None:
@@ -35,3 +37,8 @@ def test_sorts_by_type_then_value() -> None:
         Selector("a", "2"),
         Selector("b", "1"),
     ]
+
+
+@given(st.lists(st.builds(Selector, st.sampled_from("ab"), st.sampled_from("xyz"))))
+def test_selectors_are_sorted_and_distinct(selectors: list[Selector]) -> None:
+    assert sorted_distinct(selectors) == tuple(sorted(set(selectors)))

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, u
 
 from assay.entry import Entry
 from assay.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
-from assay.selector import Selector
+from assay.selector import Selector, sorted_distinct
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.datastore.base import ChangeKind, EntryFilter, Page
 from assay_server.datastore.sql.changes import SqlChanges
@@ -245,9 +245,9 @@ def _values(position: int, entry: Entry) -> dict[str, object]:
 
 def _normal(entry: Entry) -> Entry:
     """As it is read again."""
-    selectors = tuple(sorted(set(entry.selectors)))
+    selectors = sorted_distinct(entry.selectors)
     federates_with = tuple(dict.fromkeys(entry.federates_with))
-    if (selectors, federates_with) == (entry.selectors, entry.federates_with):
+    if selectors is entry.selectors and len(federates_with) == len(entry.federates_with):
         return entry
     return replace(entry, selectors=selectors, federates_with=federates_with)
 

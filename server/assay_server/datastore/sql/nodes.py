@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, not_, select, update
 
+from assay.selector import sorted_distinct
 from assay.spiffeid import SpiffeId
 from assay_server.datastore.base import ChangeKind, NodeFilter, Page
 from assay_server.datastore.sql.changes import SqlChanges
@@ -129,8 +130,8 @@ def _conditions(where: NodeFilter) -> list[ColumnElement[bool]]:
 
 def _normal(node: Node) -> Node:
     """As it is read again."""
-    selectors = tuple(sorted(set(node.selectors)))
-    return node if selectors == node.selectors else replace(node, selectors=selectors)
+    selectors = sorted_distinct(node.selectors)
+    return node if selectors is node.selectors else replace(node, selectors=selectors)
 
 
 def _values(position: int, node: Node) -> dict[str, object]:
