@@ -27,7 +27,7 @@ up: $(VENV)/run ## start a server and an agent, fetch both kinds of SVID; ARGS=-
 test: $(VENV)/dev ## all tests that need only Python
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not interop' $(ARGS)
 
-check: $(VENV)/dev proto-check docs-check ## lint, types, layers, generated code and tables
+check: $(VENV)/dev proto-check docs-check ## lint, types, layers, generated code and pages, a test for each row of the standards
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
@@ -46,11 +46,13 @@ proto: $(VENV)/dev ## generate the protobuf code anew
 proto-check: $(VENV)/dev
 	$(BIN)/python proto/generate.py --check
 
-docs: $(VENV)/dev ## write the tables of docs/configuration.md anew
+docs: $(VENV)/dev ## write the tables of docs/configuration.md and all of docs/conformance.md anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m tests.conformance
 
 docs-check: $(VENV)/dev
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m tests.conformance --check
 
 format: $(VENV)/dev ## format and mend what can be mended
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -41,6 +41,7 @@ def payload(**claims: object) -> dict[str, object]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
+@pytest.mark.spec("JWT-3-a")
 def test_a_token_of_the_domain_is_what_it_says(authority: Authority) -> None:
     token = authority.jwt_svid(audience=["a", "audience"], jti="1", iss="https://example.org", scope="x")
     svid = check(authority, token)
