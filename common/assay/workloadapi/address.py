@@ -76,7 +76,10 @@ def _unix(uri: str, rest: str) -> str:
         raise _refusal(uri, "a unix address has no host")
     if len(path) < len("/x") or not path.startswith("/"):
         raise _refusal(uri, "a unix address is an absolute path")
-    return f"unix:{quote(unquote(path))}"
+    try:
+        return f"unix:{quote(unquote(path))}"
+    except UnicodeEncodeError:
+        raise _refusal(uri, "it is not text in UTF-8") from None
 
 
 def _tcp(uri: str, rest: str) -> str:

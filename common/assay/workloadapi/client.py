@@ -34,7 +34,6 @@ _OPTIONS = (
     # How long to wait between attempts is the caller's affair; gRPC's own pause would refuse calls for up to two
     # minutes after the agent is back.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
 )
 

@@ -5,6 +5,7 @@ import os
 import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -101,14 +102,17 @@ class Source(ABC, Generic[V]):
         """Grows by one with every change of what is served, withdrawal included."""
         return self._follower.status.version
 
-    async def changed(self, since: int) -> int:
-        """Wait until `version` is beyond `since`; returns the version.
+    async def changed(self, since: int, *, within: float | None = None) -> int:
+        """Wait until `version` is beyond `since`; returns the version, still `since` if that many seconds are over.
 
         Raises:
             SourceClosedError: the source is closed, or was while this waited.
             InvalidArgumentError, UnimplementedError: there will be no change, for the source has given up.
         """
-        return await self._follower.changed(since)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                return await self._follower.changed(since)
+        return self.version
 
     def age(self, now: datetime) -> float:
         """Seconds since the last good message. While nothing changes the agent sends none: see `Status.stale_since`.

@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
+from assay.rpc.method import Registry
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 SERVICE = "SpiffeWorkloadAPI"
@@ -76,7 +77,7 @@ class Stub:
         self.fetch_wit_bundles = _stream(channel, "FetchWITBundles", pb.WITBundlesRequest, pb.WITBundlesResponse)
 
 
-def register(server: aio.Server, servicer: Servicer) -> None:
+def register(server: Registry, servicer: Servicer) -> None:
     """Serve the API on that server, to calls that have the security header; only then their requests are read."""
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "FetchX509SVID": _streaming(servicer.FetchX509SVID, pb.X509SVIDRequest),

@@ -22,7 +22,6 @@ from assay.workloadapi.pick import as_id, choose, wanted
 from assay.workloadapi.source import WITHIN, Source
 from assay.workloadapi.values import HintedX509Svid, X509Context
 
-
 Picker: TypeAlias = Callable[[Sequence[HintedX509Svid]], HintedX509Svid | None]
 """Chooses among identities in the agent's order, the default one first; None if the wanted one is not there."""
 
