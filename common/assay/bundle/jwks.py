@@ -29,8 +29,9 @@ MAX_BYTES = 4 * 1024 * 1024
 """Of a document; gRPC's own limit for a message."""
 MAX_KEYS = 4096
 """In a document; a trust domain has a handful."""
-_KEY_TYPES = frozenset({"EC", "RSA", "OKP"})
+_KEY_TYPES = ("EC", "RSA", "OKP")
 _INDENT = 4
+_SHOWN = 100
 
 
 def emit(bundle: Bundle) -> bytes:
@@ -163,7 +164,7 @@ def _jwt_authorities(
     found: dict[str, JwtAuthority] = {}
     for entry in entries:
         if entry.get("use") != use:
-            if entry.get("use") not in {X509_USE, JWT_USE}:
+            if entry.get("use") not in (X509_USE, JWT_USE):
                 _ignore(trust_domain, entry.get("use"), InvalidArgumentError("unknown use"))
             continue
         try:
@@ -183,4 +184,6 @@ def _jwt_authority(entry: Mapping[str, object]) -> JwtAuthority:
 
 
 def _ignore(trust_domain: TrustDomain, use: object, error: InvalidArgumentError) -> None:
-    log.warning("Ignoring key of bundle", trust_domain_id=str(trust_domain.id), use=use, error=error.message)
+    # A stranger's document has a say in both.
+    shown, why = str(use)[:_SHOWN], error.message[:_SHOWN]
+    log.warning("Ignoring key of bundle", trust_domain_id=str(trust_domain.id), use=shown, error=why)

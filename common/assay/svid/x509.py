@@ -2,6 +2,9 @@
 
 Path building and validation are cryptography's. URI name constraints, which it cannot evaluate, make a chain
 invalid rather than being passed over (section 4.2).
+
+What is signed cannot be altered; the signature around it can be written in more than one way, as ECDSA's (r, s) and
+(r, n - s). So the bytes or the fingerprint of a certificate are not its identity.
 """
 
 from collections.abc import Mapping, Sequence
