@@ -48,10 +48,12 @@ proto-check: $(VENV)/dev
 
 docs: $(VENV)/dev ## write the tables of docs/configuration.md and all of docs/conformance.md anew
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/cli.py
 	$(BIN)/python -m tests.conformance
 
 docs-check: $(VENV)/dev
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/cli.py --check
 	$(BIN)/python -m tests.conformance --check
 
 format: $(VENV)/dev ## format and mend what can be mended

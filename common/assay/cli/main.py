@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,9 +70,11 @@ def report(error: AssayError) -> None:
 
 
 def _completed(arguments: list[str]) -> list[str]:
-    """`api fetch` alone is `api fetch x509`, as in SPIRE."""
+    """`api fetch` alone is `api fetch x509`, as in SPIRE; completion without a shell's name is for this one."""
     if arguments[:2] == ["api", "fetch"] and (len(arguments) == 2 or arguments[2].startswith("-")):  # noqa: PLR2004 - two words
         return arguments if "--help" in arguments else ["api", "fetch", "x509", *arguments[2:]]
+    if arguments in (["--show-completion"], ["--install-completion"]):
+        return [*arguments, ""]  # of the shell that this is run from
     return arguments
 
 
@@ -82,16 +85,16 @@ def _dispatch(arguments: list[str]) -> None:
         app: typer.Typer = groups[name].load()
         get_command(app).main(arguments[1:], prog_name=f"assay {name}")
         return
-    get_command(_root()).main(arguments or ["--help"], prog_name="assay")
+    get_command(root()).main(arguments or ["--help"], prog_name="assay")
 
 
-def _root() -> typer.Typer:
+def root() -> typer.Typer:
     """The command without its groups' code: for help, the version and complaints."""
-    root = typer.Typer(add_completion=False, help="A SPIFFE workload-identity issuer.", no_args_is_help=True)
-    root.callback()(_options)
+    made = typer.Typer(add_completion=False, help="A SPIFFE workload-identity issuer.", no_args_is_help=True)
+    made.callback()(_options)
     for name in find_groups():
-        root.command(name, help=DESCRIPTIONS.get(name, ""))(_nothing)
-    return root
+        made.command(name, help=DESCRIPTIONS.get(name, ""))(_nothing)
+    return made
 
 
 def _show_version(wanted: bool) -> None:
@@ -102,13 +105,48 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _show_completion(shell: str | None) -> None:
+    if shell is not None:
+        from assay.cli.completion.scripts import SCRIPTS, shell_named  # noqa: PLC0415 - only for this
+
+        typer.echo(SCRIPTS[shell_named(shell)], nl=False)
+        raise typer.Exit
+
+
+def _install_completion(shell: str | None) -> None:
+    if shell is not None:
+        from assay.cli.completion.scripts import install, shell_named  # noqa: PLC0415 - only for this
+
+        path = install(shell_named(shell), Path.home())
+        typer.echo(f"Completion written to {path}; new shells have it.")
+        raise typer.Exit
+
+
 def _options(
     *,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
+    install_completion: Annotated[
+        str | None,
+        typer.Option(
+            help="Complete commands with TAB in this shell: bash, zsh or fish; the one it is run from if not named.",
+            metavar="[SHELL]",
+            is_eager=True,
+            callback=_install_completion,
+        ),
+    ] = None,
+    show_completion: Annotated[
+        str | None,
+        typer.Option(
+            help="Print what --install-completion would write.",
+            metavar="[SHELL]",
+            is_eager=True,
+            callback=_show_completion,
+        ),
+    ] = None,
 ) -> None:
-    del version
+    del version, install_completion, show_completion
 
 
 def _nothing() -> None:
