@@ -48,6 +48,18 @@ def test_up_goes_from_nothing_to_verified_svids(bin_dir: Path, tmp_path: Path) -
     assert (tmp_path / "state" / "server" / "datastore.sqlite3").stat().st_size
 
 
+def test_pytest_finds_the_fixtures_and_nothing_to_warn_of(bin_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(spiffe_workload_api, pytestconfig):\n"
+        "    assert spiffe_workload_api.serve('/api')\n"
+        "    assert pytestconfig.pluginmanager.hasplugin('assay')\n"
+    )
+    # Some programs import what they test and then call pytest: too late to rewrite assertions, which nobody asked for.
+    script = f"import {', '.join(PACKAGES)}, pytest, sys\nsys.exit(pytest.main(sys.argv[1:]))"
+    options = ("-q", "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio")
+    assert "1 passed" in run(str(bin_dir / "python"), "-P", "-c", script, *options, cwd=tmp_path)
+
+
 def run(*command: str, cwd: Path | None = None) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
