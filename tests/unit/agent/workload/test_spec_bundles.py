@@ -86,3 +86,28 @@ async def test_a_relationship_that_ends_takes_its_bundle_off_every_open_stream(
         assert (await anext(bundles)).keys() == (await anext(documents)).keys() == {authority.trust_domain}
         with pytest.raises(InvalidArgumentError):
             await client.validate_jwt("x", token)
+
+
+@pytest.mark.spec("TDB-4.1.3-c", "TDB-4.1.3-d")
+async def test_a_foreign_bundle_that_is_emptied_is_handed_on_empty_and_vouches_for_nothing(
+    agent: LocalAgent, client: WorkloadApiClient, authority: Authority
+) -> None:
+    friend = Authority("friend.test", now=authority.now)
+    agent.publish(friend.bundle)
+    agent.register("a", "/web", federates_with=(friend.trust_domain,))
+    token = friend.jwt_svid("/guest", ["x"])
+    async with (
+        aclosing(client.watch_x509()) as svids,
+        aclosing(client.watch_x509_bundles()) as bundles,
+        aclosing(client.watch_jwt_bundles()) as documents,
+    ):
+        assert (await anext(svids)).bundles[friend.trust_domain] == (friend.root.der,)
+        assert (await anext(bundles))[friend.trust_domain] == (friend.root.der,)
+        assert len(json.loads((await anext(documents))[friend.trust_domain])["keys"]) == 1
+        assert (await client.validate_jwt("x", token)).spiffe_id == friend.id("/guest")
+        agent.publish(Bundle(friend.trust_domain, sequence=2))
+        assert (await anext(svids)).bundles[friend.trust_domain] == ()
+        assert (await anext(bundles))[friend.trust_domain] == ()
+        assert json.loads((await anext(documents))[friend.trust_domain]) == {"keys": []}
+        with pytest.raises(InvalidArgumentError):
+            await client.validate_jwt("x", token)

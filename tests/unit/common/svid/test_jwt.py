@@ -105,6 +105,7 @@ def test_expiry_with_leeway(authority: Authority, seconds: float, valid: bool) -
         check(authority, token, seconds=seconds)
 
 
+@pytest.mark.spec("JWT-4-c")
 def test_the_leeway_is_a_minute_at_most() -> None:
     assert LEEWAY <= 60
 

@@ -117,6 +117,7 @@ def test_a_domain_without_authorities_has_no_svids(authority: Authority) -> None
             verify(chain, bundles, START)
 
 
+@pytest.mark.spec("X509-5.1-a")
 def test_another_key_of_the_same_name_vouches_for_nothing(authority: Authority) -> None:
     impostor = Ca.create("example.org root")
     with pytest.raises(UnauthenticatedError):

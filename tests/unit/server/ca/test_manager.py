@@ -125,6 +125,7 @@ async def test_keys_have_spires_names_and_authorities_their_ids(
     assert ca.jwt.key_id.isascii()
 
 
+@pytest.mark.spec("TDB-4.1.1-b", "TDB-4.1.1-c")
 async def test_a_restart_goes_on_with_the_same(
     store: SqlStore, keys: DiskKeyManager, clock: FakeClock, tmp_path: Path
 ) -> None:
@@ -160,6 +161,7 @@ async def test_authorities_rotate_at_half_and_five_sixths_of_life(
     await check_serves(ca, store, clock)
 
 
+@pytest.mark.spec("TDB-4.1.1-b", "FED-4.1-b")
 async def test_a_fortnight_of_rotations_never_fails_a_peer_and_leaves_few_behind(
     store: SqlStore, keys: DiskKeyManager, clock: FakeClock
 ) -> None:

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from assay.bundle import Bundle, JwtAuthority, X509Authority
 from assay.spiffeid import TrustDomain
 from assay_server.registration.bundle_change import appended, replaced
@@ -18,6 +20,7 @@ def test_a_higher_number_is_the_foreign_domains_own_and_is_kept() -> None:
     assert replaced(STORED, replace(STORED, sequence=9)).sequence == 9
 
 
+@pytest.mark.spec("TDB-4.1.1-b", "TDB-4.1.1-c")
 def test_new_contents_without_a_higher_number_take_the_next_one() -> None:
     for number in (0, 5):
         assert replaced(STORED, replace(STORED, x509_authorities=(TWO,), sequence=number)).sequence == 6
@@ -29,6 +32,7 @@ def test_the_last_number_there_is_stays() -> None:
     assert appended(last, [TWO], []).sequence == 2**64 - 1
 
 
+@pytest.mark.spec("TDB-4.1.1-c")
 def test_the_same_contents_change_nothing() -> None:
     for number in (0, 4, 5):
         assert replaced(STORED, replace(STORED, sequence=number)) is STORED
