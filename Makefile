@@ -46,7 +46,7 @@ proto: $(VENV)/dev ## generate the protobuf code anew
 proto-check: $(VENV)/dev
 	$(BIN)/python proto/generate.py --check
 
-docs: $(VENV)/dev ## write the tables of docs/configuration.md and all of docs/conformance.md anew
+docs: $(VENV)/dev ## write the tables of docs/configuration.md, and docs/cli.md and docs/conformance.md anew
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/cli.py
 	$(BIN)/python -m tests.conformance

@@ -31,7 +31,7 @@ async def look_at_clock(clock: Clock) -> Watched:
     await clock.sleep(PAUSE)
     drift = clock.now().timestamp() - clock.monotonic() - first
     suspended = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
-    return Watched(_synchronized(), drift, suspended)
+    return Watched(_synchronized(), drift, max(0.0, suspended))
 
 
 def check_clock(watched: Watched) -> list[Finding]:

@@ -69,7 +69,7 @@ def _check_folder(check: str, folder: File) -> Finding:
 
 
 def _check_private(name: str, file: File, forbidden: int, owner: int) -> Finding:
-    check, path = f"{name} private file", file.path
+    check, path = f"{name} {file.path.name}", file.path
     if file.trouble:
         return skipped(check, f"{path} cannot be looked at: {file.trouble}", "run this as the daemon's user")
     if file.bits & forbidden:
