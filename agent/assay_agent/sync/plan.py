@@ -77,7 +77,7 @@ def plan(now: float, outlook: Outlook) -> Plan:
 
 def outdated(signed_for: Entry, entry: Entry) -> bool:
     """Whether a changed entry makes its SVID wrong; a change of selectors, hint or federation does not."""
-    return (
+    return signed_for is not entry and (
         signed_for.spiffe_id != entry.spiffe_id
         or signed_for.created_at != entry.created_at
         or signed_for.dns_names != entry.dns_names

@@ -3,6 +3,7 @@
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from assay.crypto import der as asn1
 from assay.crypto.keys import PublicKey, accepted
 from assay.errors import InvalidArgumentError
 
@@ -14,6 +15,9 @@ DAMAGE = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
+
+# In a Certificate, and in its TBSCertificate of version 3 (RFC 5280, section 4.1).
+_BODY, _PUBLIC_KEY = 0, 6
 
 
 def load(der: bytes) -> x509.Certificate:
@@ -38,6 +42,12 @@ def extensions_of(certificate: x509.Certificate) -> x509.Extensions:
         return certificate.extensions
     except DAMAGE as error:
         raise InvalidArgumentError(f"malformed certificate: {error}") from None
+
+
+def pkix_in(der: bytes) -> bytes:
+    """The SubjectPublicKeyInfo of a certificate that `load` takes, byte for byte as it stands there."""
+    body = asn1.contents(asn1.part(asn1.contents(der), _BODY))
+    return asn1.part(body, _PUBLIC_KEY)
 
 
 def public_key_of(certificate: x509.Certificate) -> PublicKey:

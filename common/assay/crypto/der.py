@@ -1,5 +1,6 @@
 """Just enough DER (X.690) to cut concatenated structures apart and to put a certificate together from ready pieces."""
 
+from functools import lru_cache
 from time import gmtime, strftime
 
 from assay.errors import InvalidArgumentError
@@ -11,6 +12,8 @@ TRUE = bytes((0x01, 1, 0xFF))
 NULL = bytes((0x05, 0))
 _SHORT, _LONG_FORM = 0x80, 0x80
 _GENERALIZED_FROM = 2050
+# Of what is issued within a second most begins and ends at the same times.
+_TIMES = 256
 
 
 def element(tag: int, content: bytes) -> bytes:
@@ -43,6 +46,7 @@ def object_identifier(dotted: str) -> bytes:
     return element(OBJECT_IDENTIFIER, b"".join(_base128(arc) for arc in (first * 40 + second, *arcs)))
 
 
+@lru_cache(maxsize=_TIMES)
 def time(seconds: int) -> bytes:
     """A Time of RFC 5280, 4.1.2.5, from Unix seconds: UTCTime before 2050, GeneralizedTime from then on."""
     moment = gmtime(seconds)
@@ -77,6 +81,24 @@ def split(data: bytes) -> tuple[bytes, ...]:
         parts.append(data[start:end])
         start = end
     return tuple(parts)
+
+
+def part(data: bytes, index: int) -> bytes:
+    """The element at that place, from 0, of concatenated ones; what follows it is not looked at.
+
+    Raises:
+        InvalidArgumentError: the bytes end before it does or are not DER.
+    """
+    start = offset(data, index)
+    return data[start : _end(data, start)]
+
+
+def offset(data: bytes, count: int) -> int:
+    """Where the element begins that stands behind so many others; raises as `part` does."""
+    start = 0
+    for _ in range(count):
+        start = _end(data, start)
+    return start
 
 
 def _end(data: bytes, start: int) -> int:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
+from assay.crypto import der
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import KeyType, SigningKey
 
@@ -24,6 +25,12 @@ PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | Ed25519Pub
 MIN_RSA_BITS = 2048
 RSA_EXPONENT = 65537
 CURVE_HASHES: dict[str, type[SignatureHash]] = {"secp256r1": SHA256, "secp384r1": SHA384, "secp521r1": SHA512}
+
+_EC_P256 = der.sequence(der.object_identifier("1.2.840.10045.2.1"), der.object_identifier("1.2.840.10045.3.1.7"))
+P256_POINT = 65
+"""Octets of a point of P-256 that is not compressed: a 4 and two numbers of 32 each."""
+_P256_PKIX = der.sequence(_EC_P256, der.bit_string(b"\4" + bytes(P256_POINT - 1)))
+_P256_HEAD = _P256_PKIX[: 1 - P256_POINT]
 
 
 def generate(key_type: KeyType) -> SigningKey:
@@ -68,6 +75,14 @@ def from_pkcs8(der: bytes) -> SigningKey:
 def to_pkix(key: PublicKey) -> bytes:
     """SubjectPublicKeyInfo DER."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def is_canonical_p256(pkix: bytes) -> bool:
+    """Whether a SubjectPublicKeyInfo (DER) is a P-256 key's in just the form that `to_pkix` writes.
+
+    That it is a key at all, its point on the curve, is for the library to find.
+    """
+    return len(pkix) == len(_P256_PKIX) and pkix.startswith(_P256_HEAD)
 
 
 def from_pkix(der: bytes) -> PublicKey:

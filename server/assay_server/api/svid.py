@@ -6,28 +6,25 @@ from typing import Any
 import grpc
 import structlog
 
-from assay.crypto import csr
 from assay.entry import Entry
-from assay.errors import AssayError, InvalidArgumentError, NotFoundError, UnimplementedError
+from assay.errors import InvalidArgumentError, NotFoundError, UnimplementedError
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
 from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDServicer
-from assay_proto.spire.api.types import jwtsvid_pb2
-from assay_server.api import status
-from assay_server.api.agent_values import svid_to_proto
+from assay_proto.spire.api.types.jwtsvid_pb2 import JWTSVID
+from assay_server.api.svid_batch import log_x509, put_x509, sign_each
 from assay_server.api.svid_mint import jwt_audience, jwt_subject, mint_request
 from assay_server.authorization.caller import caller_id, current_caller
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.ratelimit import RateLimits, take
-from assay_server.credential import IssuedJwt, IssuedX509, Issuer
+from assay_server.credential import IssuedJwt, Issuer
 
 log = structlog.get_logger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 # Signing holds the loop; after so many certificates the other callers get their turn.
-_TURN = 8
+_TURN = 16
 
 
 class SvidApi(SVIDServicer):
@@ -45,16 +42,20 @@ class SvidApi(SVIDServicer):
         """An X.509-SVID for whatever ID, subject and DNS names the CSR asks for."""
         mint = mint_request(request.csr, request.ttl, self._trust_domain)
         svid = self._issuer.workload_x509(
-            mint.public_key, mint.spiffe_id, dns_names=mint.dns_names, ttl=request.ttl, subject=mint.subject
+            mint.pkix, mint.spiffe_id, dns_names=mint.dns_names, ttl=request.ttl, subject=mint.subject
         )
-        _log_x509(svid)
-        return pb.MintX509SVIDResponse(svid=svid_to_proto(svid))
+        log_x509(svid)
+        response = pb.MintX509SVIDResponse()
+        put_x509(response.svid, svid)
+        return response
 
     async def MintJWTSVID(self, request: pb.MintJWTSVIDRequest, context: Context) -> pb.MintJWTSVIDResponse:
         """A JWT-SVID for whatever ID is asked for."""
         spiffe_id = jwt_subject(request.id, request.ttl, self._trust_domain)
         svid = self._issuer.workload_jwt(spiffe_id, jwt_audience(request.audience), ttl=request.ttl)
-        return pb.MintJWTSVIDResponse(svid=_jwt_to_proto(svid))
+        response = pb.MintJWTSVIDResponse()
+        _put_jwt(response.svid, svid)
+        return response
 
     async def MintWITSVID(self, request: pb.MintWITSVIDRequest, context: Context) -> pb.MintWITSVIDResponse:
         """Not built."""
@@ -69,10 +70,11 @@ class SvidApi(SVIDServicer):
         agent = caller_id()
         await take(self._limits.x509_signing, current_caller().host, len(request.params), doing="certificate signing")
         response = pb.BatchNewX509SVIDResponse()
-        for index, params in enumerate(request.params):
-            if index and index % _TURN == 0:
+        for start in range(0, len(request.params), _TURN):
+            if start:
                 await asyncio.sleep(0)
-            response.results.append(await self._new_x509(agent, params))
+            view = await self._authorized.view(agent)
+            sign_each(self._issuer, view, request.params[start : start + _TURN], response)
         return response
 
     async def NewJWTSVID(self, request: pb.NewJWTSVIDRequest, context: Context) -> pb.NewJWTSVIDResponse:
@@ -86,7 +88,9 @@ class SvidApi(SVIDServicer):
             ttl=entry.jwt_svid_ttl,
             include_jti=entry.jwt_svid_include_jti,
         )
-        return pb.NewJWTSVIDResponse(svid=_jwt_to_proto(svid))
+        response = pb.NewJWTSVIDResponse()
+        _put_jwt(response.svid, svid)
+        return response
 
     async def BatchNewWITSVID(self, request: pb.BatchNewWITSVIDRequest, context: Context) -> pb.BatchNewWITSVIDResponse:
         """Not built."""
@@ -104,35 +108,11 @@ class SvidApi(SVIDServicer):
             raise NotFoundError("entry not found or not authorized")
         return entry
 
-    async def _new_x509(self, agent: SpiffeId, params: pb.NewX509SVIDParams) -> pb.BatchNewX509SVIDResponse.Result:
-        try:
-            svid = await self._sign(agent, params)
-        except AssayError as error:
-            return pb.BatchNewX509SVIDResponse.Result(status=status.refused(error))
-        return pb.BatchNewX509SVIDResponse.Result(status=status.ok(), svid=svid_to_proto(svid))
 
-    async def _sign(self, agent: SpiffeId, params: pb.NewX509SVIDParams) -> IssuedX509:
-        if not params.entry_id:
-            raise InvalidArgumentError("missing entry ID")
-        if not params.csr:
-            raise InvalidArgumentError("missing CSR")
-        entry = await self._entry(agent, params.entry_id)
-        svid = self._issuer.workload_x509(
-            csr.parse(params.csr).public_key, entry.spiffe_id, dns_names=entry.dns_names, ttl=entry.x509_svid_ttl
-        )
-        _log_x509(svid, registration_id=entry.id, revision_number=entry.revision)
-        return svid
-
-
-def _log_x509(svid: IssuedX509, **fields: str | int) -> None:
-    log.debug("Signed X509 SVID", spiffe_id=svid.spiffe_id, expiration=svid.not_after, serial_num=svid.serial, **fields)
-
-
-def _jwt_to_proto(svid: IssuedJwt) -> jwtsvid_pb2.JWTSVID:
+def _put_jwt(message: JWTSVID, svid: IssuedJwt) -> None:
     log.debug("Server CA successfully signed JWT SVID", spiffe_id=svid.spiffe_id, expiration=svid.expires_at)
-    return jwtsvid_pb2.JWTSVID(
-        token=svid.token,
-        id=spiffeid_wire.to_proto(svid.spiffe_id),
-        expires_at=svid.expires_at,
-        issued_at=svid.issued_at,
-    )
+    message.token = svid.token
+    message.id.trust_domain = svid.spiffe_id.trust_domain.name
+    message.id.path = svid.spiffe_id.path
+    message.expires_at = svid.expires_at
+    message.issued_at = svid.issued_at

@@ -7,7 +7,6 @@ from cryptography import x509
 
 from assay.crypto import csr
 from assay.crypto.csr import SigningRequest
-from assay.crypto.keys import PublicKey
 from assay.dnsname import check_dns_name
 from assay.errors import InvalidArgumentError, prefixed
 from assay.namespace import require_workload
@@ -18,9 +17,9 @@ from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 
 @dataclass(frozen=True, slots=True)
 class MintRequest:
-    """What a CSR asks for. `subject` is None when the CSR leaves it to us."""
+    """What a CSR asks for. `pkix` is its public key; `subject` is None when the CSR leaves it to us."""
 
-    public_key: PublicKey
+    pkix: bytes
     spiffe_id: SpiffeId
     dns_names: tuple[str, ...]
     subject: x509.Name | None
@@ -35,7 +34,7 @@ def mint_request(der: bytes, ttl: int, trust_domain: TrustDomain) -> MintRequest
     check_ttl(ttl)
     request = _parsed(der)
     return MintRequest(
-        request.public_key,
+        request.pkix,
         _spiffe_id(request, trust_domain),
         _dns_names(request.dns_names),
         request.subject if request.subject.rdns else None,

@@ -1,7 +1,8 @@
 """Credentials: what is in them, how they are signed, and the last look before they leave."""
 
 from assay_server.credential.authorities import Authorities, JwtSigner, X509Signer
-from assay_server.credential.issuer import CredentialSettings, IssuedJwt, IssuedX509, Issuer
+from assay_server.credential.issuer import CredentialSettings, IssuedJwt, Issuer
+from assay_server.credential.leaf import IssuedX509, LeafOrder
 from assay_server.credential.subject import Subject
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "IssuedX509",
     "Issuer",
     "JwtSigner",
+    "LeafOrder",
     "Subject",
     "X509Signer",
 ]

@@ -1,23 +1,20 @@
 """The issuer: template, signature, last look. Signing is a matter of CPU, so none of this awaits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
 
 from assay.clock import Clock
-from assay.crypto import der
-from assay.crypto.keys import PublicKey, to_pkix
-from assay.crypto.ski import subject_key_id
-from assay.dnsname import check_dns_name
-from assay.errors import InvalidArgumentError, UnavailableError, prefixed
-from assay.namespace import require_member, server_id
+from assay.crypto.keys import PublicKey
+from assay.errors import AssayError, UnavailableError
+from assay.namespace import server_id
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.credential import template, validate
-from assay_server.credential.authorities import Authorities, JwtSigner, X509Signer
+from assay_server.credential.authorities import Authorities, JwtSigner
 from assay_server.credential.jwt import Claims, TokenSigner, audience_of
-from assay_server.credential.sign import CertificateSigner
+from assay_server.credential.leaf import IssuedX509, LeafIssuer, LeafOrder, check_member
 from assay_server.credential.subject import DEFAULT_SVID_SUBJECT, Subject
 
 
@@ -33,17 +30,6 @@ class CredentialSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedX509:
-    """An X.509-SVID: the chain (DER, leaf first), the serial number in decimal, times in Unix seconds."""
-
-    chain: tuple[bytes, ...]
-    spiffe_id: SpiffeId
-    serial: str
-    not_before: int
-    not_after: int
-
-
-@dataclass(frozen=True, slots=True)
 class IssuedJwt:
     """A JWT-SVID; times in Unix seconds. The token is a secret."""
 
@@ -51,28 +37,6 @@ class IssuedJwt:
     spiffe_id: SpiffeId
     issued_at: int
     expires_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class _X509Issuance:
-    """What is the same for all certificates under one CA."""
-
-    authority: X509Signer
-    signer: CertificateSigner
-    authority_key: bytes
-    not_after: int
-
-    @classmethod
-    def of(cls, authority: X509Signer) -> "_X509Issuance":
-        certificate = authority.certificate
-        name = der.split(der.contents(certificate.tbs_certificate_bytes))[5]
-        key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-        return cls(
-            authority,
-            CertificateSigner(name, authority.key),
-            template.authority_key_id(key_id),
-            int(certificate.not_valid_after_utc.timestamp()),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,35 +62,43 @@ class Issuer:
         self._authorities = authorities
         self._clock = clock
         self._settings = settings
-        self._subject = settings.subject.encode()
-        self._x509: _X509Issuance | None = None
+        self._leaves = LeafIssuer(trust_domain, settings.subject)
         self._jwt: _JwtIssuance | None = None
 
     def workload_x509(
         self,
-        public_key: PublicKey,
+        public_key: PublicKey | bytes,
         spiffe_id: SpiffeId,
         *,
         dns_names: Sequence[str] = (),
         ttl: int = 0,
         subject: x509.Name | None = None,
     ) -> IssuedX509:
-        """An X.509-SVID; the first DNS name becomes the common name, also of a subject that is given."""
-        return self._leaf(public_key, spiffe_id, dns_names, ttl, self._settings.x509_svid_ttl, subject)
+        """An X.509-SVID; what the parameters mean is told by `LeafOrder`."""
+        order = LeafOrder(public_key, spiffe_id, dns_names, ttl, subject)
+        return self._only(order, self._settings.x509_svid_ttl)
+
+    def workload_x509_each(self, orders: Iterable[LeafOrder | AssayError]) -> list[IssuedX509 | AssayError]:
+        """An X.509-SVID for each order or why there is none, in order; what was refused before stays so.
+
+        Raises:
+            UnavailableError: no authority is active.
+        """
+        return self._leaves.issue_each(self._authorities.x509, orders, self._settings.x509_svid_ttl, self._clock.now())
 
     def agent_x509(self, public_key: PublicKey, spiffe_id: SpiffeId) -> IssuedX509:
         """An agent's X.509-SVID."""
-        return self._leaf(public_key, spiffe_id, (), 0, self._settings.agent_ttl, None)
+        return self._only(LeafOrder(public_key, spiffe_id), self._settings.agent_ttl)
 
     def server_x509(self, public_key: PublicKey) -> IssuedX509:
         """The server's own X.509-SVID."""
-        return self._leaf(public_key, server_id(self._trust_domain), (), 0, self._settings.x509_svid_ttl, None)
+        return self._only(LeafOrder(public_key, server_id(self._trust_domain)), self._settings.x509_svid_ttl)
 
     def workload_jwt(
         self, spiffe_id: SpiffeId, audience: Sequence[str], *, ttl: int = 0, include_jti: bool = False
     ) -> IssuedJwt:
         """A JWT-SVID for that audience; empty values of it are dropped."""
-        self._check_member(spiffe_id, "JWT-SVID")
+        check_member(spiffe_id, self._trust_domain, "JWT-SVID")
         wanted = audience_of(audience)
         now = self._clock.now()
         issuance = self._jwt_issuance(now)
@@ -138,50 +110,8 @@ class Issuer:
         validate.check_jwt(token, spiffe_id=spiffe_id, audience=wanted, now=now)
         return IssuedJwt(token, spiffe_id, issued_at, expires_at)
 
-    def _leaf(
-        self,
-        public_key: PublicKey,
-        spiffe_id: SpiffeId,
-        dns_names: Sequence[str],
-        ttl: int,
-        default_ttl: int,
-        subject: x509.Name | None,
-    ) -> IssuedX509:
-        self._check_member(spiffe_id, "X509-SVID")
-        _check_names(dns_names)
-        name = self._subject_for(subject, dns_names)
-        now = self._clock.now()
-        issuance = self._x509_issuance(now)
-        not_before, not_after = template.lifetime(int(now.timestamp()), ttl, default_ttl, issuance.not_after)
-        key = to_pkix(public_key)
-        extensions = template.leaf_extensions(
-            subject_key_id(public_key), issuance.authority_key, spiffe_id, dns_names, subject=name
-        )
-        serial = template.new_serial()
-        leaf = issuance.signer.sign(template.Template(serial, name, not_before, not_after, key, extensions))
-        signer = issuance.authority.certificate
-        validate.check_leaf(leaf, spiffe_id=spiffe_id, dns_names=dns_names, public_key=key, signer=signer, now=now)
-        return IssuedX509((leaf, *issuance.authority.chain), spiffe_id, str(serial), not_before, not_after)
-
-    def _subject_for(self, subject: x509.Name | None, dns_names: Sequence[str]) -> bytes:
-        if subject is None and not dns_names:
-            return self._subject
-        chosen = Subject.from_name(subject) if subject is not None and len(subject) else self._settings.subject
-        return (chosen.with_common_name(dns_names[0]) if dns_names else chosen).encode()
-
-    def _check_member(self, spiffe_id: SpiffeId, kind: str) -> None:
-        try:
-            require_member(spiffe_id, self._trust_domain)
-        except InvalidArgumentError as error:
-            raise InvalidArgumentError(f"invalid {kind} ID: {error.message}") from None
-
-    def _x509_issuance(self, now: datetime) -> _X509Issuance:
-        authority = self._authorities.x509
-        if self._x509 is None or self._x509.authority is not authority:
-            self._x509 = _X509Issuance.of(authority)
-        if self._x509.not_after <= now.timestamp():
-            raise UnavailableError("X509 CA is not available for signing", hint="the active one is expired")
-        return self._x509
+    def _only(self, order: LeafOrder, default_ttl: int) -> IssuedX509:
+        return self._leaves.issue(self._authorities.x509, order, default_ttl, self._clock.now())
 
     def _jwt_issuance(self, now: datetime) -> _JwtIssuance:
         authority = self._authorities.jwt
@@ -190,9 +120,3 @@ class Issuer:
         if authority.not_after <= now.timestamp():
             raise UnavailableError("JWT key is not available for signing", hint="the active one is expired")
         return self._jwt
-
-
-def _check_names(dns_names: Sequence[str]) -> None:
-    for name in dns_names:
-        with prefixed("invalid DNS name"):
-            check_dns_name(name)

@@ -4,18 +4,19 @@ import base64
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from assay.crypto.signing import Signing
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import SigningKey
 from assay.spiffeid import SpiffeId
 from assay_server.credential.authorities import JwtSigner
-from assay_server.credential.sign import sign_bytes
 
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +38,37 @@ class Claims:
         if self.include_jti:
             claims["jti"] = _base64url(uuid.uuid4().bytes).decode()
         claims["sub"] = str(self.spiffe_id)
-        return json.dumps(claims, separators=(",", ":")).encode()
+        return _JSON.encode(claims).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSigner:
-    """Signs tokens with one key; the header is the same for all of them."""
+    """Signs tokens with one key; `header` is the same for all, and so is the `size` of ECDSA's numbers (RSA: 0)."""
 
-    key: SigningKey = field(repr=False)
+    signing: Signing
+    size: int
     header: bytes
 
     @classmethod
     def of(cls, signer: JwtSigner) -> "TokenSigner":
         """For the active JWT key."""
-        header = {"alg": _algorithm(signer.key), "kid": signer.key_id, "typ": "JWT"}
-        return cls(signer.key, _base64url(json.dumps(header, separators=(",", ":")).encode()))
+        key = signer.key
+        header = {"alg": _algorithm(key), "kid": signer.key_id, "typ": "JWT"}
+        size = (key.key_size + 7) // 8 if isinstance(key, ec.EllipticCurvePrivateKey) else 0
+        return cls(Signing.by(key), size, _base64url(_JSON.encode(header).encode()))
 
     def sign(self, claims: Claims) -> str:
         """The token in compact form."""
         signed = b"%b.%b" % (self.header, _base64url(claims.encode()))
-        return (signed + b"." + _base64url(_signature(self.key, signed))).decode()
+        return (b"%b.%b" % (signed, _base64url(self._signature(signed)))).decode()
+
+    def _signature(self, data: bytes) -> bytes:
+        signature = self.signing.sign(data)
+        if not self.size:
+            return signature
+        # JWS wants the two numbers side by side (RFC 7518, section 3.4), X.509 wants DER.
+        r, s = decode_dss_signature(signature)
+        return r.to_bytes(self.size, "big") + s.to_bytes(self.size, "big")
 
 
 def audience_of(values: Sequence[str]) -> tuple[str, ...]:
@@ -73,16 +85,6 @@ def audience_of(values: Sequence[str]) -> tuple[str, ...]:
 
 def _algorithm(key: SigningKey) -> str:
     return _EC_ALGORITHMS[key.curve.name] if isinstance(key, ec.EllipticCurvePrivateKey) else "RS256"
-
-
-def _signature(key: SigningKey, data: bytes) -> bytes:
-    signature = sign_bytes(key, data)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        return signature
-    # JWS wants the two numbers side by side (RFC 7518, section 3.4), X.509 wants DER.
-    r, s = decode_dss_signature(signature)
-    size = (key.key_size + 7) // 8
-    return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
 
 def _base64url(data: bytes) -> bytes:

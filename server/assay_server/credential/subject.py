@@ -20,6 +20,7 @@ _ATTRIBUTES = (
     NameOID.COMMON_NAME,
     NameOID.SERIAL_NUMBER,
 )
+_OIDS = {oid: der.object_identifier(oid.dotted_string) for oid in _ATTRIBUTES}
 _PRINTABLE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
 
 
@@ -73,7 +74,7 @@ def _text(attribute: x509.NameAttribute[str | bytes]) -> str:
 
 
 def _encode_set(oid: x509.ObjectIdentifier, values: Sequence[str]) -> bytes:
-    pairs = [der.sequence(der.object_identifier(oid.dotted_string), _encode_string(value)) for value in values]
+    pairs = [der.sequence(_OIDS[oid], _encode_string(value)) for value in values]
     return der.element(der.SET, b"".join(sorted(pairs)))
 
 

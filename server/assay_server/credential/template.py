@@ -15,7 +15,7 @@ BACKDATE = 10
 LAST_SECOND = 253402300799
 """The end of the year 9999: no certificate can say more."""
 
-_MAX_SERIAL = 2**128 - 1
+_SERIAL_BITS = 128
 _URI_NAME, _DNS_NAME, _KEY_IDENTIFIER = 0x86, 0x82, 0x80
 
 
@@ -66,7 +66,7 @@ class Template:
 
 def new_serial() -> int:
     """A random serial number from 1 to 2^128 - 1."""
-    return secrets.randbelow(_MAX_SERIAL) + 1
+    return secrets.randbits(_SERIAL_BITS) or 1
 
 
 def lifetime(now: int, ttl: int, default: int, cap: int = LAST_SECOND) -> tuple[int, int]:

@@ -3,35 +3,43 @@
 What fails here is our own mistake or a key manager's, so these are internal errors and not refusals.
 """
 
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from functools import lru_cache
+from operator import attrgetter
+from typing import TypeAlias, TypeVar, cast
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from assay.bundle.strictjson import parse_object
 from assay.crypto import der
 from assay.crypto.certificate import extensions_of, load
-from assay.errors import AssayError, InvalidArgumentError
+from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay.svid import jwt
 
-_LEAF_USAGES = {"digital_signature"}
-_LEAF_USAGES_ALLOWED = {"digital_signature", "key_encipherment", "key_agreement"}
-_CA_USAGES = {"key_cert_sign"}
-_CA_USAGES_ALLOWED = {"key_cert_sign", "crl_sign"}
-_USAGES = (
-    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
-    *("key_agreement", "key_cert_sign", "crl_sign"),
+_OTHER_THAN_LEAFS = attrgetter("content_commitment", "data_encipherment", "key_cert_sign", "crl_sign")
+_OTHER_THAN_CAS = attrgetter(
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"
 )
 
 
+# JWT-SVID section 2; of its algorithms those that an authority's key can have.
+_ALGORITHMS = ("ES256", "ES384", "ES512", "RS256")
+_TYPES = ("JWT", "JOSE")
+_COMPACT = re.compile(r"([\w-]+)\.([\w-]+)\.[\w-]+", re.ASCII)
+_HEADERS = 8
+
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
+Extensions: TypeAlias = Mapping[type[x509.ExtensionType], x509.Extension[x509.ExtensionType]]
 
 
-# Members of a TBSCertificate.
-_SUBJECT, _PUBLIC_KEY = 5, 6
+# Members of a Certificate and of its TBSCertificate.
+_BODY = 0
+_SUBJECT = 5
+_EMPTY = der.sequence()
 
 
 class InvalidCredentialError(Exception):
@@ -54,13 +62,14 @@ def check_leaf(
     """
     certificate, extensions = _parse(leaf)
     _check_constraints(extensions, ca=False)
-    _check_usage(extensions, _LEAF_USAGES, _LEAF_USAGES_ALLOWED)
-    usages = _extension(extensions, x509.ExtendedKeyUsage).value
+    usage = _critical_usage(extensions)
+    _check_usage(needed=usage.digital_signature, barred=_OTHER_THAN_LEAFS(usage))
+    usages = list(_extension(extensions, x509.ExtendedKeyUsage).value)
     _require(
         ExtendedKeyUsageOID.SERVER_AUTH in usages and ExtendedKeyUsageOID.CLIENT_AUTH in usages,
         "missing serverAuth or clientAuth extended key usage",
     )
-    _check_body(certificate, extensions, public_key)
+    _check_body(leaf, extensions, public_key)
     _check_names(extensions, str(spiffe_id), dns_names)
     _require(bool(spiffe_id.path), "SPIFFE ID has no path")
     _check_time(certificate, now)
@@ -76,8 +85,9 @@ def check_ca(root: bytes, *, trust_domain: TrustDomain, public_key: bytes, now: 
     """
     certificate, extensions = _parse(root)
     _check_constraints(extensions, ca=True)
-    _check_usage(extensions, _CA_USAGES, _CA_USAGES_ALLOWED)
-    _check_body(certificate, extensions, public_key)
+    usage = _critical_usage(extensions)
+    _check_usage(needed=usage.key_cert_sign, barred=_OTHER_THAN_CAS(usage))
+    _check_body(root, extensions, public_key)
     _check_names(extensions, str(trust_domain.id), ())
     _check_time(certificate, now)
     try:
@@ -93,55 +103,83 @@ def check_jwt(token: str, *, spiffe_id: SpiffeId, audience: Sequence[str], now: 
     Raises:
         InvalidCredentialError: it is not one.
     """
+    parts = _COMPACT.fullmatch(token)
+    if parts is None:
+        raise InvalidCredentialError("invalid JWT-SVID: not a JWS in compact form")
+    _check_header(parts[1])
+    claims = _members(parts[2], "payload")
+    _require(bool(spiffe_id.path) and claims.get("sub") == str(spiffe_id), 'invalid JWT-SVID: unexpected "sub" claim')
+    _require(claims.get("aud") == list(audience), 'invalid JWT-SVID: unexpected "aud" claim')
+    _require(bool(audience) and all(audience), 'invalid JWT-SVID: empty "aud" claim')
+    expires_at = claims.get("exp")
+    if type(expires_at) is not int:
+        raise InvalidCredentialError('invalid JWT-SVID: "exp" claim is no time')
+    _require(expires_at > now.timestamp(), "already expired")
+
+
+@lru_cache(maxsize=_HEADERS)
+def _check_header(encoded: str) -> None:
+    """What passes is remembered, since all tokens of one key have the same."""
+    header = _members(encoded, "header")
+    _require(set(header) == {"alg", "kid", "typ"}, "invalid JWT-SVID: header parameters missing or not wanted")
+    _require(header["alg"] in _ALGORITHMS, "invalid JWT-SVID: unexpected algorithm")
+    _require(header["typ"] in _TYPES, "invalid JWT-SVID: unexpected type")
+    _require(isinstance(header["kid"], str) and header["kid"] != "", "invalid JWT-SVID: no key ID")
+
+
+def _members(encoded: str, what: str) -> Mapping[str, object]:
     try:
-        svid = jwt.parse(token)
-    except AssayError as error:
-        raise InvalidCredentialError(f"invalid JWT-SVID: {error.message}") from error
-    _require(svid.spiffe_id == spiffe_id, 'unexpected "sub" claim')
-    _require(svid.audience == tuple(audience) and "" not in svid.audience, 'unexpected "aud" claim')
-    _require(svid.expires_at > now.timestamp(), "already expired")
+        return parse_object(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)), what)
+    except (ValueError, InvalidArgumentError) as error:
+        raise InvalidCredentialError(f"invalid JWT-SVID: {error}") from error
 
 
-def _parse(data: bytes) -> tuple[x509.Certificate, x509.Extensions]:
+def _parse(data: bytes) -> tuple[x509.Certificate, Extensions]:
     try:
         certificate = load(data)
-        return certificate, extensions_of(certificate)
+        # By kind once, since cryptography's look-up goes through all of them; it has seen that none is there twice.
+        return certificate, {type(one.value): one for one in extensions_of(certificate)}
     except InvalidArgumentError as error:
         raise InvalidCredentialError(f"certificate does not parse: {error}") from error
 
 
-def _extension(extensions: x509.Extensions, kind: type[ExtensionT]) -> x509.Extension[ExtensionT]:
-    try:
-        return extensions.get_extension_for_class(kind)
-    except x509.ExtensionNotFound as error:
-        raise InvalidCredentialError(f"{kind.__name__} is missing") from error
+def _extension(extensions: Extensions, kind: type[ExtensionT]) -> x509.Extension[ExtensionT]:
+    found = extensions.get(kind)
+    if found is None:
+        raise InvalidCredentialError(f"{kind.__name__} is missing")
+    return cast("x509.Extension[ExtensionT]", found)
 
 
-def _check_constraints(extensions: x509.Extensions, *, ca: bool) -> None:
+def _check_constraints(extensions: Extensions, *, ca: bool) -> None:
     constraints = _extension(extensions, x509.BasicConstraints)
     _require(constraints.critical, "basic constraints are not critical")
     _require(constraints.value.ca is ca, "cA constraint must be set" if ca else "cA constraint must not be set")
 
 
-def _check_usage(extensions: x509.Extensions, needed: AbstractSet[str], allowed: AbstractSet[str]) -> None:
+def _critical_usage(extensions: Extensions) -> x509.KeyUsage:
     usage = _extension(extensions, x509.KeyUsage)
-    present = {name for name in _USAGES if getattr(usage.value, name)}
     _require(usage.critical, "key usage is not critical")
-    _require(needed <= present, "a key usage is missing")
-    _require(present <= allowed, "a key usage is set that must not be")
+    return usage.value
 
 
-def _check_body(certificate: x509.Certificate, extensions: x509.Extensions, public_key: bytes) -> None:
-    body = der.split(der.contents(certificate.tbs_certificate_bytes))
-    _require(body[_PUBLIC_KEY] == public_key, "public key is not the one asked for")
+def _check_usage(*, needed: bool, barred: Iterable[bool]) -> None:
+    _require(needed, "a key usage is missing")
+    _require(not any(barred), "a key usage is set that must not be")
+
+
+def _check_body(certificate: bytes, extensions: Extensions, public_key: bytes) -> None:
+    body = der.contents(der.part(der.contents(certificate), _BODY))
+    # The key follows the subject, so that together they are where the subject begins.
+    subject = body[der.offset(body, _SUBJECT) :]
+    _require(der.part(subject, 1) == public_key, "public key is not the one asked for")
     critical = _extension(extensions, x509.SubjectAlternativeName).critical
-    _require(critical or body[_SUBJECT] != der.sequence(), "names are not critical though the subject is empty")
+    _require(critical or not subject.startswith(_EMPTY), "names are not critical though the subject is empty")
 
 
-def _check_names(extensions: x509.Extensions, uri: str, dns_names: Sequence[str]) -> None:
+def _check_names(extensions: Extensions, uri: str, dns_names: Sequence[str]) -> None:
     names = _extension(extensions, x509.SubjectAlternativeName).value
-    expected = [*map(x509.DNSName, dns_names), x509.UniformResourceIdentifier(uri)]
-    _require(list(names) == expected, "names are not the ones asked for")
+    expected = [*((x509.DNSName, name) for name in dns_names), (x509.UniformResourceIdentifier, uri)]
+    _require([(type(name), name.value) for name in names] == expected, "names are not the ones asked for")
 
 
 def _check_time(certificate: x509.Certificate, now: datetime) -> None:

@@ -3,11 +3,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from assay.crypto import csr, der
-from assay.crypto.keys import generate, same_key
-from assay.errors import InvalidArgumentError
+from assay.crypto.keys import generate, same_key, signature_hash, to_pkix
+from assay.crypto.signing import Signing
+from assay.errors import InvalidArgumentError, NotFoundError
 from assay.keymanager import KeyType
 from assay.testing.authority import subject
 
@@ -79,3 +80,39 @@ def test_refuses_what_is_no_request(data: bytes) -> None:
 def test_refuses_nothing() -> None:
     with pytest.raises(InvalidArgumentError, match="missing CSR"):
         csr.parse(b"")
+
+
+@pytest.mark.parametrize("key_type", list(KeyType))
+def test_a_request_without_names_is_what_cryptography_would_write(key_type: KeyType) -> None:
+    key = generate(key_type)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    theirs = builder.sign(key, signature_hash(key)).public_bytes(Encoding.DER)
+    ours = csr.create(key)
+    assert der.split(der.contents(ours))[:2] == der.split(der.contents(theirs))[:2]
+    assert x509.load_der_x509_csr(ours).is_signature_valid
+
+
+@pytest.mark.parametrize("key_type", [KeyType.EC_P256, KeyType.EC_P384, KeyType.RSA_2048])
+def test_tells_the_key_as_a_certificate_carries_it(key_type: KeyType) -> None:
+    key = generate(key_type)
+    assert csr.parse(csr.create(key)).pkix == to_pkix(key.public_key())
+
+
+def test_a_point_that_came_compressed_is_written_in_full() -> None:
+    point = KEY.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    algorithm = der.part(der.contents(to_pkix(KEY.public_key())), 0)
+    compressed = der.sequence(algorithm, der.bit_string(point))
+    body = der.sequence(der.integer(0), der.sequence(), compressed, der.element(0xA0, b""))
+    request = csr.parse(Signing.by(KEY).signed(body))
+    assert request.pkix == to_pkix(KEY.public_key()) != compressed
+
+
+def test_requests_of_a_batch_are_refused_alone() -> None:
+    earlier = NotFoundError("gone")
+    good, forged = csr.create(KEY), bytearray(csr.create(KEY, subject("web")))
+    forged[forged.index(b"web")] ^= 1
+    parsed, *refused = csr.parse_each([good, earlier, b"", b"junk", bytes(forged)])
+    assert isinstance(parsed, csr.SigningRequest)
+    assert same_key(parsed.public_key, KEY.public_key())
+    words = ["gone", "missing CSR", "malformed CSR", "invalid CSR signature"]
+    assert [str(error)[: len(word)] for error, word in zip(refused, words, strict=True)] == words

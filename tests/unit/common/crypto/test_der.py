@@ -61,3 +61,17 @@ def test_object_identifiers_are_those_of_another_library(dotted: str) -> None:
 )
 def test_times_change_their_form_in_2050(moment: datetime, encoded: bytes) -> None:
     assert der.time(int(moment.timestamp())) == encoded
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=5), st.data())
+def test_one_element_is_found_among_others(contents: list[bytes], data: st.DataObject) -> None:
+    parts = [der.element(der.OCTET_STRING, one) for one in contents]
+    index = data.draw(st.integers(0, len(parts) - 1))
+    assert der.part(b"".join(parts), index) == parts[index]
+    assert der.offset(b"".join(parts), index) == len(b"".join(parts[:index]))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x30", b"\x30\x01", b"\x30\x00", b"\x30\x00\x30\x05"])
+def test_refuses_to_find_what_is_not_there(data: bytes) -> None:
+    with pytest.raises(InvalidArgumentError, match="cut short"):
+        der.part(data, 1)

@@ -18,14 +18,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorit
 from assay.bundle import Bundle, JwtAuthority, X509Authority
 from assay.crypto.keys import generate, to_pkix
 from assay.crypto.ski import authority_id, subject_key_id
-from assay.errors import InvalidArgumentError, UnavailableError
+from assay.errors import AssayError, InvalidArgumentError, NotFoundError, UnavailableError
 from assay.keymanager import KeyType, SigningKey
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import jwt
 from assay.svid.x509 import verify
 from assay.testing.authority import Authority, key_usage
 from assay.testing.clock import START, FakeClock
-from assay_server.credential import CredentialSettings, IssuedX509, Issuer, JwtSigner, X509Signer, template
+from assay_server.credential import CredentialSettings, IssuedX509, Issuer, JwtSigner, LeafOrder, X509Signer, template
 from assay_server.credential.sign import CertificateSigner
 from assay_server.credential.subject import DEFAULT_CA_SUBJECT
 
@@ -237,6 +237,47 @@ def test_other_kinds_of_keys_are_certified(clock: FakeClock, key: rsa.RSAPrivate
     signers = Signers()
     issued = issuer_of(signers, clock).workload_x509(key.public_key(), WEB)
     assert load(issued.chain).public_key() == key.public_key()
+
+
+def test_the_orders_of_a_batch_are_refused_alone(clock: FakeClock) -> None:
+    signers = Signers()
+    foreign = LeafOrder(KEY, SpiffeId.parse("spiffe://other.org/web"))
+    earlier = NotFoundError("gone")
+    orders: list[LeafOrder | AssayError] = [
+        LeafOrder(to_pkix(KEY), WEB, ["a.b"], 60),
+        earlier,
+        foreign,
+        LeafOrder(KEY, WEB, ["-"]),
+        LeafOrder(KEY, WEB, ttl=-1),
+        LeafOrder(KEY, SpiffeId(HOME, "/last")),
+    ]
+    first, *refused, last = issuer_of(signers, clock).workload_x509_each(orders)
+    assert isinstance(first, IssuedX509)
+    assert isinstance(last, IssuedX509)
+    assert (first.spiffe_id, first.not_after, last.spiffe_id.path) == (WEB, NOW + 60, "/last")
+    for issued in (first, last):
+        assert verify(issued.chain, {HOME: signers.bundle}, START) == issued.spiffe_id
+        assert load(issued.chain).public_key() == KEY
+    words = ["gone", "invalid X509-SVID ID", "invalid DNS name", "TTL cannot be negative"]
+    assert [str(error)[: len(word)] for error, word in zip(refused, words, strict=True)] == words
+
+
+def test_a_batch_under_an_expired_authority_is_refused_as_one(clock: FakeClock) -> None:
+    issuer = issuer_of(Signers(), clock)
+    clock.advance(DAY)
+    with pytest.raises(UnavailableError, match="X509 CA is not available for signing"):
+        issuer.workload_x509_each([LeafOrder(KEY, WEB)])
+
+
+@pytest.mark.parametrize("key_type", [KeyType.EC_P256, KeyType.EC_P384])
+def test_the_numbers_of_a_tokens_signature_have_one_size(key_type: KeyType) -> None:
+    # One token in 128 has a number that begins with a zero octet.
+    signers = Signers(key_type)
+    issuer, size = issuer_of(signers, FakeClock()), 64 if key_type is KeyType.EC_P256 else 96
+    for _ in range(300):
+        token = issuer.workload_jwt(WEB, ["a"]).token
+        assert len(base64.urlsafe_b64decode(token.rpartition(".")[2] + "==")) == size
+        assert jwt.verify(token, {HOME: signers.bundle}, "a", START).spiffe_id == WEB
 
 
 def test_intermediates_follow_the_leaf(clock: FakeClock) -> None:

@@ -1,5 +1,6 @@
 """The last look: every way in which a signed credential could be wrong, made by hand."""
 
+import base64
 from datetime import timedelta
 
 import pytest
@@ -206,3 +207,49 @@ def test_a_token_as_it_should_be_passes(home: Authority) -> None:
 def test_a_token_that_is_wrong_does_not_leave(home: Authority, claims: dict[str, object], complaint: str) -> None:
     with pytest.raises(InvalidCredentialError, match=complaint):
         look_at_jwt(home, **claims)
+
+
+def token_of(header: str, payload: str) -> str:
+    parts = (base64.urlsafe_b64encode(one.encode()).rstrip(b"=").decode() for one in (header, payload, "signature"))
+    return ".".join(parts)
+
+
+HEADER = '{"alg":"ES256","kid":"kid","typ":"JWT"}'
+PAYLOAD = f'{{"aud":["a"],"exp":{NOW + 300},"iat":{NOW},"sub":"{ID}"}}'
+
+
+@pytest.mark.spec("JWT-2.1-a", "JWT-2.3-b")
+@pytest.mark.parametrize(
+    ("token", "complaint"),
+    [
+        ("", "compact form"),
+        ("a.b", "compact form"),
+        ("a.b.", "compact form"),
+        (token_of(HEADER, PAYLOAD) + "=", "compact form"),
+        (token_of(HEADER, PAYLOAD) + ".x", "compact form"),
+        (token_of("[]", PAYLOAD), "header is not a JSON object"),
+        (token_of('{"alg":"ES256","kid":"kid"}', PAYLOAD), "header parameters"),
+        (token_of(HEADER[:-1] + ',"crit":["x"]}', PAYLOAD), "header parameters"),
+        (token_of(HEADER.replace("ES256", "none"), PAYLOAD), "unexpected algorithm"),
+        (token_of(HEADER.replace("ES256", "HS256"), PAYLOAD), "unexpected algorithm"),
+        (token_of(HEADER.replace('"ES256"', "[]"), PAYLOAD), "unexpected algorithm"),
+        (token_of(HEADER.replace("JWT", "at+jwt"), PAYLOAD), "unexpected type"),
+        (token_of(HEADER.replace('"kid":"kid"', '"kid":""'), PAYLOAD), "no key ID"),
+        (token_of(HEADER.replace('"kid":"kid"', '"kid":7'), PAYLOAD), "no key ID"),
+        (token_of(HEADER, "x"), "payload is not JSON"),
+        (token_of(HEADER, PAYLOAD.replace('"aud":', '"sub":"x","aud":')), "twice"),
+        (token_of(HEADER, PAYLOAD.replace('["a"]', '"a"')), '"aud"'),
+        (token_of(HEADER, PAYLOAD.replace(f'"exp":{NOW + 300}', '"exp":"soon"')), '"exp"'),
+        (token_of(HEADER, PAYLOAD.replace(f'"exp":{NOW + 300}', '"exp":true')), '"exp"'),
+        ("A." + token_of(HEADER, PAYLOAD).partition(".")[2], "invalid JWT-SVID"),
+    ],
+)
+def test_what_is_no_jwt_svid_does_not_leave(token: str, complaint: str) -> None:
+    check_jwt(token_of(HEADER, PAYLOAD), spiffe_id=WEB, audience=("a",), now=START)
+    with pytest.raises(InvalidCredentialError, match=complaint):
+        check_jwt(token, spiffe_id=WEB, audience=("a",), now=START)
+
+
+def test_a_token_for_nobody_does_not_leave() -> None:
+    with pytest.raises(InvalidCredentialError, match='"aud"'):
+        check_jwt(token_of(HEADER, PAYLOAD.replace('["a"]', "[]")), spiffe_id=WEB, audience=(), now=START)
