@@ -10,6 +10,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from pluginkeys import PLUGIN_KEYS
+
 from assay.config.duration import format_duration
 from assay.config.fields import Section
 from assay.config.notbuilt import NotBuilt
@@ -22,6 +24,13 @@ KINDS = {
     "Texts": "list of text", "bool": "true, false", "int": "number",
 }  # fmt: skip
 DURATIONS = {"PositiveSeconds", "Seconds", "FractionalSeconds"}
+# Keys that are read not only at the start; the page says that all others are.
+READ_AGAIN = {
+    ("agent", "join_token_file"): "at each attestation",
+    ("agent", "log_file"): "on `SIGUSR2`",
+    ("agent", "trust_bundle_path"): "while no bundle is kept in `data_dir`",
+    ("server", "log_file"): "on `SIGUSR2`",
+}
 
 
 def sections(daemon: str) -> Iterator[str]:
@@ -31,10 +40,10 @@ def sections(daemon: str) -> Iterator[str]:
         model = schema.__dict__[f"{daemon.capitalize()}File"]
         for key in path:
             model = annotation(model, str(key))
-        rows = [row(model, name, schema.FLAGS.get((*path, name), "")) for name in plain_keys(model)]
+        rows = [row(model, name, schema.FLAGS.get((*path, name), ""), (daemon, name)) for name in plain_keys(model)]
         if rows:
             yield f"### `{' { '.join(path)} {{ }}{' }' * (len(path) - 1)}`\n"
-            yield "| key | value | default | flag | meaning |\n|---|---|---|---|---|"
+            yield "| key | value | default | flag | read | meaning |\n|---|---|---|---|---|---|"
             yield "\n".join(rows) + "\n"
 
 
@@ -54,12 +63,14 @@ def plain_keys(model: type[Section]) -> list[str]:
     return [name for name in model.model_fields if not is_section(model, name)]
 
 
-def row(model: type[Section], name: str, flag: str) -> str:
+def row(model: type[Section], name: str, flag: str, path: tuple[str, str]) -> str:
     """One key."""
     written, meaning = source(model)[name]
     if not meaning:
         raise SystemExit(f"{model.__name__}.{name} does not say what it means")
-    cells = (f"`{name}`", kind_of(written), default_of(model, name, written), f"`{flag}`" if flag else "", meaning)
+    kind = kind_of(written) + range_of(model.model_fields[name].metadata)
+    default, again = default_of(model, name, written), READ_AGAIN.get(path, "")
+    cells = (f"`{name}`", kind, default, f"`{flag}`" if flag else "", again, meaning)
     return f"| {' | '.join(cells)} |"
 
 
@@ -83,6 +94,13 @@ def words(written: str) -> set[str]:
 def kind_of(written: str) -> str:
     """What to write as its value."""
     return next((kind for name, kind in KINDS.items() if name in words(written)), "text")
+
+
+def range_of(metadata: list[Any]) -> str:
+    """The least and the most that a number may be."""
+    least, most = ({getattr(one, end, None) for one in metadata} - {None} for end in ("ge", "le"))
+    texts = [f"{word} {ends.pop()}" for word, ends in (("from", least), ("to", most)) if ends]
+    return f" {' '.join(texts)}" if texts else ""
 
 
 def default_of(model: type[Section], name: str, written: str) -> str:
@@ -109,14 +127,29 @@ def not_built(daemon: str) -> Iterator[str]:
     yield ""
 
 
+def plugin_key(daemon: str, plugin: str, key: str) -> tuple[str, str, str, str]:
+    """A plugin's key: value, default, when it is read, meaning."""
+    if (daemon, plugin, key) not in PLUGIN_KEYS:
+        raise SystemExit(f"docs/pluginkeys.py does not say what {key} of the {daemon}'s {plugin} means")
+    value, default, meaning, again = PLUGIN_KEYS[daemon, plugin, key]
+    return value, default, again, meaning
+
+
 def plugins(daemon: str) -> Iterator[str]:
     """The plugins that are here, and those of SPIRE's that are not."""
     catalog: Catalog = importlib.import_module(f"assay_{daemon}.config.spire").CATALOG
-    yield "| type | plugin | its keys |\n|---|---|---|"
-    for kind, known in catalog.items():
-        for name, built_in in known.items():
-            if built_in is not None:
-                yield f"| `{kind}` | `{name}` | {', '.join(f'`{key}`' for key in sorted(built_in.keys))} |"
+    here = [(kind, name, one) for kind, known in catalog.items() for name, one in known.items() if one is not None]
+    yield "| type | plugin | key | value | default | read | meaning |\n|---|---|---|---|---|---|---|"
+    for kind, name, built_in in here:
+        for key in sorted(built_in.keys):
+            yield f"| `{kind}` | `{name}` | `{key}` | {' | '.join(plugin_key(daemon, name, key))} |"
+        if not built_in.keys:
+            yield f"| `{kind}` | `{name}` | none | | | | |"
+    gone = {path[1:] for path in PLUGIN_KEYS if path[0] == daemon} - {
+        (name, key) for _, name, built_in in here for key in built_in.keys
+    }
+    if gone:
+        raise SystemExit(f"docs/pluginkeys.py describes keys that no plugin reads: {gone}")
     yield ""
     later = [
         f"{kind} {', '.join(names)}" for kind, known in catalog.items() if (names := [n for n in known if not known[n]])

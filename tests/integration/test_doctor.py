@@ -66,8 +66,9 @@ def test_all_is_well(doctor: Doctor) -> None:
     found = doctor()
     assert {name: one["status"] for name, one in found.items() if one["status"] != "ok"} == {}
     assert set(found) >= {
-        "server config", "server data_dir", "server keys.json", "server datastore.sqlite3", "server disk", "server socket", "server health",
-        "server open files", "server bundle", "server bundle vouches", "server TLS port", "server TLS name",
+        "server config", "server data_dir", "server keys.json", "server datastore.sqlite3", "server disk",
+        "server socket", "server health", "server open files", "server bundle", "server bundle vouches",
+        "server TLS port", "server TLS name",
         "server clock skew", "agent config", "agent socket", "agent health", "workload API",
         "agent trust_bundle_path vouches", "agent bundle kept vouches", "agent SVID",
     }  # fmt: skip
