@@ -190,9 +190,9 @@ class SqlEntries:
         selectors = selectors_of(_SELECTORS.rows(self._connection, positions))
         dns_names = _by_owner(_DNS_NAMES.rows(self._connection, positions))
         federates_with = _by_owner(_FEDERATES_WITH.rows(self._connection, positions))
-        parents: dict[str, SpiffeId] = {}
+        ids = _Ids()
         return [
-            _entry(row, parents, selectors.get(row[0], ()), dns_names.get(row[0], ()), federates_with.get(row[0], ()))
+            _entry(row, ids, selectors.get(row[0], ()), dns_names.get(row[0], ()), federates_with.get(row[0], ()))
             for row in rows
         ]
 
@@ -252,34 +252,67 @@ def _normal(entry: Entry) -> Entry:
     return replace(entry, selectors=selectors, federates_with=federates_with)
 
 
+class _Ids:
+    """Reads SPIFFE IDs; of many entries most have the same trust domain, and parents in common."""
+
+    def __init__(self) -> None:
+        self._domain: TrustDomain | None = None
+        self._prefix = ""
+        self._parents: dict[str, SpiffeId] = {}
+
+    def read(self, text: str) -> SpiffeId:
+        if self._domain is not None and text.startswith(self._prefix):
+            return SpiffeId(self._domain, text[len(self._prefix) - 1 :])
+        found = SpiffeId.parse(text)
+        self._domain, self._prefix = found.trust_domain, f"{found.trust_domain.id}/"
+        return found
+
+    def read_parent(self, text: str) -> SpiffeId:
+        known = self._parents.get(text)
+        if known is None:
+            known = self._parents[text] = self.read(text)
+        return known
+
+
 def _entry(
     row: Row,
-    parents: dict[str, SpiffeId],
+    ids: _Ids,
     selectors: Iterable[Selector],
     dns_names: Iterable[str],
     federates_with: Iterable[str],
 ) -> Entry:
-    """The entry of that row; `parents` remembers those met before, for many entries have the same."""
-    _, entry_id, spiffe_id, parent_id, x509_ttl, jwt_ttl, hint, *flags, expires_at, revision, created_at = row
-    admin, downstream, store_svid, no_prefetch, include_jti = map(bool, flags)
-    parent = parents.get(parent_id)
-    if parent is None:
-        parent = parents[parent_id] = SpiffeId.parse(parent_id)
+    (
+        _,
+        entry_id,
+        spiffe_id,
+        parent_id,
+        x509_svid_ttl,
+        jwt_svid_ttl,
+        hint,
+        admin,
+        downstream,
+        store_svid,
+        disable_x509_svid_prefetch,
+        jwt_svid_include_jti,
+        expires_at,
+        revision,
+        created_at,
+    ) = row
     return Entry(
         id=entry_id,
-        spiffe_id=SpiffeId.parse(spiffe_id),
-        parent_id=parent,
+        spiffe_id=ids.read(spiffe_id),
+        parent_id=ids.read_parent(parent_id),
         selectors=tuple(selectors),
-        x509_svid_ttl=x509_ttl,
-        jwt_svid_ttl=jwt_ttl,
-        federates_with=tuple(TrustDomain(name) for name in federates_with),
-        dns_names=tuple(dns_names),
+        x509_svid_ttl=x509_svid_ttl,
+        jwt_svid_ttl=jwt_svid_ttl,
+        federates_with=tuple(map(TrustDomain, federates_with)) if federates_with else (),
+        dns_names=tuple(dns_names) if dns_names else (),
         hint=hint,
-        admin=admin,
-        downstream=downstream,
-        store_svid=store_svid,
-        disable_x509_svid_prefetch=no_prefetch,
-        jwt_svid_include_jti=include_jti,
+        admin=admin == 1,
+        downstream=downstream == 1,
+        store_svid=store_svid == 1,
+        disable_x509_svid_prefetch=disable_x509_svid_prefetch == 1,
+        jwt_svid_include_jti=jwt_svid_include_jti == 1,
         expires_at=expires_at,
         revision=revision,
         created_at=created_at,
