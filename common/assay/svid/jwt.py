@@ -9,6 +9,7 @@ import binascii
 import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import cast
 
@@ -30,6 +31,8 @@ LEEWAY = 60
 """Seconds by which clocks may differ; go-jose's, which SPIRE and go-spiffe apply."""
 
 _PARTS = 3
+# Headers that are kept, and the length of one that is.
+_HEADERS, _SHORT = 64, 512
 # From the alphabet of URLs to the other, whose own characters are none here.
 _STANDARD = bytes.maketrans(b"-_+/=", b"+/???")
 
@@ -87,14 +90,24 @@ def _split(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
     if len(parts) != _PARTS:
         reason = Reason.MALFORMED if token else Reason.NO_CREDENTIAL
         raise SvidRefusedError(reason, "unable to parse JWT token: not three parts")
-    header = _object(parts[0], "JWT header")
-    # Before anything else is processed (section 4): an algorithm we do not know makes the rest none of our business.
+    head = parts[0]
+    # The payload comes after the algorithm (section 4): one we do not know makes the rest none of our business.
+    header = _known_header(head) if len(head) <= _SHORT else _header(head)
+    return header, _object(parts[1], "JWT payload")
+
+
+def _header(part: str) -> Mapping[str, object]:
+    header = _object(part, "JWT header")
     algorithm = header.get("alg")
     if algorithm not in ALGORITHMS:
         named = _quoted(algorithm if isinstance(algorithm, str) else "")
         reason = Reason.UNSUPPORTED_ALGORITHM
         raise SvidRefusedError(reason, f"unable to parse JWT token: unexpected signature algorithm {named}")
-    return header, _object(parts[1], "JWT payload")
+    return MappingProxyType(header)
+
+
+_known_header = lru_cache(maxsize=_HEADERS)(_header)
+"""All tokens of one key have one header."""
 
 
 def _object(part: str, what: str) -> Mapping[str, object]:
@@ -165,7 +178,7 @@ def _svid(token: str, spiffe_id: SpiffeId, payload: Mapping[str, object]) -> Jwt
         spiffe_id=spiffe_id,
         audience=_audience(payload),
         expires_at=int(_expiry(payload)),
-        claims=MappingProxyType(dict(payload)),
+        claims=MappingProxyType(payload),
         token=token,
     )
 
