@@ -1,12 +1,11 @@
 """Which tests cite which ids: `pytest.mark.spec` as it is written, without running anything."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _Test = ast.FunctionDef | ast.AsyncFunctionDef
-_Marked = _Test | ast.ClassDef
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,42 +39,47 @@ def _in_file(file: str, source: str) -> Iterator[Citation]:
     if "spec(" not in source:
         return
     tree = ast.parse(source, file)
+    outside = "" if file.rpartition("/")[2].startswith("test_") else "is not in a file of tests"
     counted: set[ast.Call] = set()
-    for name, fault, where in _places(tree):
+    for name, fault, where in _places(tree.body, outside or _skipped(_pytestmarks(tree.body))):
         for mark in _marks(where):
             counted.add(mark)
-            yield from _cited(file, name, mark, fault or _outside(file))
+            yield from _cited(file, name, mark, fault)
     for mark in _marks(tree):
         if mark not in counted:
             yield Citation(file, "", _shown(mark), f"line {mark.lineno}: stands on nothing that pytest runs")
 
 
-def _places(tree: ast.Module) -> Iterator[tuple[str, str, ast.AST]]:
-    """Where marks count: name, why not after all, and what holds the marks."""
-    yield from (("", "", value) for value in _pytestmarks(tree.body))
-    for one in tree.body:
-        if isinstance(one, ast.ClassDef):
-            yield from _in_class(one)
-        elif isinstance(one, _Test):
-            yield from _on(one, one.name)
-
-
-def _in_class(made: ast.ClassDef) -> Iterator[tuple[str, str, ast.AST]]:
-    """A class of tests."""
-    yield from ((made.name, "", value) for value in _pytestmarks(made.body))
-    yield from _on(made, made.name)
-    for one in made.body:
+def _places(body: list[ast.stmt], fault: str, inside: str = "") -> Iterator[tuple[str, str, ast.AST]]:
+    """Where marks count in a file or class: name, why not after all, and what holds the marks."""
+    yield from ((inside.removesuffix("::"), fault, value) for value in _pytestmarks(body))
+    for one in body:
         if isinstance(one, _Test):
-            yield from _on(one, f"{made.name}::{one.name}")
+            yield from _on(one, fault, inside)
+        elif isinstance(one, ast.ClassDef):
+            own = fault or _not_run(one) or _skipped(_pytestmarks(one.body))
+            yield from _on(one, own, inside)
+            yield from _places(one.body, own, f"{inside}{one.name}::")
 
 
-def _on(one: _Marked, name: str) -> Iterator[tuple[str, str, ast.AST]]:
+def _on(one: _Test | ast.ClassDef, fault: str, inside: str) -> Iterator[tuple[str, str, ast.AST]]:
     """The decorators of a function or class."""
+    fault = fault or _not_run(one)
+    yield from ((f"{inside}{one.name}", fault, decorator) for decorator in one.decorator_list)
+
+
+def _not_run(one: _Test | ast.ClassDef) -> str:
+    """Why a function or class shows nothing by itself."""
     begins = "Test" if isinstance(one, ast.ClassDef) else "test"
-    fault = "" if one.name.startswith(begins) else "is not a test"
-    if any(_is_mark(_called(decorator), {"skip", "xfail"}) for decorator in one.decorator_list):
-        fault = "is skipped, or expected to fail"
-    yield from ((name, fault, decorator) for decorator in one.decorator_list)
+    return _skipped(one.decorator_list) if one.name.startswith(begins) else "is not a test"
+
+
+def _skipped(marks: Iterable[ast.expr]) -> str:
+    """Why marks keep a test from showing anything; `skipif` may."""
+    for mark in (node for one in marks for node in ast.walk(one)):
+        if isinstance(mark, ast.Attribute) and _is_mark(mark, {"skip", "xfail"}):
+            return "is skipped, or expected to fail"
+    return ""
 
 
 def _pytestmarks(body: list[ast.stmt]) -> Iterator[ast.expr]:
@@ -93,11 +97,6 @@ def _marks(where: ast.AST) -> Iterator[ast.Call]:
     for node in ast.walk(where):
         if isinstance(node, ast.Call) and _is_mark(node.func, {"spec"}):
             yield node
-
-
-def _called(decorator: ast.expr) -> ast.expr:
-    """A decorator without its arguments."""
-    return decorator.func if isinstance(decorator, ast.Call) else decorator
 
 
 def _is_mark(func: ast.expr, names: set[str]) -> bool:
@@ -125,11 +124,6 @@ def _unpacked(arguments: list[ast.expr]) -> Iterator[ast.expr]:
             yield from one.value.elts
         else:
             yield one
-
-
-def _outside(file: str) -> str:
-    """Why pytest does not look into that file."""
-    return "" if file.rpartition("/")[2].startswith("test_") else "is not in a file of tests"
 
 
 def _shown(node: ast.AST) -> str:

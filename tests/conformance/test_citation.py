@@ -35,6 +35,7 @@ def found(tmp_path: Path, source: str, file: str = "unit/test_it.py") -> tuple[c
         (f'{MARK}("A-1-a")\nclass TestC:\n    def test_f(self): ...', "::TestC", "A-1-a"),
         (f'class TestC:\n    pytestmark = {MARK[1:]}("A-1-a")\n    def test_f(self): ...', "::TestC", "A-1-a"),
         (f'class TestC:\n    {MARK}("A-1-a")\n    def test_f(self): ...', "::TestC::test_f", "A-1-a"),
+        (f'{MARK}("A-1-a")\n@pytest.mark.skipif(True, reason="x")\ndef test_f(): ...', "::test_f", "A-1-a"),
     ],
 )  # fmt: skip
 def test_understands_a_mark(tmp_path: Path, source: str, name: str, ids: str) -> None:
@@ -75,6 +76,19 @@ def test_takes_nothing_else_for_a_mark(tmp_path: Path, source: str) -> None:
         (f'{MARK}("A-1-a")\nclass C:\n    def test_f(self): ...', "is not a test"),
         (f'{MARK}("A-1-a")\n@pytest.mark.skip\ndef test_f(): ...', "is skipped, or expected to fail"),
         (f'{MARK}("A-1-a")\n@pytest.mark.xfail(reason="x")\ndef test_f(): ...', "is skipped, or expected to fail"),
+        (
+            f'{MARK}("A-1-a")\n@pytest.mark.skip\nclass TestC:\n    def test_f(self): ...',
+            "is skipped, or expected to fail",
+        ),
+        (
+            f'class TestC:\n    pytestmark = pytest.mark.skip\n    {MARK}("A-1-a")\n    def test_f(self): ...',
+            "is skipped, or expected to fail",
+        ),
+        (
+            f'pytestmark = [pytest.mark.xfail(strict=True)]\n{MARK}("A-1-a")\ndef test_f(): ...',
+            "is skipped, or expected to fail",
+        ),
+        (f"{MARK}(7)\ndef test_f(): ...", "line 1: not an id written out"),
         (f"{MARK}(NAME)\ndef test_f(): ...", "line 1: not an id written out"),
         (f"{MARK}(*NAMES)\ndef test_f(): ...", "line 1: not an id written out"),
         (f"{MARK}()\ndef test_f(): ...", "line 1: a mark names its ids and nothing else"),
