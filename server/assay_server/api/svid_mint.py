@@ -33,11 +33,12 @@ def mint_request(der: bytes, ttl: int, trust_domain: TrustDomain) -> MintRequest
     """
     check_ttl(ttl)
     request = _parsed(der)
+    subject = request.subject
     return MintRequest(
         request.pkix,
         _spiffe_id(request, trust_domain),
         _dns_names(request.dns_names),
-        request.subject if request.subject.rdns else None,
+        subject if subject.rdns else None,
     )
 
 

@@ -46,7 +46,11 @@ class Subject:
     @classmethod
     def from_name(cls, name: x509.Name) -> "Subject":
         """From the name of a signing request."""
-        return cls({oid: tuple(_text(one) for one in name.get_attributes_for_oid(oid)) for oid in _ATTRIBUTES})
+        values: dict[x509.ObjectIdentifier, tuple[str, ...]] = {}
+        for attribute in name:
+            if attribute.oid in _OIDS:
+                values[attribute.oid] = (*values.get(attribute.oid, ()), _text(attribute))
+        return cls(values)
 
     def with_common_name(self, common_name: str) -> "Subject":
         """The same with that common name in place of any other."""
