@@ -159,7 +159,7 @@ class TestRefused:
         assert (await Client(port).call()).data
 
     @pytest.mark.parametrize("version", VERSIONS)
-    @pytest.mark.spec("FED-4.2-e", "FED-7.3-a")
+    @pytest.mark.spec("FED-4.2-e", "FED-7.3-a", "X509-5.1-b", "X509-5.2-f")
     async def test_a_foreign_authority_that_vouches_for_our_id(
         self, port: int, home: Authority, abroad: Authority, version: ssl.TLSVersion
     ) -> None:
