@@ -1,0 +1,125 @@
+"""The middleware: no request reaches the application before its caller is known and wanted."""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from assay.asgi.caller import KEY, STATE, Caller
+from assay.asgi.refusal import refuse_http, refuse_websocket
+from assay.crypto.certificate import DAMAGE
+from assay.errors import InvalidArgumentError
+from assay.spiffeid import SpiffeId
+from assay.svid.refusal import Reason, RefusedError, SvidRefusedError
+from assay.verify import JwtVerifier, X509Verifier
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Of the standard library: the program that imports us decides what becomes of it.
+log = logging.getLogger("assay.asgi")
+
+
+class SpiffeMiddleware:
+    """Lets pass requests with a good JWT-SVID in `Authorization: Bearer` or a good X.509-SVID of the connection.
+
+    With a verifier for tokens, a request that brings one stands or falls with it, whoever the peer is. Without one,
+    tokens are the application's own affair. X.509-SVIDs are those of the server's TLS extension (`assay.asgi.uvicorn`
+    has uvicorn fill it in).
+
+    Refused are: with 401, who is not known; with 403, who is not wanted. The body is JSON with the reason; why in
+    words goes to the log `assay.asgi` alone.
+
+    Args:
+        app: the application.
+        jwt: judges tokens; None if there are none.
+        x509: judges the connection's certificates; None if they do not count.
+        public: paths, as they are in the request, that everyone may have, such as a health check's.
+
+    Raises:
+        InvalidArgumentError: neither verifier is given.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        jwt: JwtVerifier | None = None,
+        x509: X509Verifier | None = None,
+        public: Collection[str] = (),
+    ) -> None:
+        if jwt is None and x509 is None:
+            raise InvalidArgumentError("no verifier is given", hint="give jwt, x509 or both")
+        self._app = app
+        self._jwt = jwt
+        self._x509 = x509
+        self._public = frozenset(public)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As the ASGI specification has it."""
+        kind = scope["type"]
+        if kind == "lifespan" or (kind == "http" and scope["path"] in self._public):
+            await self._app(scope, receive, send)
+            return
+        try:
+            caller = self._caller(scope)
+        except RefusedError as refusal:
+            log.info("Request refused: %s", refusal, extra={"reason": refusal.reason.value})
+            await self._refuse(kind, refusal, send)
+            return
+        await self._app({**scope, STATE: {**scope.get(STATE, {}), KEY: caller}}, receive, send)
+
+    def _caller(self, scope: Scope) -> Caller:
+        if self._jwt is not None:
+            token = bearer(scope["headers"])
+            if token is not None:
+                return Caller(self._jwt.verify(token), self._peer(scope))
+        peer = self._peer(scope)
+        if peer is None:
+            raise SvidRefusedError(Reason.NO_CREDENTIAL, "the request has no SVID")
+        return Caller(None, peer)
+
+    async def _refuse(self, kind: str, refusal: RefusedError, send: Send) -> None:
+        if kind == "http":
+            await refuse_http(refusal, send, challenge=self._jwt is not None)
+        else:
+            await refuse_websocket(refusal, send)
+
+    def _peer(self, scope: Scope) -> SpiffeId | None:
+        chain = tls_chain(scope)
+        return self._x509.verify(chain) if self._x509 is not None and chain else None
+
+
+def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The token of `Authorization: Bearer` (RFC 6750, section 2.1; JWT-SVID section 5.2); None without that header.
+
+    Raises:
+        SvidRefusedError: the header is there twice or is another scheme's.
+    """
+    values = [value for name, value in headers if name.lower() == b"authorization"]
+    if not values:
+        return None
+    scheme, _, token = values[0].partition(b" ")
+    if len(values) > 1 or scheme.lower() != b"bearer" or not token.isascii():
+        raise SvidRefusedError(Reason.MALFORMED, "the authorization header is not one Bearer token")
+    return token.strip(b" ").decode()
+
+
+def tls_chain(scope: Mapping[str, Any]) -> tuple[bytes, ...]:
+    """The connection's client certificates (DER, leaf first) by ASGI's TLS extension; none if there are none.
+
+    Raises:
+        SvidRefusedError: one of them does not parse.
+    """
+    extensions = cast("Mapping[str, Mapping[str, Sequence[str]]]", scope.get("extensions") or {})
+    pems = extensions.get("tls", {}).get("client_cert_chain") or ()
+    try:
+        parsed = [x509.load_pem_x509_certificate(pem.encode()) for pem in pems]
+    except DAMAGE as error:
+        raise SvidRefusedError(Reason.MALFORMED, f"client certificate: {error}") from None
+    return tuple(one.public_bytes(Encoding.DER) for one in parsed)
