@@ -48,17 +48,22 @@ class State:
 
 
 class Served:
-    """The state, changed by the test's thread and read by the server's; `changed` is called after each change."""
+    """The state, changed by the test's thread and read by the server's."""
 
-    def __init__(self, domain: InMemoryTrustDomain, changed: Callable[[], None]) -> None:
+    def __init__(self, domain: InMemoryTrustDomain) -> None:
         self.domain = domain
         self.state = State()
         self.calls: list[str] = []
         """The RPCs that were begun, in order."""
 
-        self._changed = changed
+        self._changed: Callable[[], object] = _nobody
         self._authority = domain.x509_authority
         self._lock = threading.RLock()
+
+    def tell(self, changed: Callable[[], object] | None) -> None:
+        """Call that after each change; None: nobody, and when this returns it is not being called either."""
+        with self._lock:
+            self._changed = changed or _nobody
 
     def add(self, path: str | SpiffeId, hint: str, dns_names: tuple[str, ...], ttl: int) -> SpiffeId:
         """Give callers one more identity, after those they have."""
@@ -103,7 +108,7 @@ class Served:
                 self._authority = self.domain.x509_authority
                 identities = tuple(map(self._renewed, self.state.identities))
                 self.state = replace(self.state, identities=identities)
-        self._changed()
+            self._changed()
 
     def _renewed(self, identity: Identity) -> Identity:
         svid = self.domain.x509_svid(identity.spiffe_id, ttl=identity.ttl, dns_names=identity.dns_names)
@@ -118,6 +123,10 @@ class Served:
     def _set(self, state: State) -> None:
         self.state = state
         self._changed()
+
+
+def _nobody() -> None:
+    pass
 
 
 def _renew_at(ttl: int) -> float:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,7 +42,7 @@ class WorkloadApiServer:
     def __init__(self, trust_domain: InMemoryTrustDomain | None = None, *, ttl: int | None = None) -> None:
         self.trust_domain = trust_domain or InMemoryTrustDomain()
         self._ttl = self.trust_domain.x509_ttl if ttl is None else ttl
-        self._served = Served(self.trust_domain, self._tell)
+        self._served = Served(self.trust_domain)
         self._unwatch: Callable[[], None] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._running: _Running | None = None
@@ -152,10 +153,6 @@ class WorkloadApiServer:
             self._folder.cleanup()
             self._folder = self._unwatch = None
 
-    def _tell(self) -> None:
-        if self._running is not None:
-            self._running.wake()
-
 
 def _folder() -> "tempfile.TemporaryDirectory[str]":
     folder = tempfile.TemporaryDirectory(prefix="assay-")
@@ -174,14 +171,10 @@ class _Running:
 
     def __init__(self, path: Path, served: Served) -> None:
         self._path, self._served = path, served
-        self._started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, Servicer]] = Future()
+        self._started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = threading.Thread(target=asyncio.run, args=[self._run()], name="workload-api", daemon=True)
         self._thread.start()
-        self._loop, self._stopping, self._servicer = self._started.result()
-
-    def wake(self) -> None:
-        """Tell the streams that something has changed."""
-        self._loop.call_soon_threadsafe(self._servicer.wake)
+        self._loop, self._stopping = self._started.result()
 
     def stop(self) -> None:
         """Return when nothing of it is left."""
@@ -189,21 +182,24 @@ class _Running:
         self._thread.join()
 
     async def _run(self) -> None:
-        servicer, stopping = Servicer(self._served), asyncio.Event()
+        loop, stopping, servicer = asyncio.get_running_loop(), asyncio.Event(), Servicer(self._served)
+        # Before anyone can connect: a stream would not hear of what changes in between.
+        self._served.tell(partial(loop.call_soon_threadsafe, servicer.wake))
         try:
-            server = aio.server()
-            wire.register(server, servicer)
-            server.add_insecure_port(f"unix:{self._path}")
-            await server.start()
+            server = await _serve(self._path, servicer)
         except Exception as error:  # noqa: BLE001 - it is raised where the server was started
+            self._served.tell(None)
             self._started.set_exception(error)
             return
-        self._started.set_result((asyncio.get_running_loop(), stopping, servicer))
-        async with asyncio.TaskGroup() as group:
-            renewing = group.create_task(self._renew(servicer))
-            await stopping.wait()
-            renewing.cancel()
-        await server.stop(None)
+        try:
+            async with asyncio.TaskGroup() as group:
+                renewing = group.create_task(self._renew(servicer))
+                self._started.set_result((loop, stopping))
+                await stopping.wait()
+                renewing.cancel()
+        finally:
+            self._served.tell(None)
+            await server.stop(None)
 
     async def _renew(self, servicer: Servicer) -> None:
         while True:
@@ -213,3 +209,11 @@ class _Running:
                 async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
                     await changed.wait()
             self._served.renew(_due)
+
+
+async def _serve(path: Path, servicer: Servicer) -> aio.Server:
+    server = aio.server()
+    wire.register(server, servicer)
+    server.add_insecure_port(f"unix:{path}")
+    await server.start()
+    return server

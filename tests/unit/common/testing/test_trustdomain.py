@@ -153,13 +153,15 @@ def test_watchers_hear_of_what_changes_their_bundles_and_of_nothing_else(domain:
     other = InMemoryTrustDomain("other.org", clock=domain.clock)
     third = InMemoryTrustDomain("third.org", clock=domain.clock)
     domain.federate(other)
+    domain.federate(other)
     other.federate(domain)
-    other.federate(third)
     heard: list[str] = []
     end = domain.watch(lambda: heard.append("changed"))
     other.rotate_jwt_key()
+    other.federate(third)
     third.rotate_jwt_key()
     assert heard == ["changed"]
+    assert other.bundle.sequence == 2
     domain.rotate_x509_authority()
     assert len(heard) == 2
     domain.unfederate(other)
