@@ -36,6 +36,8 @@ def parse_entries(text: str) -> list[Entry]:
         document: object = json.loads(text)
     except json.JSONDecodeError as error:
         raise InvalidArgumentError(f"entries are not valid JSON: line {error.lineno}: {error.msg}") from None
+    except (ValueError, RecursionError):
+        raise InvalidArgumentError("entries are nested too deeply or have a number that is too long") from None
     entries = cast("Mapping[str, object]", document).get("entries") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise InvalidArgumentError('the file has no list "entries"', hint='write {"entries": [{"spiffe_id": ...}]}')

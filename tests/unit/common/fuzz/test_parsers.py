@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.bundle import jwk, jwks, pem
@@ -234,9 +234,14 @@ FIELDS = [
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON), JSON)
-@settings(max_examples=200)
 def test_entries_of_any_shape_are_read_or_refused(fields: dict[str, object], value: object) -> None:
     ids = {"spiffe_id": "spiffe://td/x", "parent_id": "spiffe://td/y"}
     for document in (value, {"entries": value}, {"entries": [value]}, {"entries": [{**ids, **fields}]}):
         with contextlib.suppress(AssayError):
             parse_entries(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000])
+def test_entries_that_python_cannot_hold_are_refused(text: str) -> None:
+    with pytest.raises(AssayError, match="nested too deeply or have a number that is too long"):
+        parse_entries(f'{{"entries": {text}}}')
