@@ -43,3 +43,14 @@ async def test_no_wrong_token_is(stub: Stub, issuer: InMemoryTrustDomain) -> Non
         with pytest.raises(aio.AioRpcError) as refusal:
             pytest.fail(f"{wrong.name}: {await validated(stub, issuer.wrong_jwt_svid(wrong, '/guest', 'x'))}")
         assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT, wrong.name
+
+
+@pytest.mark.spec("FED-4.2-e", "FED-7.3-a", "JWT-4-d", "ID-3-a")
+async def test_a_trust_domain_vouches_for_no_other(agent: LocalAgent, stub: Stub, issuer: InMemoryTrustDomain) -> None:
+    other = InMemoryTrustDomain("other.test")
+    agent.publish(other.bundle)
+    agent.register("b", "/more", federates_with=(other.trust_domain,))
+    assert (await validated(stub, other.jwt_svid("/guest", "x"))).spiffe_id == "spiffe://other.test/guest"
+    with pytest.raises(aio.AioRpcError) as refusal:
+        await validated(stub, other.jwt_svid(issuer.id("/guest"), "x"))
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
