@@ -320,6 +320,7 @@ def test_a_token_names_its_issuer_when_one_is_configured(clock: FakeClock) -> No
     assert claims_of(issuer.workload_jwt(WEB, ["a"]).token)["iss"] == "https://example.org"
 
 
+@pytest.mark.spec("JWT-7.1-a")
 def test_a_token_is_numbered_when_that_is_asked(issuer: Issuer) -> None:
     tokens = [claims_of(issuer.workload_jwt(WEB, ["a"], include_jti=True).token)["jti"] for _ in range(2)]
     assert len(set(tokens)) == 2
