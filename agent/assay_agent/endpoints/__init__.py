@@ -1,4 +1,4 @@
-"""The agent's Unix socket for workloads: the Workload API, reflection and health behind one front."""
+"""The agent's Unix socket for workloads: the Workload API, reflection and health."""
 
 from assay_agent.endpoints.endpoints import Endpoints
 

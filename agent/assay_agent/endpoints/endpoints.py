@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import structlog
-from grpc import aio
 
-from assay.transport.front import Front
+from assay.http2.limits import Limits
+from assay.rpc.server import Options, Server, peer_of
 from assay.transport.peer import Peer
 from assay.workloadapi import wire
 from assay.workloadapi.address import Endpoint
@@ -26,7 +26,7 @@ API_NAMES = "Workload API"
 
 
 class Endpoints:
-    """One gRPC server behind a front. Create it on the loop, `serve` the API, then `start`.
+    """One gRPC server. Create it on the loop, `serve` the API, then `start`.
 
     The Workload API refuses calls without the security header. Health and reflection answer without, as SPIRE's do:
     they say nothing of any workload, and the tools that call them set no headers (the standard asks for it on every
@@ -35,12 +35,11 @@ class Endpoints:
 
     def __init__(self, socket_path: Path) -> None:
         self._path = socket_path
-        self._server = aio.server(options=(("grpc.max_concurrent_streams", CALLS_AT_ONCE),))
-        self._front = Front(self._server)
+        self._server = Server(options=Options(http2=Limits(streams=CALLS_AT_ONCE)))
 
     def peer(self, context: wire.Context) -> Peer:
         """Who makes this call; raises UnauthenticatedError when that is not known."""
-        return self._front.peer(context)
+        return peer_of(context)
 
     def serve(self, servicer: wire.Servicer) -> None:
         """Serve the Workload API with this."""
@@ -54,14 +53,13 @@ class Endpoints:
         """
         health.Health(self._probe).register(self._server)
         reflection.register(self._server, (wire.SERVICE, health.SERVICE), wire_pool())
-        await self._front.start()
-        await self._front.listen_unix(self._path, SOCKET_MODE, FOLDER_MODE)
+        await self._server.listen_unix(self._path, SOCKET_MODE, FOLDER_MODE)
         log.info("Starting agent APIs", address=str(self._path), apis=API_NAMES, network="unix")
 
     async def close(self, grace: float = 0.0) -> None:
         """Accept no more; calls have `grace` seconds, in which streams do not end by themselves."""
         log.info("Stopping agent APIs", apis=API_NAMES)
-        await self._front.close(grace)
+        await self._server.close(grace)
 
     async def _probe(self) -> None:
         async with WorkloadApiClient(Endpoint.of_path(self._path)) as client:

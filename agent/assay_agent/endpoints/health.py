@@ -1,21 +1,19 @@
 """grpc.health.v1.Health on the workloads' socket: healthy when the Workload API answers on that very socket."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-import grpc
 import structlog
-from grpc import aio
 from grpc_health.v1 import health_pb2
 
 from assay.errors import AssayError, PermissionDeniedError
+from assay.rpc.method import Registry
+from assay.rpc.status import EndError, StatusCode
 from assay.wire.health import SERVICE, handler
 
 __all__ = ["SERVICE", "Health"]
 
 log = structlog.get_logger(__name__)
 
-Context = aio.ServicerContext[Any, Any]
 Status = health_pb2.HealthCheckResponse
 
 
@@ -28,14 +26,14 @@ class Health:
     def __init__(self, probe: Callable[[], Awaitable[object]]) -> None:
         self._probe = probe
 
-    def register(self, server: aio.Server) -> None:
+    def register(self, server: Registry) -> None:
         """Serve it there."""
         server.add_generic_rpc_handlers((handler(self.Check),))
 
-    async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
+    async def Check(self, request: health_pb2.HealthCheckRequest, _context: object) -> health_pb2.HealthCheckResponse:
         """Whether the agent serves."""
         if request.service:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "per-service health is not supported")
+            raise EndError(StatusCode.INVALID_ARGUMENT, "per-service health is not supported")
         return Status(status=Status.SERVING if await self._healthy() else Status.NOT_SERVING)
 
     async def _healthy(self) -> bool:

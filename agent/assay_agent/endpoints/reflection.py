@@ -6,14 +6,15 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
-from grpc import aio
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 from grpc_reflection.v1alpha.reflection import aio as library
+
+from assay.rpc.method import Registry
 
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
-def register(server: aio.Server, services: Iterable[str], pool: DescriptorPool) -> None:
+def register(server: Registry, services: Iterable[str], pool: DescriptorPool) -> None:
     """Describe these services, and reflection itself, from the pool."""
     servicer: Any = library.ReflectionServicer([*services, *SERVICES], pool=_Symbols(pool))
     handler = grpc.stream_stream_rpc_method_handler(

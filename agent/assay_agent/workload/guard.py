@@ -8,6 +8,7 @@ import grpc
 import structlog
 
 from assay.errors import AssayError
+from assay.rpc.status import EndError
 from assay.wire.status import CODES
 from assay.workloadapi.wire import Context
 
@@ -32,8 +33,8 @@ def guarded(handler: Handler[S, Q, A]) -> Handler[S, Q, A]:
             return await handler(self, request, context)
         except AssayError as error:
             await context.abort(CODES[error.kind], error.message)
-        except grpc.aio.BaseError:
-            # The call is over already: the caller went while we answered.
+        except EndError:
+            # Refused already, or over: the caller went while we answered.
             raise
         except Exception:
             log.exception("Workload API call failed", method=handler.__name__)

@@ -291,7 +291,10 @@ class Connection:
     # What goes out
 
     def take(self) -> bytes:
-        """What is to be sent now."""
+        """What is to be sent now; ask again until it is nothing."""
+        if self._ready:
+            self._awake = True
+            self.pump()
         self._awake = False
         data = b"".join(self._out)
         self._out.clear()
@@ -355,12 +358,9 @@ class Connection:
     # How streams and the connection end
 
     def sent_all(self, stream: Stream) -> None:
-        """The stream is ended by us."""
+        """The stream is ended by us. Whoever accepted it decides how long the peer may go on sending on it."""
         self._resets.give(1)
-        if stream.remote_open:
-            # The answer is whole and the client still sends: it need not (section 8.1).
-            self.reset(stream, ErrorCode.NO_ERROR)
-        else:
+        if not stream.remote_open:
             self._drop(stream)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:

@@ -44,7 +44,6 @@ class Http2Protocol(Arrival):
             return
         while data := core.take():
             self.transport.write(data)
-            core.pump()
         if core.finished:
             self.close()
 
@@ -68,7 +67,7 @@ class Http2Protocol(Arrival):
         """The peer has caught up."""
         if self._core is not None:
             self._core.held_back = False
-            self._core.pump()
+            self.flush()
             resume(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
 
-from assay.http2.headers import encode
+from assay.http2.errors import ErrorCode
+from assay.http2.headers import Fields, encode
 from assay.rpc.message import Assembler, check_encoding, framed
 from assay.rpc.metadata import to_send
 from assay.rpc.status import EndError, Metadata, StatusCode, code_of, percent_encoded
@@ -16,7 +17,6 @@ from assay.rpc.status import EndError, Metadata, StatusCode, code_of, percent_en
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from assay.http2.errors import ErrorCode
     from assay.http2.stream import Stream
     from assay.rpc.connection import RpcConnection
     from assay.rpc.head import Head
@@ -28,6 +28,12 @@ log = structlog.get_logger(__name__)
 _HEAD_FIELDS: Final = ((b":status", b"200"), (b"content-type", b"application/grpc"))
 HEAD: Final = encode(_HEAD_FIELDS)
 TRAILERS_OK: Final = encode(((b"grpc-status", b"0"),))
+
+
+# Seconds and bytes that a client may go on sending after it got its answer, before it is cut off: clients in C report a
+# call that is cut off while they send as broken, whatever the answer was.
+PATIENCE: Final = 1.0
+SURPLUS: Final = 64 * 1024
 
 
 class EndOfStream:
@@ -50,11 +56,14 @@ class Call:
         "_drained",
         "_ended",
         "_head_sent",
+        "_heard",
         "_held",
         "_inbox",
         "_method",
-        "_owed",
         "_over",
+        "_owed",
+        "_refusal",
+        "_surplus",
         "_task",
         "_timer",
         "_trailing",
@@ -73,8 +82,10 @@ class Call:
         self._inbox: deque[bytes] = deque()
         self._held = 0
         self._owed = 0
+        self._heard = False
         self._ended = False
         self._over = False
+        self._refusal: EndError | None = None
         self._head_sent = False
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -82,6 +93,7 @@ class Call:
         self._trailing: Metadata = ()
         self._timer: asyncio.TimerHandle | None = None
         self._until: float | None = None
+        self._surplus = 0
 
     def start(self) -> None:
         """Begin to count the time, and run the handler if it need not wait for the request."""
@@ -102,8 +114,11 @@ class Call:
     def data_received(self, data: bytes) -> None:
         """Put messages together."""
         size = len(data)
+        self._heard = True
+        if self._refusal is not None:
+            self._refuse(self._refusal)
         if self._over:
-            self.stream.taken(size)
+            self._discard(size)
             return
         self._held += size
         if not self._connection.hold(size):
@@ -124,7 +139,10 @@ class Call:
     def ended(self) -> None:
         """The client has sent all: a unary request is answered from now on."""
         self._ended = True
+        if self._refusal is not None:
+            self._refuse(self._refusal)
         if self._over:
+            self._stop_timer()
             return
         if self._assembler.pending:
             self.end(StatusCode.INTERNAL, "message is cut off")
@@ -141,6 +159,7 @@ class Call:
     def reset(self, code: ErrorCode) -> None:  # noqa: ARG002 - for whatever reason
         """Nobody waits for the answer."""
         self._over = True
+        self._stop_timer()
         self._stop()
 
     def drained(self) -> None:
@@ -216,7 +235,6 @@ class Call:
         """End the call, and with it the handler; nothing happens the second time."""
         if self._over:
             return
-        self._over = True
         self._send_status(code, message, trailers or self._trailing)
         self._stop()
 
@@ -235,12 +253,12 @@ class Call:
             else:
                 self._reply(self._encoded(await self._method.behavior(request, self)))
         except EndError as error:
-            self._close(error.code, error.message, error.trailers)
+            self._close(error)
         except asyncio.CancelledError:
-            self._close(StatusCode.CANCELLED, "call was cancelled by the server")
+            self._close(EndError(StatusCode.CANCELLED, "call was cancelled by the server"))
         except Exception:
             log.exception("Unexpected error", method=self._method.path)
-            self._close(StatusCode.UNKNOWN, "unexpected error")
+            self._close(EndError(StatusCode.UNKNOWN, "unexpected error"))
         finally:
             self._connection.left(self)
 
@@ -285,40 +303,76 @@ class Call:
         self._finish()
 
     def _finish(self) -> None:
-        self._close(StatusCode.OK, "", ())
-
-    def _close(self, code: StatusCode, message: str, trailers: Metadata) -> None:
-        """The handler is at its end."""
         if not self._over:
-            self._over = True
-            if self._timer is not None:
-                self._timer.cancel()
             self._release()
-            self._send_status(code, message, trailers or self._trailing)
+            self._send_status(StatusCode.OK, "", self._trailing)
+
+    def _close(self, error: EndError) -> None:
+        """The handler has refused or failed."""
+        if self._over:
+            return
+        self._release()
+        if self._heard or self._ended or self._head_sent:
+            self._refuse(error)
+            return
+        # Clients in C take the answer before they have sent anything, and then report their sending as what failed.
+        self._refusal = error
+        self._stop_timer()
+        self._timer = self._connection.loop.call_later(PATIENCE, self._refuse, error)
+
+    def _refuse(self, error: EndError) -> None:
+        self._send_status(error.code, error.message, error.trailers or self._trailing)
 
     def _send_status(self, code: StatusCode, message: str, trailers: Metadata) -> None:
+        self._over = True
+        self._refusal = None
+        self._stop_timer()
         if code is StatusCode.OK and not trailers and self._head_sent:
-            self.stream.finish(TRAILERS_OK)
-            return
-        fields = [(b"grpc-status", b"%d" % code)]
-        if message:
-            fields.append((b"grpc-message", percent_encoded(message)))
-        fields += to_send(trailers)
-        self.stream.finish(encode(fields) if self._head_sent else HEAD + encode(fields))
+            block = TRAILERS_OK
+        else:
+            fields = encode((*_status_fields(code, message), *to_send(trailers)))
+            block = fields if self._head_sent else HEAD + fields
+        self.stream.finish(block)
+        if self.stream.remote_open:
+            self._timer = self._connection.loop.call_later(PATIENCE, self._hang_up)
+
+    def _discard(self, size: int) -> None:
+        """Of what comes after the answer."""
+        self._surplus += size
+        if self._surplus > SURPLUS:
+            self._hang_up()
+        else:
+            self.stream.taken(size)
+
+    def _hang_up(self) -> None:
+        """The answer is whole and the client still sends: it need not (RFC 9113 section 8.1)."""
+        self._stop_timer()
+        if self.stream.local_open:
+            self._timer = self._connection.loop.call_later(PATIENCE, self._hang_up)
+        else:
+            self.stream.reset(ErrorCode.NO_ERROR)
 
     def _expire(self) -> None:
         self.end(StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
 
     def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         self._release()
         if self._task is not None:
             self._connection.cancel(self, self._task)
 
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _release(self) -> None:
         self._connection.release(self._held)
         self._held = 0
+
+
+def _status_fields(code: StatusCode, message: str) -> Fields:
+    status = (b"grpc-status", b"%d" % code)
+    return (status, (b"grpc-message", percent_encoded(message))) if message else (status,)
 
 
 class Requests:

@@ -1,8 +1,10 @@
 """What serves an RPC, and how generated code registers it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from assay.rpc.status import EndError, StatusCode
 
 Codec = Callable[[Any], Any]
 
@@ -86,3 +88,13 @@ def method_of(path: str, handler: Handler) -> Method:
         handler.request_deserializer,
         handler.response_serializer,
     )
+
+
+def unserved(path: str, words: str = "Method not found!") -> Method:
+    """A method that answers UNIMPLEMENTED, whatever kind of RPC the caller takes it for."""
+
+    async def refuse(_requests: object, _context: object) -> AsyncIterator[bytes]:
+        raise EndError(StatusCode.UNIMPLEMENTED, words)
+        yield b""  # never: it makes this function a stream
+
+    return Method(path, refuse, request_streaming=True, response_streaming=True)

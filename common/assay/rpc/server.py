@@ -14,8 +14,7 @@ from assay.http2.protocol import Http2Protocol
 from assay.rpc.call import Call
 from assay.rpc.connection import RpcConnection
 from assay.rpc.message import MAX_MESSAGE_BYTES
-from assay.rpc.method import Details, GenericHandler, Method, method_of
-from assay.rpc.status import EndError, StatusCode
+from assay.rpc.method import Details, GenericHandler, Method, method_of, unserved
 from assay.transport.entrance import Abort, Entrance, Leave
 from assay.transport.limits import ORDINARY, Limits
 from assay.transport.peer import Peer
@@ -174,12 +173,3 @@ class Server:
 def _found(path: str, method: Method | None) -> Method:
     """The guard that admits everybody."""
     return method if method is not None else unserved(path)
-
-
-def unserved(path: str, words: str = "Method not found!") -> Method:
-    """A method that answers UNIMPLEMENTED, whatever kind of RPC the caller takes it for."""
-
-    async def refuse(_requests: object, _context: object) -> None:
-        raise EndError(StatusCode.UNIMPLEMENTED, words)
-
-    return Method(path, refuse, request_streaming=True, response_streaming=True)

@@ -4,13 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from grpc import aio
 from grpc_health.v1 import health_pb2 as pb
 
 SERVICE = "grpc.health.v1.Health"
 CHECK = f"/{SERVICE}/Check"
 
-Check = Callable[[pb.HealthCheckRequest, "aio.ServicerContext[Any, Any]"], Awaitable[pb.HealthCheckResponse]]
+Check = Callable[[pb.HealthCheckRequest, Any], Awaitable[pb.HealthCheckResponse]]
 
 
 def handler(check: Check) -> grpc.GenericRpcHandler:

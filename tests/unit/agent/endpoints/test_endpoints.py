@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from structlog.testing import capture_logs
 
-from assay.errors import FailedPreconditionError, PermissionDeniedError, UnavailableError
+from assay.errors import FailedPreconditionError, UnavailableError
 from assay_agent.endpoints import Endpoints
 
 if TYPE_CHECKING:
@@ -102,15 +102,3 @@ async def test_watching_health_is_unimplemented(agent: LocalAgent) -> None:
         with pytest.raises(aio.AioRpcError) as refusal:
             await anext(aiter(HealthStub(channel).Watch(health_pb2.HealthCheckRequest())))
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
-@pytest.mark.spec("WEP-2-b")
-async def test_the_server_behind_is_not_reached_past_the_front(agent: LocalAgent, client: WorkloadApiClient) -> None:
-    """Who connects to the inner socket, were it to get there, is nobody."""
-    inner = agent.endpoints._front._folder.socket
-    assert stat.S_IMODE(inner.parent.stat().st_mode) == 0o700
-    async with type(client)(type(agent.endpoint).of_path(inner)) as intruder:
-        with pytest.raises(UnavailableError, match="workload attestation failed"):
-            await intruder.fetch_x509()
-    with pytest.raises(PermissionDeniedError):
-        await client.fetch_x509()

@@ -3,19 +3,19 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
 
-from assay.transport.peer import Process, UnixPeer
+from assay.rpc.server import Server
+from assay.transport.dial import dial_unix
 from assay_server.api.interceptor import AuthorizationInterceptor
 from assay_server.authorization.authorizer import Approach, Authorizer
 from assay_server.authorization.caller import Caller
 
 Register = Callable[[grpc.aio.Server], None]
 Serve = Callable[[Register, Caller], Awaitable[grpc.aio.Channel]]
-
-LOCAL = UnixPeer(1, 0, 0, Process(1, -1, None))
 
 
 class Admitting(Authorizer):
@@ -34,13 +34,10 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def start(register: Register, caller: Caller) -> grpc.aio.Channel:
-            interceptor = AuthorizationInterceptor(Admitting(caller), lambda _: LOCAL)
-            server = grpc.aio.server(interceptors=[interceptor])
-            register(server)
-            address = f"unix:{tmp_path}/api.sock"
-            server.add_insecure_port(address)
-            await server.start()
-            stack.push_async_callback(server.stop, None)
-            return await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            server = Server(AuthorizationInterceptor(Admitting(caller)))
+            register(cast("grpc.aio.Server", server))
+            await server.listen_unix(tmp_path / "api.sock")
+            stack.push_async_callback(server.close, 0)
+            return await stack.enter_async_context(dial_unix(tmp_path / "api.sock"))
 
         yield start

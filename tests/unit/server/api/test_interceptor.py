@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -25,9 +26,11 @@ from assay.errors import (
     UnimplementedError,
 )
 from assay.keymanager.base import KeyType
+from assay.rpc.server import Server
 from assay.spiffeid import SpiffeId
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
+from assay.transport.dial import dial_unix
 from assay.transport.peer import Peer, Process, TlsPeer, UnixPeer
 from assay.wire.status import DETAILS_KEY, denial_reason
 from assay_server.api.interceptor import AuthorizationInterceptor, approach_of
@@ -87,11 +90,11 @@ class House:
 
 
 @pytest.fixture
-async def house(store: SqlStore, clock: FakeClock) -> AsyncIterator[House]:
+async def house(store: SqlStore, clock: FakeClock, tmp_path: Path) -> AsyncIterator[House]:
     house = House()
     authorizer = Authorizer(store, NodeRows(store), clock, [])
     house.interceptor = AuthorizationInterceptor(authorizer, house.peer_of)
-    server = grpc.aio.server(interceptors=(house.interceptor,))
+    server = Server(house.interceptor)
     unary: Any = grpc.unary_unary_rpc_method_handler(house.unary)
     handlers = {
         ANYONE: unary,
@@ -105,11 +108,10 @@ async def house(store: SqlStore, clock: FakeClock) -> AsyncIterator[House]:
         "CountAgents": grpc.stream_stream_rpc_method_handler(house.stream),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(AGENT_API, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as house.channel:
+    await server.listen_unix(tmp_path / "api.sock")
+    async with dial_unix(tmp_path / "api.sock") as house.channel:
         yield house
-    await server.stop(0)
+    await server.close(0)
 
 
 async def refusal(call: Any) -> grpc.aio.AioRpcError:  # noqa: ANN401 - any kind of call
