@@ -1,7 +1,7 @@
 """Join tokens: made for one agent, good for one attestation."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from assay.clock import Clock
 from assay.entry import Entry
@@ -13,6 +13,9 @@ from assay_server.attestation.identity import join_token_agent
 from assay_server.datastore.base import Store, Transaction
 from assay_server.model import JoinToken
 
+REMEMBERED = 4096
+"""How many tokens made by this process are known without a look into the store."""
+
 NEW_ONE = "make a new one with `assay token generate`"
 
 
@@ -23,6 +26,7 @@ class JoinTokens:
     store: Store
     clock: Clock
     trust_domain: TrustDomain
+    _made: dict[str, JoinToken] = field(default_factory=dict[str, JoinToken], repr=False)
 
     async def create(self, ttl: int, value: str = "", alias: SpiffeId | None = None) -> JoinToken:
         """Make a token that ends in `ttl` seconds; `alias` is a second ID for the agent, given by an entry.
@@ -39,6 +43,7 @@ class JoinTokens:
         token = JoinToken(value or str(uuid.uuid4()), now + ttl)
         agent = _agent_of(self.trust_domain, token)
         await self.store.write(lambda tx: _create(tx, token, _alias_entry(agent, alias, now) if alias else None))
+        self._remember(token)
         return token
 
     async def check(self, value: str) -> SpiffeId:
@@ -47,13 +52,22 @@ class JoinTokens:
         Raises:
             InvalidArgumentError: no such token, used before, or expired.
         """
-        token = await self.store.read(lambda tx: tx.join_tokens.get(value))
-        if token is not None and token.expires_at < self.clock.now().timestamp():
+        now = self.clock.now().timestamp()
+        # Whether it is still there is found out when it is spent: one made here needs no look before that.
+        token = self._made.pop(value, None)
+        if token is None or token.expires_at < now:
+            token = await self.store.read(lambda tx: tx.join_tokens.get(value))
+        if token is not None and token.expires_at < now:
             await self.store.write(lambda tx: tx.join_tokens.take(value))
             raise InvalidArgumentError("join token expired", hint=NEW_ONE)
         if token is None:
             raise _spent()
         return join_token_agent(self.trust_domain, value)
+
+    def _remember(self, token: JoinToken) -> None:
+        while len(self._made) >= REMEMBERED:
+            del self._made[next(iter(self._made))]
+        self._made[token.value] = token
 
 
 def spend(tx: Transaction, value: str) -> None:

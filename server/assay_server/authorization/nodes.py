@@ -28,6 +28,13 @@ class NodeRows:
         # Grows with every row dropped: a read that was under way then may have seen what was before, and is not kept.
         self._drops = 0
 
+    def known(self, spiffe_id: SpiffeId) -> Node | None:
+        """The row of that agent, if it is in memory."""
+        key = str(spiffe_id)
+        if (written := self._store.newest(ChangeKind.NODE, key)) is not None:
+            return written.value if isinstance(written.value, Node) else None
+        return self._rows.get(key)
+
     async def get(self, spiffe_id: SpiffeId) -> Node | None:
         """The row of that agent."""
         key = str(spiffe_id)

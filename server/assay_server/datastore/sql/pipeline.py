@@ -8,7 +8,6 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from assay_server.datastore.base import Transaction, Written
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.faults import refusal
 from assay_server.datastore.sql.incarnation import Mark, MarkFile
+from assay_server.datastore.sql.threads import Threads
 from assay_server.datastore.sql.transaction import SqlTransaction
 
 log = structlog.get_logger(__name__)
@@ -113,10 +113,10 @@ class Group:
 class Pipeline:
     """The loop's side: collects what waits, hands it to the thread, resolves what was committed."""
 
-    def __init__(self, group: Group, thread: ThreadPoolExecutor, committed: Committed) -> None:
+    def __init__(self, group: Group, committed: Committed) -> None:
         self._loop = asyncio.get_running_loop()
         self._group = group
-        self._thread = thread
+        self._thread = Threads("datastore-writer", [group])
         self._committed = committed
         self._waiting: deque[tuple[Work, asyncio.Future[Any]]] = deque()
         self._idle = asyncio.Event()
@@ -136,16 +136,18 @@ class Pipeline:
         return future
 
     async def close(self) -> None:
-        """Take nothing more and wait for what was taken."""
+        """Take nothing more, wait for what was taken and end the thread."""
         self._closed = True
         await self._idle.wait()
+        await self._thread.close()
 
     def _start(self) -> None:
         batch = self._take()
         if not batch:
             self._idle.set()
             return
-        running = self._loop.run_in_executor(self._thread, self._group.run, [work for work, _ in batch])
+        works = [work for work, _ in batch]
+        running = self._thread.run(lambda group: group.run(works))
         running.add_done_callback(lambda done: self._finish([future for _, future in batch], done.result()))
 
     def _take(self) -> list[tuple[Work, asyncio.Future[Any]]]:

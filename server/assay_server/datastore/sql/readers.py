@@ -1,19 +1,19 @@
 """Readers: a few connections beside the writer's, each read in one transaction and so from one snapshot."""
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TypeVar
 
 from assay.errors import UnavailableError
 from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.faults import refusal
+from assay_server.datastore.sql.threads import Threads
 from assay_server.datastore.sql.transaction import SqlTransaction
 
 T = TypeVar("T")
+
+Reader = tuple[Connection, SqlTransaction]
 
 READERS = 2
 """So that a long listing does not hold up every other read; more would only wait for the interpreter lock."""
@@ -22,30 +22,21 @@ READERS = 2
 class Readers:
     """Runs read functions in threads of their own, as many at once as there are connections."""
 
-    def __init__(self, idle: Sequence[tuple[Connection, SqlTransaction]]) -> None:
-        self._idle: SimpleQueue[tuple[Connection, SqlTransaction]] = SimpleQueue()
-        for reader in idle:
-            self._idle.put(reader)
-        self._threads = ThreadPoolExecutor(len(idle), thread_name_prefix="datastore-reader")
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        self._threads = Threads("datastore-reader", list(readers))
         self._closed = False
 
     async def run(self, work: Callable[[Transaction], T]) -> T:
         """What the function returns or raises."""
         if self._closed:
             raise UnavailableError("the datastore is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        value: T = await self._threads.run(lambda reader: _in_snapshot(*reader, work))
+        return value
 
     async def close(self) -> None:
         """Take nothing more and wait for what runs; the connections are the caller's."""
         self._closed = True
-        await asyncio.to_thread(self._threads.shutdown)
-
-    def _run(self, work: Callable[[Transaction], T]) -> T:
-        reader = self._idle.get()
-        try:
-            return _in_snapshot(*reader, work)
-        finally:
-            self._idle.put(reader)
+        await self._threads.close()
 
 
 def _in_snapshot(connection: Connection, transaction: SqlTransaction, work: Callable[[Transaction], T]) -> T:

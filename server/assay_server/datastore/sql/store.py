@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from assay_server.datastore.sql.location import inspect
 from assay_server.datastore.sql.lock import Lock
 from assay_server.datastore.sql.opening import Opened, open_database
 from assay_server.datastore.sql.pipeline import Group, Pipeline
-from assay_server.datastore.sql.readers import READERS, Readers
+from assay_server.datastore.sql.readers import READERS, Reader, Readers
 from assay_server.datastore.sql.schema import THIS_RELEASE, Release
 from assay_server.datastore.sql.transaction import SqlTransaction
 
@@ -45,8 +44,7 @@ class SqlStore:
         self._recent = recent
         self._readers = readers
         self._resources = resources
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="datastore-writer")
-        self._pipeline = Pipeline(group, self._thread, self._committed)
+        self._pipeline = Pipeline(group, self._committed)
         self._changed = asyncio.Event()
         self._closed = False
 
@@ -95,8 +93,7 @@ class SqlStore:
         self._wake()
         await self._pipeline.close()
         await self._readers.close()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._resources.close)
-        self._thread.shutdown()
+        await asyncio.to_thread(self._resources.close)
 
     def _committed(self, sequence: int, written: Sequence[Written]) -> None:
         self._recent.add(written)
@@ -125,10 +122,10 @@ async def open_store(
     settings = Settings(clock, keep_changes, release)
     opened, group, readers, resources = await asyncio.to_thread(_open, path, settings)
     recent = Recent(opened.position.sequence, min(RECENT_CHANGES, keep_changes))
-    return SqlStore(opened, group, readers, resources, recent)
+    return SqlStore(opened, group, Readers(readers), resources, recent)
 
 
-def _open(path: Path, settings: Settings) -> tuple[Opened, Group, Readers, ExitStack]:
+def _open(path: Path, settings: Settings) -> tuple[Opened, Group, list[Reader], ExitStack]:
     with ExitStack() as resources:
         try:
             inspect(path)  # before anything is written beside a foreign file
@@ -147,15 +144,15 @@ def _open(path: Path, settings: Settings) -> tuple[Opened, Group, Readers, ExitS
 
 def _connect(
     path: Path, opened: Opened, mark_file: MarkFile, settings: Settings, resources: ExitStack
-) -> tuple[Group, Readers]:
+) -> tuple[Group, list[Reader]]:
     transaction = SqlTransaction(opened.connection, settings.clock, keep_changes=settings.keep_changes)
     group = Group(opened.connection, transaction, mark_file, opened.position)
     resources.callback(lambda: mark_file.write(replace(group.position, closed_at=mark_file.changed_at())))
     resources.callback(opened.connection.close)
-    return group, Readers([_reader(path, settings, resources) for _ in range(READERS)])
+    return group, [_reader(path, settings, resources) for _ in range(READERS)]
 
 
-def _reader(path: Path, settings: Settings, resources: ExitStack) -> tuple[Connection, SqlTransaction]:
+def _reader(path: Path, settings: Settings, resources: ExitStack) -> Reader:
     connection = Connection(path, read_only=True)
     resources.callback(connection.close)
     return connection, SqlTransaction(connection, settings.clock, keep_changes=settings.keep_changes)

@@ -1,11 +1,12 @@
 """The conversation: verify the chain, have possession of the key proven, name the node after its certificate."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import unquote, urlsplit
 
 import structlog
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from assay.clock import Clock
@@ -14,7 +15,7 @@ from assay.plugin.nodeattestor import AttestedNode
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, SpiffeIdError, TrustDomain
 from assay_server.plugins.nodeattestor_x509pop import proof
-from assay_server.plugins.nodeattestor_x509pop.chain import parse_chain, verify_chain
+from assay_server.plugins.nodeattestor_x509pop.chain import Roots, parse_chain, verify_chain
 from assay_server.plugins.nodeattestor_x509pop.config import X509PopConfig
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ class X509PopAttestor:
 
     def __init__(self, config: X509PopConfig, trust_domain: TrustDomain, clock: Clock) -> None:
         self._config = config
+        self._roots = Roots(config.roots)
         self._trust_domain = trust_domain
         self._clock = clock
 
@@ -42,7 +44,7 @@ class X509PopAttestor:
             max_intermediates=self._config.max_intermediates,
             max_rsa_bits=self._config.max_rsa_bits,
         )
-        verified = verify_chain(chain, self._config.roots, self._clock.now())
+        verified = verify_chain(chain, self._roots, self._clock.now())
         key, nonce = proof.proof_key(chain[0]), proof.new_nonce()
         proof.verify(key, nonce, await challenge(proof.challenge(key, nonce)))
         return self._node(chain[0], verified)
@@ -72,7 +74,7 @@ class X509PopAttestor:
 
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-1 of the certificate in hex: a name, as SPIRE makes it, and no proof of anything."""
-    return certificate.fingerprint(SHA1()).hex()  # noqa: S303 - SPIRE's agent IDs are made of it
+    return hashlib.sha1(certificate.public_bytes(Encoding.DER), usedforsecurity=False).hexdigest()
 
 
 def serial_hex(certificate: x509.Certificate) -> str:

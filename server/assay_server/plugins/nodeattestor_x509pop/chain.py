@@ -6,6 +6,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.verification import (
+    ClientVerifier,
     Criticality,
     ExtensionPolicy,
     Policy,
@@ -30,23 +31,29 @@ def parse_chain(ders: Sequence[bytes], *, max_intermediates: int, max_rsa_bits: 
     return [_parse(der, _name(index), max_rsa_bits) for index, der in enumerate(ders)]
 
 
-def verify_chain(
-    chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: datetime
-) -> list[x509.Certificate]:
+class Roots:
+    """The certificates that chains must end in, and the rules for chains: the same for every node."""
+
+    def __init__(self, certificates: Sequence[x509.Certificate]) -> None:
+        self._builder = (
+            PolicyBuilder()
+            .store(Store(list(certificates)))
+            .extension_policies(ca_policy=_issuers(), ee_policy=ExtensionPolicy.permit_all())
+        )
+
+    def verifier(self, now: datetime) -> ClientVerifier:
+        """Verifies as of that time."""
+        return self._builder.time(now).build_client_verifier()
+
+
+def verify_chain(chain: Sequence[x509.Certificate], roots: Roots, now: datetime) -> list[x509.Certificate]:
     """The chain that was found, leaf first and root last.
 
     Raises:
         PermissionDeniedError: expired, not chained to a root, or an issuer that may not issue.
     """
-    verifier = (
-        PolicyBuilder()
-        .store(Store(list(roots)))
-        .time(now)
-        .extension_policies(ca_policy=_issuers(), ee_policy=ExtensionPolicy.permit_all())
-        .build_client_verifier()
-    )
     try:
-        found = verifier.verify(chain[0], list(chain[1:])).chain
+        found = roots.verifier(now).verify(chain[0], list(chain[1:])).chain
         for certificate in found:
             _refuse_unknown_critical(certificate)
     except (VerificationError, ValueError) as error:

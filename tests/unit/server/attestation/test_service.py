@@ -18,6 +18,7 @@ from assay_server.attestation.service import Attestation, AttestationService
 from assay_server.authorization.nodes import NodeRows
 from assay_server.credential import Issuer
 from assay_server.datastore.base import NodeFilter
+from assay_server.datastore.recent import RECENT_CHANGES
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.model import JoinToken, Node
 
@@ -95,6 +96,19 @@ async def test_a_banned_agent_is_refused(service: AttestationService, store: Sql
     with pytest.raises(PermissionDeniedError) as refused:
         await service.attest(request(), answer)
     assert (refused.value.message, refused.value.reason) == ("failed to attest: agent is banned", None)
+    assert await stored(store) == banned
+
+
+async def test_a_ban_that_is_in_the_store_alone_is_found_by_the_transaction(
+    service: AttestationService, store: SqlStore
+) -> None:
+    banned = Node(AGENT, "scripted", "", NOW)
+    await store.write(lambda tx: tx.nodes.put(banned))
+    other = replace(banned, spiffe_id=SpiffeId(TD, "/spire/agent/scripted/other"))
+    await store.write(lambda tx: [tx.nodes.put(other) for _ in range(RECENT_CHANGES)])  # type: ignore[func-returns-value]
+    assert service.rows.known(AGENT) is None
+    with pytest.raises(PermissionDeniedError, match=r"^failed to attest: agent is banned"):
+        await service.attest(request(), answer)
     assert await stored(store) == banned
 
 

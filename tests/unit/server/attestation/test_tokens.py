@@ -8,9 +8,10 @@ from assay.errors import AlreadyExistsError, InvalidArgumentError
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import START, FakeClock
-from assay_server.attestation.tokens import JoinTokens, is_token_alias, spend
+from assay_server.attestation.tokens import REMEMBERED, JoinTokens, is_token_alias, spend
 from assay_server.datastore.base import EntryFilter, Page
 from assay_server.datastore.sql.store import SqlStore
+from assay_server.model import JoinToken
 
 NOW = int(START.timestamp())
 TD = TrustDomain("example.org")
@@ -38,6 +39,18 @@ async def test_a_token_serves_once(tokens: JoinTokens, store: SqlStore) -> None:
     assert refused.value.message == GONE
     with pytest.raises(InvalidArgumentError, match=GONE):
         await store.write(lambda tx: spend(tx, token.value))
+
+
+async def test_a_token_outlives_the_process_that_made_it(store: SqlStore, clock: FakeClock) -> None:
+    await JoinTokens(store, clock, TD).create(60, "abc")
+    assert str(await JoinTokens(store, clock, TD).check("abc")) == "spiffe://example.org/spire/agent/join_token/abc"
+
+
+async def test_only_the_newest_tokens_are_kept_in_memory(tokens: JoinTokens) -> None:
+    for number in range(REMEMBERED + 1):
+        tokens._remember(JoinToken(f"t{number}", NOW))
+    assert len(tokens._made) == REMEMBERED
+    assert "t0" not in tokens._made
 
 
 async def test_an_unknown_token_is_refused_in_the_same_words(tokens: JoinTokens) -> None:
