@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -25,7 +26,11 @@ async def test_functions_get_the_resource_of_their_thread() -> None:
 async def test_one_thread_keeps_the_order_and_several_work_at_once() -> None:
     one = Threads("one", [0])
     seen: list[int] = []
-    await asyncio.gather(*[one.run(lambda _, number=number: seen.append(number)) for number in range(50)])
+
+    def noting(number: int, _: int) -> None:
+        seen.append(number)
+
+    await asyncio.gather(*[one.run(partial(noting, number)) for number in range(50)])
     assert seen == list(range(50))
     await one.close()
     two = Threads("two", [0, 1])
@@ -50,9 +55,10 @@ async def test_what_was_taken_is_finished_before_the_end() -> None:
     threads = Threads("some", [""])
     gate = threading.Event()
     first, second = threads.run(lambda _: gate.wait()), threads.run(lambda _: "done")
-    closing = asyncio.ensure_future(threads.close())
-    gate.set()
-    await closing
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(threads.close())
+        await asyncio.sleep(0)
+        gate.set()
     assert (await first, await second) == (True, "done")
 
 
