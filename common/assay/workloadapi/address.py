@@ -1,13 +1,17 @@
 """Where the Workload API is: the endpoint's URI (Workload Endpoint, section 4)."""
 
+import asyncio
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from assay.errors import InvalidArgumentError
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 ENVIRONMENT = "SPIFFE_ENDPOINT_SOCKET"
 MAX_PORT = 65535
@@ -66,6 +70,15 @@ class Endpoint:
         if not uri:
             raise InvalidArgumentError("workload endpoint socket is not configured", hint=f"set {ENVIRONMENT}")
         return cls.parse(uri)
+
+    async def connect(self, protocol: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+        """A connection to it, as asyncio's loops make one; raises OSError."""
+        loop = asyncio.get_running_loop()
+        scheme, _, rest = self.target.partition(":")
+        if scheme == "unix":
+            return await loop.create_unix_connection(protocol, unquote(rest))
+        host, _, port = rest.rpartition(":")
+        return await loop.create_connection(protocol, host.strip("[]"), int(port))
 
 
 def _unix(uri: str, rest: str) -> str:

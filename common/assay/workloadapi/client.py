@@ -1,41 +1,33 @@
 """A small client of the Workload API: one connection, one attempt for each call."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
-from grpc import aio
+from google.protobuf.message import DecodeError, Message
 
 from assay.errors import UnavailableError
+from assay.rpc.client import Channel
+from assay.rpc.status import EndError
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay.wire.status import refusal
+from assay.wire.status import code_of, refusal
 from assay.workloadapi import values
 from assay.workloadapi.address import Endpoint
 from assay.workloadapi.errors import MalformedResponseError
 from assay.workloadapi.values import HintedJwtSvid, ValidatedJwt, X509Context
-from assay.workloadapi.wire import METADATA, Stub
+from assay.workloadapi.wire import METADATA, SERVICE
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
-M = TypeVar("M")
+M = TypeVar("M", bound=Message)
 V = TypeVar("V")
 
 Refused: TypeAlias = Callable[[MalformedResponseError], None]
 """Told of each message that was dropped whole."""
-
-_OPTIONS = (
-    # A channel of its own: a second client in the process must be a second connection, and a second caller.
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # How long to wait between attempts is the caller's affair; gRPC's own pause would refuse calls for up to two
-    # minutes after the agent is back.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 500),
-)
 
 
 class WorkloadApiClient:
@@ -50,8 +42,7 @@ class WorkloadApiClient:
     """
 
     def __init__(self, endpoint: Endpoint | Path | str | None = None) -> None:
-        self._channel = aio.insecure_channel(Endpoint.of(endpoint, os.environ).target, options=_OPTIONS)
-        self._stub = Stub(self._channel)
+        self._channel = Channel(Endpoint.of(endpoint, os.environ).connect, max_message=MAX_MESSAGE_BYTES)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,22 +60,26 @@ class WorkloadApiClient:
         self, *, within: float | None = None, on_malformed: Refused | None = None
     ) -> AsyncGenerator[X509Context]:
         """X.509-SVIDs and bundles, now and on every change."""
-        call = self._stub.fetch_x509_svid(pb.X509SVIDRequest(), metadata=METADATA, timeout=within)
-        return _follow(call, values.x509_context, on_malformed)
+        answers = self._stream("FetchX509SVID", pb.X509SVIDRequest(), within)
+        return _follow(answers, pb.X509SVIDResponse, values.x509_context, on_malformed)
 
     def watch_x509_bundles(
         self, *, within: float | None = None, on_malformed: Refused | None = None
     ) -> AsyncGenerator[Mapping[TrustDomain, tuple[bytes, ...]]]:
         """CA certificates (DER) by trust domain, now and on every change."""
-        call = self._stub.fetch_x509_bundles(pb.X509BundlesRequest(), metadata=METADATA, timeout=within)
-        return _follow(call, lambda response: values.x509_bundles(response.bundles), on_malformed)
+        answers = self._stream("FetchX509Bundles", pb.X509BundlesRequest(), within)
+        return _follow(
+            answers, pb.X509BundlesResponse, lambda response: values.x509_bundles(response.bundles), on_malformed
+        )
 
     def watch_jwt_bundles(
         self, *, within: float | None = None, on_malformed: Refused | None = None
     ) -> AsyncGenerator[Mapping[TrustDomain, bytes]]:
         """JWK Set documents by trust domain, now and on every change."""
-        call = self._stub.fetch_jwt_bundles(pb.JWTBundlesRequest(), metadata=METADATA, timeout=within)
-        return _follow(call, lambda response: values.jwt_bundles(response.bundles), on_malformed)
+        answers = self._stream("FetchJWTBundles", pb.JWTBundlesRequest(), within)
+        return _follow(
+            answers, pb.JWTBundlesResponse, lambda response: values.jwt_bundles(response.bundles), on_malformed
+        )
 
     async def fetch_x509(self, *, within: float | None = None) -> X509Context:
         """X.509-SVIDs and bundles as they are now."""
@@ -98,46 +93,52 @@ class WorkloadApiClient:
     ) -> tuple[HintedJwtSvid, ...]:
         """JWT-SVIDs for the audience: of one identity, or of each the caller has."""
         request = pb.JWTSVIDRequest(audience=audience, spiffe_id=str(spiffe_id) if spiffe_id else "")
-        with _refusals():
-            response = await self._stub.fetch_jwt_svid(request, metadata=METADATA, timeout=within)
-        return _parsed(response, values.jwt_svids)
+        answer = await self._unary("FetchJWTSVID", request, within)
+        return _parsed(answer, pb.JWTSVIDResponse, values.jwt_svids)
 
     async def validate_jwt(self, audience: str, token: str, *, within: float | None = None) -> ValidatedJwt:
         """The token's identity and claims, if it is valid for the audience."""
         request = pb.ValidateJWTSVIDRequest(audience=audience, svid=token)
+        answer = await self._unary("ValidateJWTSVID", request, within)
+        return _parsed(answer, pb.ValidateJWTSVIDResponse, values.validated)
+
+    def _stream(self, method: str, request: Message, within: float | None) -> AsyncGenerator[bytes]:
+        return self._channel.stream(f"/{SERVICE}/{method}", request.SerializeToString(), METADATA, timeout=within)
+
+    async def _unary(self, method: str, request: Message, within: float | None) -> bytes:
         with _refusals():
-            response = await self._stub.validate_jwt_svid(request, metadata=METADATA, timeout=within)
-        return _parsed(response, values.validated)
+            return await self._channel.unary(
+                f"/{SERVICE}/{method}", request.SerializeToString(), METADATA, timeout=within
+            )
 
 
 async def _follow(
-    call: aio.UnaryStreamCall[Any, M], parse: Callable[[M], V], on_malformed: Refused | None
+    answers: AsyncGenerator[bytes], kind: type[M], parse: Callable[[M], V], on_malformed: Refused | None
 ) -> AsyncGenerator[V]:
-    try:
+    async with aclosing(answers):
         with _refusals():
-            responses: AsyncIterator[M] = aiter(call)
-            async for response in responses:
+            async for answer in answers:
                 try:
-                    value = _parsed(response, parse)
+                    value = _parsed(answer, kind, parse)
                 except MalformedResponseError as error:
                     if on_malformed is None:
                         raise
                     on_malformed(error)
                 else:
                     yield value
-    finally:
-        call.cancel()
 
 
-def _parsed(response: M | None, parse: Callable[[M], V]) -> V:
-    if response is None:
-        raise MalformedResponseError("malformed Workload API response: not a message of this method")
-    return parse(response)
+def _parsed(answer: bytes, kind: type[M], parse: Callable[[M], V]) -> V:
+    try:
+        message = kind.FromString(answer)
+    except DecodeError:
+        raise MalformedResponseError("malformed Workload API response: not a message of this method") from None
+    return parse(message)
 
 
 @contextmanager
 def _refusals() -> Generator[None]:
     try:
         yield
-    except aio.AioRpcError as error:
-        raise refusal(error.code(), error.details() or "") from error
+    except EndError as error:
+        raise refusal(code_of(error.code), error.message) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -29,9 +28,7 @@ tokens.open()
 
 def run(script: str, *arguments: str) -> str:
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", script, *arguments]
-    # What gRPC does by itself in a forked child ends it now and then with a fault in one of its own threads.
-    environment = {**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
