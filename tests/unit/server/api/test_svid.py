@@ -153,6 +153,26 @@ async def test_an_entry_deleted_a_moment_ago_is_not_signed_for(agent: House) -> 
     assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "entry not found or not authorized")
 
 
+async def test_results_of_a_large_batch_are_in_order(agent: House) -> None:
+    named = ["mine", "theirs", "named", "gone"] * 20
+    keys_of = [keys.generate(KeyType.EC_P256) for _ in named]
+    requests = [(entry_id, csr.create(key)) for entry_id, key in zip(named, keys_of, strict=True)]
+    results = (await agent.stub.BatchNewX509SVID(batch(*requests))).results
+    assert [result.status.code for result in results] == [0, 5] * 40
+    for result, entry_id, key in list(zip(results, named, keys_of, strict=True))[::2]:
+        assert result.svid.id.path == f"/{entry_id}"
+        assert leaf(result.svid).public_key() == key.public_key()
+
+
+async def test_each_item_says_that_nothing_can_sign(agent: House) -> None:
+    agent.clock.advance(24 * 3600)
+    results = (await agent.stub.BatchNewX509SVID(batch(("mine", CSR), ("theirs", CSR)))).results
+    assert [(result.status.code, result.status.message) for result in results] == [
+        (14, "X509 CA is not available for signing"),
+        (5, "entry not found or not authorized"),
+    ]
+
+
 async def test_an_empty_batch(agent: House) -> None:
     error = await refusal(agent.stub.BatchNewX509SVID(batch()))
     assert (error.code(), error.details()) == (grpc.StatusCode.INVALID_ARGUMENT, "missing parameters")
