@@ -29,7 +29,11 @@ def look_at_server(address: tuple[str, int]) -> Presented:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        return Presented(_shake(address, context))
+        leaf = _shake(address, context)
+        x509.load_der_x509_certificate(leaf)
+        return Presented(leaf)
+    except ValueError:
+        return Presented(trouble="what it presents is no certificate")
     except OSError as error:
         return Presented(trouble=error.strerror or str(error))
 

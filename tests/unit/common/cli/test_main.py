@@ -41,6 +41,11 @@ def test_each_group_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert f"Usage: assay {name}" in capsys.readouterr().out
 
 
+def test_the_doctors_help_loads_nothing_that_it_would_need_to_look() -> None:
+    loaded = loaded_by("doctor", "--help")
+    assert loaded.isdisjoint({"grpc", "cryptography", "assay_server", "assay_agent"})
+
+
 def test_running_a_daemon_draws_no_tables() -> None:
     loaded = loaded_by("server", "validate", "--config", "/nowhere")
     assert "rich.table" not in loaded

@@ -93,6 +93,7 @@ def test_bad_updates_are_refused(cli: Cli, arguments: tuple[str, ...], status: i
 
 def test_count_counts_what_show_shows(cli: Cli, entry: Create) -> None:
     entry("/count/a", "-hint", "counted")
+    entry("/count/other")
     entry("/count/b", "-hint", "counted", "-downstream")
     assert cli("entry", "count", "-hint", "counted") == "2 registration entries\n"
     assert cli("entry", "count", "-hint", "counted", "-downstream") == "1 registration entry\n"

@@ -12,7 +12,7 @@ from assay.testing.clock import FakeClock
 
 GOOD = Machine(
     "1.0", "3.11.7", "OpenSSL 3", "Linux 6.5.0", pidfd=True, peer_pidfd=True, files=4096,
-    libraries=(Library("grpcio", "1.85.1", "1.85.10"), Library("rich", "14", "14.0")),
+    libraries=(Library("grpcio", "1.9.1", "1.85.10"), Library("rich", "14", "14.0")),
 )  # fmt: skip
 
 
