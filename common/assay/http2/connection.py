@@ -236,9 +236,9 @@ class Connection:
         before = self.peer.initial_window
         for number, value in frame.settings_of(payload):
             self.peer.apply(number, value)
+        self.emit(frame.frame(frame.SETTINGS, frame.ACK, 0))
         if self.peer.initial_window != before:
             self._move_windows(self.peer.initial_window - before)
-        self.emit(frame.frame(frame.SETTINGS, frame.ACK, 0))
 
     def _move_windows(self, difference: int) -> None:
         """The initial window counts for streams that are open, too (section 6.9.2)."""
@@ -309,12 +309,12 @@ class Connection:
             self._awake = True
             self._wake()
 
-    def emit_data(self, stream_id: int, data: bytes | memoryview) -> None:
+    def emit_data(self, stream_id: int, data: bytes | memoryview, *, ended: bool = False) -> None:
         """Send a frame of DATA for which there is room."""
         size = len(data)
         self.window -= size
         self._control.give(_CONTROL_PER_DATA)
-        self._out.append(frame.HEADER.pack(size >> 8, size & 0xFF, frame.DATA, 0, stream_id))
+        self._out.append(frame.HEADER.pack(size >> 8, size & 0xFF, frame.DATA, ended, stream_id))
         self._out.append(data)
         self._out_size += size
         if not self._awake:

@@ -38,6 +38,7 @@ class Stream:
 
     __slots__ = (
         "_body_left",
+        "_ends",
         "_grant",
         "_queue",
         "_tail",
@@ -65,6 +66,7 @@ class Stream:
         self._grant: Grant | int = grant  # an object once something came: most requests fit one frame
         self._queue: deque[memoryview] | None = None
         self._tail: bytes | None = None
+        self._ends = False  # with the last frame of the queue
         self._body_left = body
 
     def receive(self, size: int, body: int) -> ErrorCode | None:
@@ -100,14 +102,17 @@ class Stream:
         if ended:
             self._close()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, *, ended: bool = False) -> None:
         """Send at once as far as windows and the peer's reading allow; `drained` tells when the rest is gone."""
         connection = self.connection
         size = len(data)
         if size <= self.window and not self.unsent and connection.may_send(size):
             self.window -= size
-            connection.emit_data(self.id, data)
+            connection.emit_data(self.id, data, ended=ended)
+            if ended:
+                self._close()
             return
+        self._ends = ended
         if self._queue is None:
             self._queue = deque()
         self._queue.append(memoryview(data))
@@ -148,12 +153,14 @@ class Stream:
         self.window -= room
         self.unsent -= room
         connection.unsent -= room
-        connection.emit_data(self.id, first[:room])
+        connection.emit_data(self.id, first[:room], ended=self._ends and not queue)
         if not queue:
             self._emptied()
 
     def _emptied(self) -> None:
-        if self._tail is not None:
+        if self._ends:
+            self._close()
+        elif self._tail is not None:
             self.send_headers(self._tail, ended=True)
         self.receiver.drained()
 

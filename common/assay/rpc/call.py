@@ -391,27 +391,3 @@ class Requests:
         if message is EOF:
             raise StopAsyncIteration
         return message
-
-
-class Unspoken:
-    """Receives what is no gRPC, and answers with an HTTP status once it is over."""
-
-    __slots__ = ("_block", "_stream")
-
-    def __init__(self, stream: Stream, status: int) -> None:
-        self._stream = stream
-        self._block = encode(((b":status", b"%d" % status),))
-
-    def data_received(self, data: bytes) -> None:
-        """Let it pass."""
-        self._stream.taken(len(data))
-
-    def ended(self) -> None:
-        """Answer."""
-        self._stream.send_headers(self._block, ended=True)
-
-    def reset(self, code: ErrorCode) -> None:
-        """Nothing is under way."""
-
-    def drained(self) -> None:
-        """Nothing was sent."""

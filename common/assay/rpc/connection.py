@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from assay.http2.server import ServerConnection
-from assay.rpc.call import Call, Unspoken
+from assay.rpc.call import Call
 from assay.rpc.head import HTTP_OK, Head
 from assay.rpc.status import StatusCode
+from assay.rpc.unspoken import Unspoken
 from assay.transport.peer import TlsPeer
 
 if TYPE_CHECKING:

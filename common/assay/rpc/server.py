@@ -1,6 +1,7 @@
 """A gRPC server that knows its callers: it accepts itself, and every call's context has the peer of its connection."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -29,8 +30,10 @@ _FAREWELL = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`max_message` bounds a request, in bytes. Connections older than `max_age` seconds, more or less a tenth, are
-    told to come anew; calls on them go on. `http2` and `transport` bound what one connection may do.
+    """What a server grants.
+
+    `max_message` bounds a request, in bytes. Connections older than `max_age` seconds, more or less a tenth, are told
+    to come anew; calls on them go on. `http2` and `transport` bound what one connection may do.
     """
 
     max_message: int = MAX_MESSAGE_BYTES
@@ -124,16 +127,19 @@ class Server:
             connection.core.drain_now()
             connection.protocol.flush()
             connection.protocol.close(self._options.transport.linger)
-        for connection in list(self._connections):
-            await connection.wait_gone()
+        await self._gone()
         self._entrance.remove()
 
     async def _drain(self, grace: float) -> None:
         for connection in list(self._connections):
             connection.drain(min(_FAREWELL, grace))
-        gone = [asyncio.ensure_future(one.wait_gone()) for one in self._connections]
-        if gone:
-            await asyncio.wait(gone, timeout=grace)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._gone()
+
+    async def _gone(self) -> None:
+        for connection in list(self._connections):
+            await connection.wait_gone()
 
     async def _join(self, protocol: Http2Protocol, peer: Peer, leave: Leave) -> Abort:
         options = self._options
