@@ -1,5 +1,7 @@
 """Certificates from bytes that a stranger may have written: whatever is wrong with them is one kind of error."""
 
+from datetime import datetime
+
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -61,3 +63,15 @@ def public_key_of(certificate: x509.Certificate) -> PublicKey:
     except DAMAGE as error:
         raise InvalidArgumentError(f"malformed certificate: {error}") from None
     return accepted(key)
+
+
+def dates_of(certificate: x509.Certificate) -> tuple[datetime, datetime]:
+    """Its first and its last second, aware, in UTC.
+
+    Raises:
+        InvalidArgumentError: one is in a year that no calendar here has, such as 0.
+    """
+    try:
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except DAMAGE as error:
+        raise InvalidArgumentError(f"malformed certificate: {error}") from None

@@ -16,7 +16,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtensionOID
 
 from assay.bundle import Bundle
-from assay.crypto.certificate import DAMAGE, extensions_of, load
+from assay.crypto.certificate import DAMAGE, dates_of, extensions_of, load
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, SpiffeIdError, TrustDomain
 from assay.svid.refusal import Reason, SvidRefusedError
@@ -141,8 +141,8 @@ def _store(roots: tuple[bytes, ...]) -> verification.Store:
 def _reason(leaf: x509.Certificate, now: datetime) -> Reason:
     """Of a chain that does not hold: the leaf's dates if these are wrong, else that nobody vouches for it."""
     try:
-        begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    except DAMAGE:
+        begin, end = dates_of(leaf)
+    except InvalidArgumentError:
         return Reason.MALFORMED
     if now > end:
         return Reason.EXPIRED

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from assay.crypto.certificate import DAMAGE, load, pkix_in, public_key_of
+from assay.crypto.certificate import DAMAGE, dates_of, load, pkix_in, public_key_of
 from assay.crypto.keys import from_pkcs8, same_key, to_pem, to_pkcs8, to_pkix
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import SigningKey
@@ -45,12 +45,13 @@ class X509Svid:
         private = from_pkcs8(key) if isinstance(key, bytes) else key
         if private is not None and not _belongs(private, leaf, chain[0]):
             raise InvalidArgumentError("private key does not belong to the leaf certificate")
+        begin, end = dates_of(leaf)
         return cls(
             spiffe_id=spiffe_id,
             chain=tuple(chain),
             key=private,
-            not_before=int(leaf.not_valid_before_utc.timestamp()),
-            not_after=int(leaf.not_valid_after_utc.timestamp()),
+            not_before=int(begin.timestamp()),
+            not_after=int(end.timestamp()),
         )
 
     @classmethod

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID
 
 from assay.crypto import der
-from assay.errors import AssayError
+from assay.errors import AssayError, InvalidArgumentError
 from assay.spiffeid import SpiffeId
 from assay.svid import X509Svid
 from assay.svid.refusal import Reason, SvidRefusedError
@@ -259,3 +259,15 @@ def test_numbers_of_a_signature_have_one_form() -> None:
         long_form(der.sequence(der.integer(r), der.integer(s))),
     ):
         assert accepted(iter([[der.sequence(body, algorithm, der.bit_string(numbers)), MIDDLE.der]])) == []
+
+
+@pytest.mark.parametrize("years", [(b"0000", b"2030"), (b"2020", b"0000"), (b"2051", b"0000")])
+def test_dates_that_no_calendar_has_are_refused(years: tuple[bytes, bytes]) -> None:
+    members = list(der.split(der.contents(parts(LEAF)[0])))
+    members[4] = der.sequence(*(der.element(der.GENERALIZED_TIME, year + b"0101000000Z") for year in years))
+    leaf = sign(der.sequence(*members))
+    with pytest.raises(SvidRefusedError) as caught:
+        check(leaf)
+    assert caught.value.reason is Reason.MALFORMED
+    with pytest.raises(InvalidArgumentError, match="malformed certificate"):
+        X509Svid.parse([leaf])
