@@ -18,7 +18,7 @@ from assay.workloadapi.client import Refused, WorkloadApiClient
 from assay.workloadapi.errors import MalformedResponseError, SourceClosedError
 from assay.workloadapi.status import Status
 
-RETRY = Backoff(first=0.5, limit=30, factor=2, jitter=0.5)
+RETRY = Backoff(first=0.5, limit=10, factor=2, jitter=0.5)
 # Seconds for which a stream must have stood to be no part of a row of failures.
 STEADY = 30.0
 _FINAL = frozenset({Kind.INVALID_ARGUMENT, Kind.UNIMPLEMENTED})
