@@ -16,7 +16,6 @@ from assay.testing.authority import Authority
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 if TYPE_CHECKING:
-    import pytest
     from tests.unit.common.workloadapi.conftest import Agent, Elsewhere, Responses
 
 PAGE = Path(__file__).parents[4] / "docs" / "sources.md"
