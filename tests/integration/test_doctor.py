@@ -1,6 +1,7 @@
 """`assay doctor` beside real daemons: well, broken in each of the ways it looks for, and with nothing there at all."""
 
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -128,6 +129,15 @@ def test_a_configuration_that_is_wrong_is_told_with_its_faults_and_no_secrets(
     found = doctor(agent=config, status=1)["agent config"]
     assert 'did you mean "log_level"?' in found["seen"]
     assert "t0ps3cret" not in json.dumps(found)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+def test_a_configuration_of_others_could_not_be_looked_at(
+    doctor: Doctor, deployment: Deployment, tmp_path: Path
+) -> None:
+    config = copied(deployment, tmp_path, "agent", "data_dir", "data_dir")
+    config.chmod(0)
+    assert doctor(agent=config)["agent config"]["status"] == "skipped"
 
 
 def test_warnings_of_the_configuration_are_handed_on(doctor: Doctor, deployment: Deployment, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.checks import report_health, report_validation
-from assay.cli.flags import DaemonFlags, taking
+from assay.cli.flags import DaemonFlags
 from assay.cli.lean import load_structlog
 from assay.cli.options import (
     Output,
@@ -17,6 +17,7 @@ from assay.cli.options import (
     VerboseOption,
     WorkloadSocketOption,
 )
+from assay.cli.taking import taking
 from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.config.load import WITHOUT_FILE, LoadedAgent, load
 from assay_agent.config.schema import FLAGS

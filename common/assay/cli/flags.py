@@ -1,28 +1,20 @@
-"""Flags that several commands share, written once as a dataclass."""
+"""The flags of both daemons' `run` and `validate`."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from functools import wraps
-from inspect import Parameter, Signature, signature
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
+from assay.cli.taking import Flags
 from assay.config.check import Override
 from assay.config.document import Document, KeyPath
 from assay.config.source import read
 
-F = TypeVar("F", bound="Flags")
-
 
 def _option(flag: str, text: str, metavar: str | None = None) -> Any:  # noqa: ANN401 - as typer has it
     return typer.Option(flag, help=text, metavar=metavar)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flags:
-    """What a command takes; a field's name is its flag's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,34 +45,6 @@ class DaemonFlags(Flags):
         """The values given, for the keys they stand for."""
         given = ((path, flag, getattr(self, flag[2:].replace("-", "_"))) for path, flag in flags.items())
         return [Override(path, flag, _plain(value)) for path, flag, value in given if value not in {None, False}]
-
-
-def taking(kind: type[F]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command that takes a `kind` first into one with its fields as options, for typer to read."""
-    hints = get_type_hints(kind, include_extras=True)
-    options = [
-        Parameter(one.name, Parameter.KEYWORD_ONLY, default=_default(one.default), annotation=hints[one.name])
-        for one in fields(kind)
-    ]
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = list(signature(command, eval_str=True).parameters.values())[1:]
-
-        @wraps(command)
-        def wrapper(**given: Any) -> None:  # noqa: ANN401 - typer has checked them
-            flags = kind(**{one.name: given.pop(one.name) for one in fields(kind)})
-            command(flags, **given)
-
-        parameters = [*options, *own]
-        wrapper.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {one.name: one.annotation for one in parameters}
-        return wrapper
-
-    return decorate
-
-
-def _default(value: object) -> object:
-    return Parameter.empty if value is MISSING else value
 
 
 def _plain(value: object) -> object:

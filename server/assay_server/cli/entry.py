@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from assay.cli.admin import run
-from assay.cli.flags import taking
 from assay.cli.options import AdminSocketOption, Output, OutputOption
 from assay.cli.output import count_of, print_message, printable
+from assay.cli.taking import taking
 from assay.errors import InvalidArgumentError
 from assay.sockets import ADMIN_SOCKET
 from assay.wire.status import code_of

@@ -6,8 +6,8 @@ from typing import Annotated, TypeAlias, TypeVar
 import typer
 from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 
-from assay.cli.flags import Flags
 from assay.cli.options import SelectorsOption
+from assay.cli.taking import Flags
 from assay.namespace import server_id
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId

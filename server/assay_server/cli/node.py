@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from assay.cli.admin import run
-from assay.cli.flags import taking
 from assay.cli.options import AdminSocketOption, Output, OutputOption, duration
 from assay.cli.output import count_of, go_time, print_json, print_labelled, print_message, printable
+from assay.cli.taking import taking
 from assay.clock import SystemClock
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId

@@ -6,8 +6,8 @@ from typing import Annotated, TypeVar
 import typer
 from google.protobuf.wrappers_pb2 import BoolValue
 
-from assay.cli.flags import Flags
 from assay.cli.options import SelectorsOption
+from assay.cli.taking import Flags
 from assay_proto.spire.api.server.agent.v1.agent_pb2 import CountAgentsRequest, ListAgentsRequest
 from assay_server.cli.matching import Match, MatchSelectorsOption, selector_match
 

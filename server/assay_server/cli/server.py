@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from assay.cli.checks import report_health, report_validation
-from assay.cli.flags import DaemonFlags, taking
+from assay.cli.flags import DaemonFlags
 from assay.cli.lean import load_structlog
 from assay.cli.options import (
     AdminSocketOption,
@@ -17,6 +17,7 @@ from assay.cli.options import (
     ShallowOption,
     VerboseOption,
 )
+from assay.cli.taking import taking
 from assay.sockets import ADMIN_SOCKET
 from assay_server.config.load import WITHOUT_FILE, LoadedServer, load
 from assay_server.config.schema import FLAGS

@@ -15,20 +15,25 @@ def doctor(
     *,
     server_config: Annotated[
         Path | None,
-        typer.Option(help="The server's configuration; conf/server/server.conf if it is there.", metavar="FILE"),
+        typer.Option(
+            help="The server's configuration; conf/server/server.conf if it is there.", metavar="FILE", readable=False
+        ),
     ] = None,
     agent_config: Annotated[
         Path | None,
-        typer.Option(help="The agent's configuration; conf/agent/agent.conf if it is there.", metavar="FILE"),
+        typer.Option(
+            help="The agent's configuration; conf/agent/agent.conf if it is there.", metavar="FILE", readable=False
+        ),
     ] = None,
     expand_env: Annotated[
         bool, typer.Option("--expand-env", help="Expand $VARIABLES in the configuration files.")
     ] = False,
     server_socket: Annotated[
-        Path | None, typer.Option(help="The server's admin socket, if not as configured.", metavar="PATH")
+        Path | None,
+        typer.Option(help="The server's admin socket, if not as configured.", metavar="PATH", readable=False),
     ] = None,
     agent_socket: Annotated[
-        Path | None, typer.Option(help="The agent's socket, if not as configured.", metavar="PATH")
+        Path | None, typer.Option(help="The agent's socket, if not as configured.", metavar="PATH", readable=False)
     ] = None,
     output: OutputOption = Output.PRETTY,
 ) -> None:

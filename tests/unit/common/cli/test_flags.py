@@ -6,7 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from assay.cli.flags import DaemonFlags, taking
+from assay.cli.flags import DaemonFlags
+from assay.cli.taking import taking
 from assay.config.document import Document, KeyPath
 from assay.config.fault import ConfigError
 

@@ -46,6 +46,11 @@ def test_the_doctors_help_loads_nothing_that_it_would_need_to_look() -> None:
     assert loaded.isdisjoint({"grpc", "cryptography", "assay_server", "assay_agent"})
 
 
+@pytest.mark.parametrize("command", [("entry", "show"), ("node", "list"), ("x509", "mint")])
+def test_a_command_that_asks_a_server_loads_nothing_that_reads_configurations(command: tuple[str, str]) -> None:
+    assert loaded_by(*command, "--help").isdisjoint({"pydantic", "assay.config.check", "sqlalchemy", "uvloop"})
+
+
 def test_running_a_daemon_draws_no_tables() -> None:
     loaded = loaded_by("server", "validate", "--config", "/nowhere")
     assert "rich.table" not in loaded
