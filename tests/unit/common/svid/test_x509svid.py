@@ -1,6 +1,9 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from assay.crypto import der
+from assay.crypto.keys import to_pkix
 from assay.errors import InvalidArgumentError
 from assay.svid import X509Svid
 from assay.testing.authority import HOUR, Authority, Ca, leaf_extensions
@@ -35,6 +38,20 @@ def test_goes_through_der_and_back(authority: Authority) -> None:
     again = X509Svid.parse(svid.chain, svid.key_pkcs8)
     assert again == svid
     assert again.key_pkcs8 == svid.key_pkcs8
+
+
+def test_a_key_belongs_however_the_leaf_writes_it(authority: Authority) -> None:
+    svid = authority.x509_svid()
+    assert svid.key is not None
+    whole = to_pkix(svid.key.public_key())
+    body, *end = der.split(der.contents(svid.chain[0]))
+    members = list(der.split(der.contents(body)))
+    point = svid.leaf.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    members[6] = der.sequence(der.part(der.contents(whole), 0), der.bit_string(point))
+    compressed = der.sequence(der.sequence(*members), *end)
+    assert X509Svid.parse([compressed], svid.key).key is svid.key
+    with pytest.raises(InvalidArgumentError, match="does not belong"):
+        X509Svid.parse([compressed], ec.generate_private_key(ec.SECP256R1()))
 
 
 def test_may_come_without_its_key(authority: Authority) -> None:
