@@ -23,10 +23,13 @@ class Answer(Receiver, Protocol):
 
 
 class ClientConnection(Connection):
-    """Streams are opened by us; the peer pushes none."""
+    """Streams are opened by us; the peer pushes none. `greeted` is called when it has told its settings."""
 
-    def __init__(self, limits: Limits, wake: Callable[[], None], now: Callable[[], float]) -> None:
+    def __init__(
+        self, limits: Limits, wake: Callable[[], None], now: Callable[[], float], greeted: Callable[[], None]
+    ) -> None:
         super().__init__(limits, wake, now)
+        self._greeted = greeted
         self._answers: dict[int, Answer] = {}
         self._refusing = False
 
@@ -36,11 +39,6 @@ class ClientConnection(Connection):
         del announced[settings.MAX_CONCURRENT_STREAMS]
         self.emit(frame.PREFACE + frame.settings({settings.ENABLE_PUSH: 0, **announced}))
         self.emit(frame.window_update(0, self.limits.connection_window - settings.DEFAULT_WINDOW))
-
-    @property
-    def greeted(self) -> bool:
-        """Whether the peer has said what a server says first."""
-        return self._settled
 
     @property
     def usable(self) -> bool:
@@ -73,6 +71,11 @@ class ClientConnection(Connection):
             self.emit(frame.frame(frame.DATA, frame.END_STREAM, stream.id))
             if not stream.remote_open:
                 self._drop(stream)
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        super()._on_settings(flags, stream_id, payload)
+        if not flags & frame.ACK:
+            self._greeted()
 
     def _on_rare(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         super()._on_rare(kind, flags, stream_id, payload)

@@ -16,7 +16,7 @@ Dial: TypeAlias = Callable[[Callable[[], Http2Protocol]], Awaitable[tuple[object
 """Connects, and gives the connection the protocol that the function makes: as asyncio's loops do."""
 
 HANDSHAKE: Final = 20.0
-"""Seconds that connecting may take, and that the peer has then to say that it speaks HTTP/2."""
+"""Seconds that connecting may take, until the peer has said that it speaks HTTP/2."""
 
 _HEAD: Final[tuple[Field, ...]] = (
     (b":method", b"POST"),
@@ -113,9 +113,12 @@ class Channel:
             protocol.transport.abort()
             raise EndError(StatusCode.CANCELLED, "channel is closed")
         wire = _Wire(protocol)
-        if not protocol.lost:
-            self._wires.add(wire)
-        wire.begin(lambda: self._wires.discard(wire))
+        self._wires.add(wire)
+        try:
+            await wire.greet(lambda: self._wires.discard(wire))
+        except BaseException:
+            protocol.transport.abort()
+            raise
         return wire
 
 
@@ -125,24 +128,23 @@ class _Wire:
     def __init__(self, protocol: Http2Protocol) -> None:
         self.protocol = protocol
         self.gone = asyncio.Event()
-        self.core = ClientConnection(ORDINARY, protocol.wake, protocol.loop.time)
+        self._ready = asyncio.Event()
+        self.core = ClientConnection(ORDINARY, protocol.wake, protocol.loop.time, self._ready.set)
 
     def lost(self) -> bool:
         """Whether it is of no more use, whatever becomes of its streams."""
         return self.protocol.lost or self.core.failed is not None
 
-    def begin(self, over: Callable[[], None]) -> None:
-        """Greet; `over` is called when the socket is closed."""
-        timer = self.protocol.loop.call_later(HANDSHAKE, self._check_greeted)
+    async def greet(self, over: Callable[[], None]) -> None:
+        """Return when the peer has told how many streams it takes. `over` is called when the socket is closed."""
 
         def ended() -> None:
-            timer.cancel()
             self.gone.set()
+            self._ready.set()
             over()
 
         self.core.start()
         self.protocol.begin(self.core, ended)
-
-    def _check_greeted(self) -> None:
-        if not self.core.greeted:
-            self.protocol.transport.abort()
+        await self._ready.wait()
+        if self.lost():
+            raise EndError(StatusCode.UNAVAILABLE, "connection was lost")

@@ -10,7 +10,7 @@ from assay.http2.client import ClientConnection
 from assay.http2.errors import ErrorCode
 from assay.http2.fields import check
 from assay.http2.headers import Fields
-from assay.rpc.message import Assembler, check_encoding, framed
+from assay.rpc.message import ACCEPTED, Assembler, framed
 from assay.rpc.status import EndError, StatusCode
 
 _CONTENT_TYPE: Final = b"application/grpc"
@@ -149,11 +149,10 @@ class Reply:
         found = dict(fields[1:])
         if status.startswith(b"1"):
             return ()
-        self._assembler = Assembler(found.get(b"grpc-encoding", b"identity"), self._max_message)
-        try:
-            check_encoding(found.get(b"grpc-encoding", b"identity"))
-        except EndError as error:
-            self._finish(StatusCode.INTERNAL, error.message)
+        encoding = found.get(b"grpc-encoding", b"identity")
+        self._assembler = Assembler(encoding, self._max_message)
+        if encoding not in ACCEPTED.split(b","):
+            self._finish(StatusCode.INTERNAL, "answer is compressed in a way that was not offered")
         if b"grpc-status" not in found and (
             status != _OK or not found.get(b"content-type", b"").startswith(_CONTENT_TYPE)
         ):

@@ -75,6 +75,10 @@ class Follower(Generic[V]):
                 error: AssayError = UnavailableError("the Workload API ended the stream")
             except AssayError as refusal:
                 error = refusal
+            except Exception:
+                # A fault of ours: what was good is kept, and the next message may be one that we can read.
+                log.exception("Workload API stream ended by a fault")
+                error = UnavailableError("the Workload API's stream ended by an internal fault")
             if self._clock.monotonic() - began >= STEADY and self._brought:
                 self._set(self.status.steady())
             await self._lost(error)

@@ -26,6 +26,7 @@ from assay.testing.wait import until
 MOST = 4 * 1024 * 1024
 BIG = 3 * 1024 * 1024
 HEAD = encode([(b":status", b"200"), (b"content-type", b"application/grpc")])
+SNAPPY = HEAD + encode([(b"grpc-encoding", b"snappy")])
 GOOD = encode([(b"grpc-status", b"0")])
 
 Peer = Callable[["Scripted"], Awaitable[None]]
@@ -274,6 +275,7 @@ def sending(make: Callable[[int], list[bytes]]) -> Peer:
         (lambda s: [frame.headers(s, b"\xff\xff\xff\xff\xff\xff", ended=False)], StatusCode.UNAVAILABLE),
         (lambda s: [frame.frame(frame.PUSH_PROMISE, frame.END_HEADERS, s, b"\0\0\0\2")], StatusCode.UNAVAILABLE),
         (lambda s: [frame.frame(frame.DATA, 0, s, b"abc")], StatusCode.INTERNAL),
+        (lambda s: [frame.headers(s, SNAPPY, ended=False)], StatusCode.INTERNAL),
     ],
 )  # fmt: skip
 async def test_an_answer_that_is_none_ends_the_call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,12 +31,15 @@ from assay.workloadapi.following import RETRY, retry_delay
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncGenerator, Coroutine
 
     from tests.unit.common.workloadapi.conftest import Agent, Relay
 
     from assay.testing.authority import Authority
     from assay.testing.clock import FakeClock
+    from assay.workloadapi import WorkloadApiClient
+    from assay.workloadapi.bundlesource import Bundles
+    from assay.workloadapi.client import Refused
 
 V = TypeVar("V")
 MINUTE = 60.0
@@ -250,3 +254,32 @@ async def test_many_losses_leave_no_socket_behind(agent: Agent, clock: FakeClock
             clock.advance(MINUTE)
             await source.changed(number + 1)
         await until(lambda: len(sockets()) <= before)
+
+
+class Faulty(X509BundleSource):
+    """Trips over its first message, as a fault of ours would have it."""
+
+    tripped = False
+
+    async def _watch(self, client: WorkloadApiClient, on_malformed: Refused) -> AsyncGenerator[Bundles]:
+        async with aclosing(super()._watch(client, on_malformed)) as values:
+            async for value in values:
+                if not self.tripped:
+                    self.tripped = True
+                    raise ZeroDivisionError
+                yield value
+
+
+async def test_a_fault_of_ours_ends_no_following(
+    agent: Agent, clock: FakeClock, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent.says["x509 bundles"] = bundles(authority)
+    source = Faulty(agent.endpoint, clock=clock, within=None)
+    opening = begun(source.open())
+    await clock.wait_sleepers()
+    assert isinstance(source.status.error, UnavailableError)
+    assert "ZeroDivisionError" in caplog.text
+    clock.advance(MINUTE)
+    await opening
+    assert source.version == 1
+    await source.close()

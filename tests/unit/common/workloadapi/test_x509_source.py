@@ -189,3 +189,15 @@ async def test_waiting_for_a_change_may_end_by_itself(agent: Agent, clock: FakeC
     async with source(agent, clock) as served:
         assert await served.changed(1, within=0) == 1
         assert await served.changed(0, within=60) == 1
+
+
+async def test_a_picker_that_fails_fails_the_opening_with_its_own_exception(
+    agent: Agent, clock: FakeClock, response: Responses
+) -> None:
+    agent.says["x509"] = response()
+
+    def pick(_svids: object) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await source(agent, clock, pick=pick).open()
