@@ -5,7 +5,7 @@ not show on the wire, the service's name does.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -127,21 +127,9 @@ def _admitting(behaviour: Callable[..., Awaitable[Any]], request: type[Message])
     return admit
 
 
-def _decoder(response: type[M]) -> Callable[[bytes], M]:
-    """Gives None for what is no such message: as gRPC does itself, but then with a trace in the program's log."""
-
-    def decode(data: bytes) -> M:
-        try:
-            return response.FromString(data)
-        except DecodeError:
-            return cast("M", None)
-
-    return decode
-
-
 def _stream(channel: aio.Channel, name: str, request: type[R], response: type[M]) -> aio.UnaryStreamMultiCallable[R, M]:
-    return channel.unary_stream(f"/{SERVICE}/{name}", request.SerializeToString, _decoder(response))
+    return channel.unary_stream(f"/{SERVICE}/{name}", request.SerializeToString, response.FromString)
 
 
 def _unary(channel: aio.Channel, name: str, request: type[R], response: type[M]) -> aio.UnaryUnaryMultiCallable[R, M]:
-    return channel.unary_unary(f"/{SERVICE}/{name}", request.SerializeToString, _decoder(response))
+    return channel.unary_unary(f"/{SERVICE}/{name}", request.SerializeToString, response.FromString)
