@@ -116,7 +116,7 @@ async def test_every_lookup_has_its_index(store: SqlStore) -> None:
         plan = connection.raw.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
         scans += [(text, detail) for *_, detail in plan if detail.startswith("SCAN") and not detail.endswith(small)]
     assert len(connection._prepared) > 10
-    assert len(connection._listed) > 2
+    assert len(connection._listed) > 1
     assert scans == []
 
 
