@@ -19,7 +19,7 @@ from bench.figure import Bare, Figure, best
 
 # Many short rounds: one of them finds the machine quiet.
 COUNT, ROUNDS = 32, 60
-BATCH = 16  # as many as the server signs in one turn of its loop
+BATCH = 25  # as many as the server signs in one turn of its loop
 ID = SpiffeId(TrustDomain("example.org"), "/workload/one")
 ALGORITHM = ec.ECDSA(SHA256())
 
