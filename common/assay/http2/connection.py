@@ -19,6 +19,7 @@ BATCH: Final = 64 * 1024
 _RECENT: Final = 256
 # Clients answer data with WINDOW_UPDATEs, and with the PINGs they measure by.
 _CONTROL_PER_DATA: Final = 4
+_END: Final = frame.END_HEADERS | frame.END_STREAM
 
 
 class Connection:
@@ -141,7 +142,8 @@ class Connection:
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size = len(payload)
-        if not self._grant.receive(size):
+        self._grant.left -= size
+        if self._grant.left < 0:
             raise Http2Error(ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window")
         # Streams bound what is kept; the connection's window only paces.
         increment = self._grant.take(size)
@@ -154,12 +156,12 @@ class Connection:
         body = payload if not flags & frame.PADDED else frame.unpadded(payload, flags)
         if not stream.remote_open:
             raise StreamFaultError(stream_id, ErrorCode.STREAM_CLOSED, "DATA after the end of the stream")
+        ended = bool(flags & frame.END_STREAM)
         fault = stream.receive(size, len(body))
         if fault is not None:
             raise StreamFaultError(stream_id, fault, "DATA beyond what was granted or announced")
         if size != len(body):
             stream.taken(size - len(body))
-        ended = bool(flags & frame.END_STREAM)
         if body:
             stream.receiver.data_received(body)
         elif not ended:
@@ -320,6 +322,28 @@ class Connection:
         if not self._awake:
             self._awake = True
             self._wake()
+
+    def emit_answer(self, stream_id: int, head: bytes, body: bytes, tail: bytes) -> None:
+        """Send head, body and trailers in a frame each; there must be room for the body."""
+        if not self._sent_block:
+            self._sent_block = True
+            head = NO_TABLE + head
+        size, head_size, tail_size = len(body), len(head), len(tail)
+        self.window -= size
+        self._control.give(_CONTROL_PER_DATA)
+        pack = frame.HEADER.pack
+        self.emit(
+            b"".join(
+                (
+                    pack(head_size >> 8, head_size & 0xFF, frame.HEADERS, frame.END_HEADERS, stream_id),
+                    head,
+                    pack(size >> 8, size & 0xFF, frame.DATA, 0, stream_id),
+                    body,
+                    pack(tail_size >> 8, tail_size & 0xFF, frame.HEADERS, _END, stream_id),
+                    tail,
+                )
+            )
+        )
 
     def send_block(self, stream_id: int, block: bytes, *, ended: bool) -> None:
         """Send a header block."""

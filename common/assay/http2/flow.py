@@ -4,19 +4,17 @@ from assay.http2.frame import MAX_WINDOW
 
 
 class Grant:
-    """What the peer may send us. New room is told once half of the window is used up, not for every frame."""
+    """What the peer may send us: `left` bytes, and the one who counts them sees that it does not send more.
 
-    __slots__ = ("_half", "_left", "_owed")
+    New room is told once half of the window is used up, not for every frame.
+    """
+
+    __slots__ = ("_half", "_owed", "left")
 
     def __init__(self, size: int) -> None:
         self._half = size // 2
-        self._left = size
+        self.left = size
         self._owed = 0
-
-    def receive(self, count: int) -> bool:
-        """Count bytes that came; False when they are more than was granted."""
-        self._left -= count
-        return self._left >= 0
 
     def take(self, count: int) -> int:
         """Grant as many again; the increment to tell the peer now, 0 for none yet."""
@@ -24,7 +22,7 @@ class Grant:
         if self._owed < self._half:
             return 0
         increment, self._owed = self._owed, 0
-        self._left += increment
+        self.left += increment
         return increment
 
 

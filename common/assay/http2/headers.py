@@ -26,6 +26,8 @@ _KNOWN_BYTES: Final = 128
 _NUMBER_BYTES: Final = 5
 
 _STATIC: Final[tuple[Field, ...]] = ((b"", b""), *((bytes(one[0]), bytes(one[1])) for one in HeaderTable.STATIC_TABLE))
+_STATIC_COUNT: Final = len(_STATIC)
+_STATIC_SIZES: Final = tuple(len(name) + len(value) + FIELD_OVERHEAD for name, value in _STATIC)
 _STATIC_FIELDS: Final = {field: index for index, field in enumerate(_STATIC) if index}
 _STATIC_NAMES: Final = {name: index for index, (name, _) in reversed(list(enumerate(_STATIC))) if index}
 
@@ -36,13 +38,14 @@ NO_TABLE: Final = b"\x20"
 class Decoder:
     """One direction of one connection. A block that fails leaves the table unknown: the connection must end."""
 
-    __slots__ = ("_known", "_max_list", "_max_table", "_size", "_table")
+    __slots__ = ("_known", "_max_list", "_max_table", "_size", "_sizes", "_table")
 
     def __init__(self, max_list: int) -> None:
         """`max_list` bounds the sum of the fields of a block, each with FIELD_OVERHEAD bytes more."""
         self._max_list = max_list
         self._max_table = TABLE_BYTES
         self._table: list[Field] = []  # the newest last
+        self._sizes: list[int] = []
         self._size = 0
         self._known: dict[bytes, Fields] = {}
 
@@ -60,30 +63,38 @@ class Decoder:
         except (IndexError, HPACKError):
             raise Http2Error(ErrorCode.COMPRESSION_ERROR, "header block cannot be decoded") from None
 
-    def _decode(self, block: bytes) -> Fields:
+    def _decode(self, block: bytes) -> Fields:  # noqa: C901 - one loop in one function: it runs for every call
         fields: list[Field] = []
         left = self._max_list
         position, end, changed = 0, len(block), False
+        table, sizes = self._table, self._sizes
         while position < end:
             first = block[position]
             if first & 0x80:
                 index, position = (first & 0x7F, position + 1) if first != 0xFF else _number(block, position, 7)  # noqa: PLR2004 - seven bits
-                field = self._field(index)
+                if index < _STATIC_COUNT:
+                    if not index:
+                        raise HPACKError("index 0 names no field")
+                    fields.append(_STATIC[index])
+                    left -= _STATIC_SIZES[index]
+                else:
+                    fields.append(table[_STATIC_COUNT - 1 - index])
+                    left -= sizes[_STATIC_COUNT - 1 - index]
             elif first & 0xE0 == 0x20:  # noqa: PLR2004 - RFC 7541 section 6.3
                 if fields:
                     raise HPACKError("table size changes after a field")
                 size, position = _number(block, position, 5)
                 self._resize(size)
                 changed = True
-                continue
             else:
                 indexed = bool(first & 0x40)
                 field, position = self._literal(block, position, 6 if indexed else 4)
+                fields.append(field)
+                size = len(field[0]) + len(field[1]) + FIELD_OVERHEAD
+                left -= size
                 if indexed:
-                    self._add(field)
+                    self._add(field, size)
                     changed = True
-            fields.append(field)
-            left -= len(field[0]) + len(field[1]) + FIELD_OVERHEAD
             if left < 0:
                 raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "header list is too long")
         found = tuple(fields)
@@ -98,29 +109,19 @@ class Decoder:
             self._known.clear()
         self._known[block] = fields
 
-    def _field(self, index: int) -> Field:
-        if index < len(_STATIC):
-            if not index:
-                raise HPACKError("index 0 names no field")
-            return _STATIC[index]
-        # IndexError, not a look from the table's other end, when it is not there.
-        place = len(self._table) - (index - len(_STATIC)) - 1
-        if place < 0:
-            raise HPACKError("index beyond the table")
-        return self._table[place]
-
     def _literal(self, block: bytes, position: int, bits: int) -> tuple[Field, int]:
         index, position = _number(block, position, bits)
         if index:
-            name = self._field(index)[0]
+            name = (_STATIC[index] if index < _STATIC_COUNT else self._table[_STATIC_COUNT - 1 - index])[0]
         else:
             name, position = _string(block, position)
         value, position = _string(block, position)
         return (name, value), position
 
-    def _add(self, field: Field) -> None:
+    def _add(self, field: Field, size: int) -> None:
         self._table.append(field)
-        self._size += len(field[0]) + len(field[1]) + FIELD_OVERHEAD
+        self._sizes.append(size)
+        self._size += size
         if self._size > self._max_table:
             self._evict()
 
@@ -133,10 +134,9 @@ class Decoder:
     def _evict(self) -> None:
         gone = 0
         while self._size > self._max_table:
-            name, value = self._table[gone]
-            self._size -= len(name) + len(value) + FIELD_OVERHEAD
+            self._size -= self._sizes[gone]
             gone += 1
-        del self._table[:gone]
+        del self._table[:gone], self._sizes[:gone]
 
 
 def _number(block: bytes, position: int, bits: int) -> tuple[int, int]:

@@ -55,7 +55,8 @@ class Allowance:
 
     def give(self, count: int) -> None:
         """Let `count` more be used, for work that was done meanwhile."""
-        self.left = min(self._most, self.left + count)
+        if self.left < self._most:
+            self.left += count
 
     def _grown(self) -> bool:
         now = self._now()

@@ -1,17 +1,24 @@
 """The server's end: streams come from the peer, and are refused when there are too many."""
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from assay.http2 import frame, settings
 from assay.http2.connection import Connection
 from assay.http2.errors import ErrorCode, Http2Error, StreamFaultError
-from assay.http2.fields import Request, check, malformed
+from assay.http2.fields import check, malformed
 from assay.http2.headers import Fields
 from assay.http2.limits import Limits
 from assay.http2.stream import Receiver, Stream
 
-R = TypeVar("R", bound=Request)
+
+class Opening(Protocol):
+    """What opens a stream, whatever else it is to those who read it."""
+
+    content_length: int | None
+
+
+R = TypeVar("R", bound=Opening)
 
 _LAST_PING: Final = b"farewell"
 
@@ -19,7 +26,7 @@ _LAST_PING: Final = b"farewell"
 class ServerConnection(Connection, Generic[R]):
     """Accepts streams until it is told to end: `accept` gives each new one its receiver, or None to refuse it.
 
-    `read` makes a request of the fields of a block; ValueError says that it is malformed.
+    `read` makes what it opens with of the fields of a block; ValueError says that it is malformed.
     """
 
     def __init__(

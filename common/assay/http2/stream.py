@@ -63,7 +63,7 @@ class Stream:
         self.local_open = True
         self.answered = False
         self.unsent = 0
-        self._grant: Grant | int = grant  # an object once something came: most requests fit one frame
+        self._grant: Grant | int = grant  # an object once something came
         self._queue: deque[memoryview] | None = None
         self._tail: bytes | None = None
         self._ends = False  # with the last frame of the queue
@@ -73,8 +73,9 @@ class Stream:
         """Count a DATA frame of that size that carries `body` bytes; what is wrong with it."""
         grant = self._grant
         if isinstance(grant, int):
-            self._grant = grant = Grant(grant)
-        if not grant.receive(size):
+            grant = self._grant = Grant(grant)
+        grant.left -= size
+        if grant.left < 0:
             return ErrorCode.FLOW_CONTROL_ERROR
         if self._body_left is not None:
             self._body_left -= body
@@ -119,6 +120,20 @@ class Stream:
         self.unsent += size
         connection.unsent += size
         connection.queue(self)
+
+    def answer(self, head: bytes, body: bytes, tail: bytes) -> None:
+        """Send all of an answer, if possible in one piece."""
+        connection = self.connection
+        size = len(body)
+        if size <= self.window and connection.may_send(size):
+            self.answered = True
+            self.window -= size
+            connection.emit_answer(self.id, head, body, tail)
+            self._close()
+        else:
+            self.send_headers(head)
+            self.send(body)
+            self.finish(tail)
 
     def finish(self, block: bytes) -> None:
         """Send trailers once all else is sent, and with that end the stream."""

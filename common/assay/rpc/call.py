@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
 
 from assay.http2.errors import ErrorCode
 from assay.http2.headers import Fields, encode
-from assay.rpc.message import Assembler, check_encoding, framed
+from assay.rpc.message import Assembler, check_encoding, framed, whole
 from assay.rpc.metadata import to_send
 from assay.rpc.status import EndError, Metadata, StatusCode, code_of, percent_encoded
 
@@ -78,8 +77,8 @@ class Call:
         self.stream = stream
         self.head = head
         self._method = method
-        self._assembler = Assembler(head.encoding, connection.max_message)
-        self._inbox: deque[bytes] = deque()
+        self._assembler: Assembler | None = None
+        self._inbox: list[bytes] = []
         self._held = 0
         self._owed = 0
         self._heard = False
@@ -95,17 +94,16 @@ class Call:
         self._until: float | None = None
         self._surplus = 0
 
-    def start(self) -> None:
-        """Begin to count the time, and run the handler if it need not wait for the request."""
+    def start(self, timeout: float | None) -> None:
+        """Begin to count the seconds the caller waits, and run the handler if it need not wait for the request."""
         try:
             check_encoding(self.head.encoding)
         except EndError as error:
             self.end(error.code, error.message, error.trailers)
             return
-        if self.head.timeout is not None:
-            loop = self._connection.loop
-            self._until = loop.time() + self.head.timeout
-            self._timer = loop.call_at(self._until, self._expire)
+        if timeout is not None:
+            self._until = self._connection.loop.time() + timeout
+            self._connection.deadlines.watch(self, self._until)
         if self._method.request_streaming:
             self._run(Requests(self))
 
@@ -124,10 +122,9 @@ class Call:
         if not self._connection.hold(size):
             self.end(StatusCode.RESOURCE_EXHAUSTED, "too much is sent at once on this connection")
             return
-        try:
-            self._inbox += self._assembler.feed(data)
-        except EndError as error:
-            self.end(error.code, error.message, error.trailers)
+        if self._assembler is None and (message := whole(data, self._connection.max_message)) is not None:
+            self._inbox.append(message)
+        elif not self._assemble(data):
             return
         if self._inbox and self._method.request_streaming:
             self._owed += size
@@ -135,6 +132,16 @@ class Call:
                 self._waiter.set_result(None)
         else:
             self.stream.taken(size)
+
+    def _assemble(self, data: bytes) -> bool:
+        if self._assembler is None:
+            self._assembler = Assembler(self.head.encoding, self._connection.max_message)
+        try:
+            self._inbox += self._assembler.feed(data)
+        except EndError as error:
+            self.end(error.code, error.message, error.trailers)
+            return False
+        return True
 
     def ended(self) -> None:
         """The client has sent all: a unary request is answered from now on."""
@@ -144,7 +151,7 @@ class Call:
         if self._over:
             self._stop_timer()
             return
-        if self._assembler.pending:
+        if self._assembler is not None and self._assembler.pending:
             self.end(StatusCode.INTERNAL, "message is cut off")
         elif self._method.request_streaming:
             if self._waiter is not None and not self._waiter.done():
@@ -152,7 +159,7 @@ class Call:
         elif len(self._inbox) != 1:
             self.end(StatusCode.INTERNAL, f"unary request has {len(self._inbox)} messages")
         else:
-            request = self._inbox.popleft()
+            request = self._inbox.pop(0)
             self._release()
             self._run(request)
 
@@ -213,7 +220,7 @@ class Call:
                 return EOF
             self._waiter = self._connection.loop.create_future()
             await self._waiter
-        message = self._inbox.popleft()
+        message = self._inbox.pop(0)
         if not self._inbox:
             self._release()
             self.stream.taken(self._owed)
@@ -237,6 +244,10 @@ class Call:
             return
         self._send_status(code, message, trailers or self._trailing)
         self._stop()
+
+    def expire(self) -> None:
+        """The caller's time is over."""
+        self.end(StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
 
     # How it runs
 
@@ -286,12 +297,15 @@ class Call:
     def _send(self, message: bytes) -> None:
         if self._over:
             raise EndError(StatusCode.CANCELLED, "call is over")
-        if not self._connection.may_queue(len(message)):
-            raise EndError(StatusCode.RESOURCE_EXHAUSTED, "caller does not read what it asks for")
+        self._check_room(message)
         if not self._head_sent:
             self._head_sent = True
             self.stream.send_headers(HEAD)
         self.stream.send(framed(message))
+
+    def _check_room(self, message: bytes) -> None:
+        if not self._connection.may_queue(len(message)):
+            raise EndError(StatusCode.RESOURCE_EXHAUSTED, "caller does not read what it asks for")
 
     def _send_head(self, metadata: Metadata) -> None:
         if not self._head_sent and not self._over:
@@ -299,8 +313,16 @@ class Call:
             self.stream.send_headers(HEAD + encode(to_send(metadata)))
 
     def _reply(self, message: bytes) -> None:
-        self._send(message)
-        self._finish()
+        if self._head_sent or self._trailing:
+            self._send(message)
+            self._finish()
+        elif not self._over:
+            self._check_room(message)
+            self._over = True
+            self._stop_timer()
+            self._release()
+            self.stream.answer(HEAD, framed(message), TRAILERS_OK)
+            self._part()
 
     def _finish(self) -> None:
         if not self._over:
@@ -333,6 +355,9 @@ class Call:
             fields = encode((*_status_fields(code, message), *to_send(trailers)))
             block = fields if self._head_sent else HEAD + fields
         self.stream.finish(block)
+        self._part()
+
+    def _part(self) -> None:
         if self.stream.remote_open:
             self._timer = self._connection.loop.call_later(PATIENCE, self._hang_up)
 
@@ -352,15 +377,14 @@ class Call:
         else:
             self.stream.reset(ErrorCode.NO_ERROR)
 
-    def _expire(self) -> None:
-        self.end(StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
-
     def _stop(self) -> None:
         self._release()
         if self._task is not None:
             self._connection.cancel(self, self._task)
 
     def _stop_timer(self) -> None:
+        if self._until is not None:
+            self._connection.deadlines.forget(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from assay.http2.server import ServerConnection
 from assay.rpc.call import Call
-from assay.rpc.head import HTTP_OK, Head
+from assay.rpc.deadline import Deadlines
+from assay.rpc.head import HTTP_OK, Opening, Openings
 from assay.rpc.status import StatusCode
 from assay.rpc.unspoken import Unspoken
 from assay.transport.peer import TlsPeer
@@ -33,7 +34,8 @@ class RpcConnection:
         self.peer = peer
         self.max_message = max_message
         self.protocol = protocol
-        self.core = ServerConnection(limits, protocol.wake, protocol.loop.time, Head, self._accept)
+        self.core = ServerConnection(limits, protocol.wake, protocol.loop.time, Openings(), self._accept)
+        self.deadlines = Deadlines(protocol.loop)
         self.running: dict[Call, asyncio.Task[None]] = {}
         self._find = find
         self._gone = asyncio.Event()
@@ -76,6 +78,7 @@ class RpcConnection:
     def _lost(self) -> None:
         for timer in self._timers:
             timer.cancel()
+        self.deadlines.close()
         self._gone.set()
         self._over()
 
@@ -85,7 +88,8 @@ class RpcConnection:
             if isinstance(stream.receiver, Call):
                 stream.receiver.end(StatusCode.UNAVAILABLE, "server is shutting down")
 
-    def _accept(self, stream: Stream, head: Head) -> Receiver | None:
+    def _accept(self, stream: Stream, opening: Opening) -> Receiver | None:
+        head = opening.head
         if head.http_status != HTTP_OK:
             return Unspoken(stream, head.http_status)
         # Handlers that were cancelled and have not ended yet cost what they cost before.
@@ -93,7 +97,7 @@ class RpcConnection:
             return None
         call = Call(self, stream, head, self._find(head.method_name))
         stream.receiver = call
-        call.start()
+        call.start(opening.timeout)
         return call
 
     # What calls ask of it

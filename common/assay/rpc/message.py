@@ -20,6 +20,14 @@ def framed(message: bytes) -> bytes:
     return PREFIX.pack(0, len(message)) + message
 
 
+def whole(data: bytes, most: int) -> bytes | None:
+    """The message, when `data` is one and nothing else, as nearly always."""
+    if len(data) < PREFIX_BYTES:
+        return None
+    flag, size = PREFIX.unpack_from(data)
+    return data[PREFIX_BYTES:] if not flag and size + PREFIX_BYTES == len(data) and size <= most else None
+
+
 class Assembler:
     """Puts messages together; none larger than `most` bytes, neither as it came nor decompressed."""
 
@@ -42,10 +50,6 @@ class Assembler:
         Raises:
             EndError: one is too large or cannot be decompressed.
         """
-        if not self._buffer and len(data) >= PREFIX_BYTES:
-            flag, size = PREFIX.unpack_from(data)
-            if not flag and size + PREFIX_BYTES == len(data) and size <= self._most:
-                return [data[PREFIX_BYTES:]]
         self._buffer += data
         if len(self._buffer) < self._wanted:
             return []
@@ -93,7 +97,7 @@ def check_encoding(encoding: bytes) -> None:
         raise EndError(
             StatusCode.UNIMPLEMENTED,
             f'grpc: Decompressor is not installed for grpc-encoding "{name}"',
-            (("grpc-accept-encoding", ACCEPTED),),
+            (("grpc-accept-encoding", ACCEPTED.decode()),),
         )
 
 
