@@ -20,6 +20,7 @@ from assay.spiffeid import TrustDomain
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.registration.batch import write_each
 from assay_server.registration.bundle_change import appended, replaced
+from assay_server.registration.own_bundle import OwnBundle
 
 
 class DeleteMode(Enum):
@@ -44,6 +45,7 @@ class BundleService:
     def __init__(self, store: Store, trust_domain: TrustDomain) -> None:
         self._store = store
         self._trust_domain = trust_domain
+        self._own = OwnBundle(store, trust_domain)
 
     async def own(self) -> Bundle:
         """Our own trust domain's bundle.
@@ -51,7 +53,10 @@ class BundleService:
         Raises:
             NotFoundError: no authority was published yet.
         """
-        return await self._get(self._trust_domain)
+        bundle = await self._own.get()
+        if bundle is None:
+            raise NotFoundError("bundle not found")
+        return bundle
 
     async def append(self, x509: Sequence[X509Authority], jwt: Sequence[JwtAuthority]) -> Bundle:
         """Add authorities to our own bundle; the bundle as it is then.
