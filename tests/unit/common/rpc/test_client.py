@@ -331,6 +331,28 @@ async def test_a_compressed_answer_after_an_informational_one_is_read(folder: Pa
         assert await call(channel) == b"hello"
 
 
+async def test_a_call_that_is_left_is_given_up_and_one_without_an_answer_in_time_too(folder: Path) -> None:
+    resets: list[int] = []
+
+    async def peer(one: Scripted) -> None:
+        while True:
+            kind, _, stream, payload = await one.next()
+            if kind == frame.RST_STREAM:
+                assert payload == ErrorCode.CANCEL.to_bytes(4, "big")
+                resets.append(stream)
+
+    async with talking(folder, peer) as channel:
+        waiting = asyncio.get_running_loop().create_task(call(channel))
+        await until(lambda: any(wire.core.streams for wire in channel._wires))
+        waiting.cancel()
+        await until(lambda: resets == [1])
+        with pytest.raises(EndError) as caught:
+            await channel.unary("/A/B", b"", (), timeout=0.05)
+        assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: resets == [1, 3])
+        assert not any(wire.core.streams for wire in channel._wires)
+
+
 async def test_after_goaway_calls_go_on_and_new_ones_take_a_new_connection(folder: Path) -> None:
     peers: list[Scripted] = []
 

@@ -67,10 +67,19 @@ tokens.close()
 
 def test_who_waits_can_be_interrupted(elsewhere: Elsewhere) -> None:
     script = """
-try:
+import asyncio
+import threading
+async def until(waiting):
+    while any("changed" in repr(task) for task in asyncio.all_tasks()) is not waiting:
+        await asyncio.sleep(0)
+def tell():
+    source._background.run(lambda: until(True))
     print("waiting", flush=True)
+threading.Thread(target=tell).start()
+try:
     source.changed(1)
 except KeyboardInterrupt:
+    source._background.run(lambda: until(False))
     print("interrupted", flush=True)
 """
     command = [sys.executable, "-c", OPENED + script, elsewhere.agent.endpoint.target]
