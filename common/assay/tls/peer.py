@@ -1,17 +1,22 @@
-"""Who is at the other end of a TLS connection: checked as the last step of the handshake, and remembered."""
+"""Who is at the other end of a TLS connection: looked at as the last step of the handshake, once, and remembered.
 
-import asyncio
+OpenSSL shakes hands by itself when a connection is read or written that has not yet, so everything that reads or
+writes goes through the look as well.
+"""
+
+import logging
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId
 from assay.svid.refusal import Reason, RefusedError, SvidRefusedError
-from assay.transport.tls import presented_chain
 
 Verify: TypeAlias = Callable[[Sequence[bytes]], SpiffeId]
-Connection: TypeAlias = "ssl.SSLObject | ssl.SSLSocket | asyncio.BaseTransport | asyncio.StreamWriter"
+
+# Of the standard library: the program that imports us decides what becomes of it.
+log = logging.getLogger("assay.tls")
 
 
 class PeerRefusedError(ssl.SSLCertVerificationError):
@@ -25,72 +30,101 @@ class PeerRefusedError(ssl.SSLCertVerificationError):
         self.refusal = refusal
 
 
-class CheckedObject(ssl.SSLObject):
-    """A connection in memory, as event loops use it."""
+class NoIdentityToPresentError(ssl.SSLError):
+    """A handshake that cannot be, because this side's source has no SVID that is valid; `__cause__` is what it said."""
 
-    spiffe_id: SpiffeId | None = None
-
-    def do_handshake(self) -> None:
-        """Shake hands, then look at who it is; raises PeerRefusedError."""
-        super().do_handshake()
-        self.spiffe_id = _check(self)
+    def __init__(self, error: Exception) -> None:
+        super().__init__(1, f"this side has no identity to present: {error}")
 
 
-class CheckedSocket(ssl.SSLSocket):
-    """A connection on a blocking socket."""
+def refusal_of(error: BaseException | None) -> RefusedError | None:
+    """Why a peer was refused, also where a library has made another error of it, as httpx does; None if it was not."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, PeerRefusedError):
+            return error.refusal
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
 
-    spiffe_id: SpiffeId | None = None
 
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT002 - the signature is ssl's
-        """Shake hands, then look at who it is; raises PeerRefusedError."""
-        super().do_handshake(block)
-        self.spiffe_id = _check(self)
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What the peer proved. `chain` is DER, leaf first, as it was presented; both are empty if it presented nothing."""
+
+    spiffe_id: SpiffeId | None
+    chain: tuple[bytes, ...]
 
 
-class CheckingContext(ssl.SSLContext):
-    """Makes connections that are checked by `verify`. `required` is whether the peer has to present an SVID."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Who is taken. `required` is whether the peer has to present an SVID at all."""
 
-    sslobject_class = CheckedObject
-    sslsocket_class = CheckedSocket
     verify: Verify
     required: bool
 
+    def judge(self, chain: tuple[bytes, ...]) -> Peer:
+        """Who presented this.
 
-def peer_id(connection: Connection) -> SpiffeId | None:
-    """The SPIFFE ID that the peer proved in the handshake; None if it presented no SVID and did not have to.
-
-    Raises:
-        InvalidArgumentError: no TLS connection of a context from here, or its handshake is not over.
-    """
-    return _checked(connection).spiffe_id
-
-
-def peer_chain(connection: Connection) -> tuple[bytes, ...]:
-    """The peer's certificates (DER, leaf first) as it presented them; none if none. Raises as `peer_id`."""
-    return presented_chain(_checked(connection))
-
-
-def _checked(connection: Connection) -> CheckedObject | CheckedSocket:
-    found: Any = connection
-    if not isinstance(connection, ssl.SSLObject | ssl.SSLSocket):
-        found = connection.get_extra_info("ssl_object")
-    if not isinstance(found, CheckedObject | CheckedSocket):
-        raise InvalidArgumentError("not a TLS connection of assay.tls", hint="make its context by assay.tls")
-    if found.version() is None:
-        raise InvalidArgumentError("the TLS handshake is not over")
-    return found
-
-
-def _check(connection: CheckedObject | CheckedSocket) -> SpiffeId | None:
-    context = connection.context
-    if not isinstance(context, CheckingContext):
-        raise TypeError("connections are checked by the context that made them")
-    chain = presented_chain(connection)
-    try:
+        Raises:
+            RefusedError: nobody who is wanted.
+        """
         if chain:
-            return context.verify(chain)
-        if context.required:
+            return Peer(self.verify(chain), chain)
+        if self.required:
             raise SvidRefusedError(Reason.NO_CREDENTIAL, "the peer presented no certificate")
+        return Peer(None, ())
+
+
+class Look:
+    """One connection's look at its peer. What it finds stands, also when the handshake is asked for again."""
+
+    def __init__(self) -> None:
+        self.peer: Peer | None = None
+        self._failure: ssl.SSLError | None = None
+
+    def fail(self, error: ssl.SSLError) -> None:
+        """Have every attempt at the handshake end with that."""
+        self._failure = error
+
+    def settle(self, shake: Callable[[], None], find: Callable[[], Peer]) -> None:
+        """Shake hands and find who it is, unless that is done.
+
+        Raises:
+            PeerRefusedError: the peer is not who is wanted, now or when it was looked at.
+            ssl.SSLError: the handshake failed, or nobody could tell who the peer is.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self.peer is not None:
+            return
+        try:
+            self.peer = _found(shake, find)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._failure = error
+            raise
+
+
+def _found(shake: Callable[[], None], find: Callable[[], Peer]) -> Peer:
+    try:
+        _shaken(shake)
+        return find()
     except RefusedError as refusal:
+        log.info("Peer refused: %s", refusal, extra={"reason": refusal.reason.value})
         raise PeerRefusedError(refusal) from refusal
-    return None
+    except OSError:
+        raise
+    except Exception as error:
+        # Event loops take an SSLError for a failed handshake, and other errors for their own.
+        raise ssl.SSLError(1, f"nobody could tell who the peer is: {error}") from error
+
+
+def _shaken(shake: Callable[[], None]) -> None:
+    try:
+        shake()
+    except ssl.SSLCertVerificationError as error:
+        # OpenSSL's own check, which asking clients for a certificate goes with.
+        message = f"X.509-SVID could not be verified: {error.verify_message}"
+        raise SvidRefusedError(Reason.UNTRUSTED, message) from error
