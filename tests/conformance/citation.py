@@ -47,7 +47,9 @@ def _in_file(file: str, source: str) -> Iterator[Citation]:
             yield from _cited(file, name, mark, fault)
     for mark in _marks(tree):
         if mark not in counted:
-            yield Citation(file, "", _shown(mark), f"line {mark.lineno}: stands on nothing that pytest runs")
+            yield Citation(
+                file, "", _shown(mark), f"line {mark.lineno}: stands on no test; write it on one, the ids spelled out"
+            )
 
 
 def _places(body: list[ast.stmt], fault: str, inside: str = "") -> Iterator[tuple[str, str, ast.AST]]:

@@ -93,8 +93,11 @@ def test_takes_nothing_else_for_a_mark(tmp_path: Path, source: str) -> None:
         (f"{MARK}(*NAMES)\ndef test_f(): ...", "line 1: not an id written out"),
         (f"{MARK}()\ndef test_f(): ...", "line 1: a mark names its ids and nothing else"),
         (f'{MARK}("A-1-a", why="x")\ndef test_f(): ...', "line 1: a mark names its ids and nothing else"),
-        (f'MARK = {MARK[1:]}("A-1-a")', "line 1: stands on nothing that pytest runs"),
-        (f'def test_f():\n    return {MARK[1:]}("A-1-a")', "line 2: stands on nothing that pytest runs"),
+        (f'MARK = {MARK[1:]}("A-1-a")', "line 1: stands on no test; write it on one, the ids spelled out"),
+        (
+            f'def test_f():\n    return {MARK[1:]}("A-1-a")',
+            "line 2: stands on no test; write it on one, the ids spelled out",
+        ),
     ],
 )
 def test_a_mark_that_shows_nothing_is_a_fault(tmp_path: Path, source: str, fault: str) -> None:
