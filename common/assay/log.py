@@ -75,7 +75,7 @@ class _Logger:
 
 
 class _Handler(logging.Handler):
-    """Libraries' own logging, in the same lines."""
+    """Libraries' own logging, in the same lines; ours adds what else there is to say as `extra={"fields": ...}`."""
 
     def __init__(self, output: LogOutput, render: Renderer, clock: Clock) -> None:
         super().__init__(logging.WARNING)
@@ -85,7 +85,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; never raises."""
-        event: Event = {"event": record.getMessage(), "logger": record.name}
+        event: Event = {"event": record.getMessage(), "logger": record.name, **getattr(record, "fields", {})}
         if record.exc_info:
             event["exc_info"] = record.exc_info
         self._output.write(self._render(_fields(event, record.levelname.lower(), self._clock.now())))

@@ -7,10 +7,9 @@ bundle, before it is read: MAX_BYTES, MAX_KEYS.
 
 import base64
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import cast
-
-import structlog
 
 from assay.bundle import jwk
 from assay.bundle.bundle import Bundle, JwtAuthority, X509Authority
@@ -20,7 +19,8 @@ from assay.crypto.keys import from_pkix, same_key, to_pkix
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import TrustDomain
 
-log = structlog.get_logger(__name__)
+# Of the standard library: the program that imports us decides what becomes of it.
+log = logging.getLogger("assay.bundle")
 
 X509_USE, JWT_USE = "x509-svid", "jwt-svid"
 MAX_SEQUENCE = 2**64 - 1
@@ -29,6 +29,9 @@ MAX_BYTES = 4 * 1024 * 1024
 """Of a document; gRPC's own limit for a message."""
 MAX_KEYS = 4096
 """In a document; a trust domain has a handful."""
+_BUNDLE_USES = (JWT_USE,)
+# In a set that holds nothing but keys of JWT-SVIDs, RFC 7517's own word for such keys says the same.
+_SET_USES = (None, JWT_USE, "sig")
 _KEY_TYPES = ("EC", "RSA", "OKP")
 _INDENT = 4
 _SHOWN = 100
@@ -63,20 +66,20 @@ def parse(trust_domain: TrustDomain, data: bytes) -> Bundle:
     return Bundle(
         trust_domain=trust_domain,
         x509_authorities=_x509_authorities(trust_domain, entries),
-        jwt_authorities=_jwt_authorities(trust_domain, entries, JWT_USE),
+        jwt_authorities=_jwt_authorities(trust_domain, entries, _BUNDLE_USES),
         refresh_hint=min(max(0, _integer(document, "spiffe_refresh_hint")), MAX_REFRESH_HINT),
         sequence=_sequence(document),
     )
 
 
 def parse_jwt(trust_domain: TrustDomain, data: bytes) -> Bundle:
-    """The bundle of a Workload API JWK Set, whose entries have no `use`.
+    """The bundle of a Workload API JWK Set (section 6.2.2), whose entries have no `use`, or one for signatures.
 
     Raises:
         InvalidArgumentError: not a JWK Set, too long, or a member twice.
     """
     entries = _keys(_document(data))
-    return Bundle(trust_domain, jwt_authorities=_jwt_authorities(trust_domain, entries, None))
+    return Bundle(trust_domain, jwt_authorities=_jwt_authorities(trust_domain, entries, _SET_USES))
 
 
 def _emit_x509(authority: X509Authority) -> dict[str, object]:
@@ -159,11 +162,11 @@ def _x509_authority(entry: Mapping[str, object]) -> X509Authority:
 
 
 def _jwt_authorities(
-    trust_domain: TrustDomain, entries: Sequence[Mapping[str, object]], use: str | None
+    trust_domain: TrustDomain, entries: Sequence[Mapping[str, object]], uses: Sequence[str | None]
 ) -> tuple[JwtAuthority, ...]:
     found: dict[str, JwtAuthority] = {}
     for entry in entries:
-        if entry.get("use") != use:
+        if entry.get("use") not in uses:
             if entry.get("use") not in (X509_USE, JWT_USE):
                 _ignore(trust_domain, entry.get("use"), InvalidArgumentError("unknown use"))
             continue
@@ -186,4 +189,5 @@ def _jwt_authority(entry: Mapping[str, object]) -> JwtAuthority:
 def _ignore(trust_domain: TrustDomain, use: object, error: InvalidArgumentError) -> None:
     # A stranger's document has a say in both.
     shown, why = str(use)[:_SHOWN], error.message[:_SHOWN]
-    log.warning("Ignoring key of bundle", trust_domain_id=str(trust_domain.id), use=shown, error=why)
+    fields = {"trust_domain_id": str(trust_domain.id), "use": shown, "error": why}
+    log.warning("Ignoring key of bundle", extra={"fields": fields})

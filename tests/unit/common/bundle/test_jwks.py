@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import KeySet
 from spiffe import JwtBundle
 from spiffe import TrustDomain as SpiffeTrustDomain
-from structlog.testing import capture_logs
 
 from assay.bundle import Bundle, JwtAuthority, jwk, jwks
 from assay.crypto.keys import to_pkix
@@ -91,6 +90,17 @@ def test_the_workload_apis_form_says_nothing_of_spiffe(authority: Authority) -> 
     assert again == Bundle(authority.trust_domain, jwt_authorities=authority.bundle.jwt_authorities)
 
 
+@pytest.mark.parametrize(
+    ("use", "taken"), [(None, 1), ("jwt-svid", 1), ("sig", 1), ("enc", 0), ("x509-svid", 0), ("wit-svid", 0)]
+)
+@pytest.mark.spec("WAPI-6.2.2-c")
+def test_a_set_of_jwt_keys_may_say_what_they_are_for(authority: Authority, use: str | None, taken: int) -> None:
+    document = json.loads(jwks.emit_jwt(authority.bundle))
+    document["keys"][0] |= {} if use is None else {"use": use}
+    again = jwks.parse_jwt(authority.trust_domain, json.dumps(document).encode())
+    assert len(again.jwt_authorities) == taken
+
+
 @pytest.mark.spec("TDB-4.1-a")
 def test_unknown_members_are_passed_over(authority: Authority, document: dict[str, Any]) -> None:
     assert parse(authority, {**changed(document, 1, alg="ES256", foo=1), "bar": {}}) == authority.bundle
@@ -112,13 +122,16 @@ def test_a_name_on_an_x509_entry_is_passed_over(authority: Authority, document: 
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.spec("ID-3.3-a")
 def test_a_key_of_unknown_type_or_use_costs_only_itself(
-    authority: Authority, document: dict[str, Any], index: int, members: dict[str, Any]
+    authority: Authority,
+    document: dict[str, Any],
+    index: int,
+    members: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with capture_logs() as logs:
-        bundle = parse(authority, changed(document, index, **members))
+    bundle = parse(authority, changed(document, index, **members))
     assert (len(bundle.x509_authorities), len(bundle.jwt_authorities)) == ((0, 1) if index == 0 else (1, 0))
-    assert [line["event"] for line in logs] == ["Ignoring key of bundle"]
-    assert logs[0]["trust_domain_id"] == "spiffe://example.org"
+    assert caplog.messages == ["Ignoring key of bundle"]
+    assert vars(caplog.records[0])["fields"]["trust_domain_id"] == "spiffe://example.org"
 
 
 @pytest.mark.parametrize(
