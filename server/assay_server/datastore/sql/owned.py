@@ -15,7 +15,7 @@ _DENSE = 4
 class Owned:
     """Answers for any number of owners. Rows come in `order`, whose first column is the owner's position."""
 
-    def __init__(self, rows: Select[Any], owner: ColumnElement[Any], *order: ColumnElement[Any]) -> None:
+    def __init__(self, rows: Select[*tuple[Any, ...]], owner: ColumnElement[Any], *order: ColumnElement[Any]) -> None:
         ordered = rows.order_by(owner, *order)
         self._listed = Listed(lambda owners: ordered.where(owner.in_(owners)))
         self._between = ordered.where(owner.between(bindparam("first"), bindparam("last")))
