@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
 
 from assay.http2.errors import ErrorCode
-from assay.http2.headers import Fields, encode
+from assay.http2.headers import Field, Fields, encode
 from assay.rpc.message import Assembler, check_encoding, framed, whole
 from assay.rpc.metadata import to_send
 from assay.rpc.status import EndError, Metadata, StatusCode, code_of, percent_encoded
@@ -33,6 +34,8 @@ TRAILERS_OK: Final = encode(((b"grpc-status", b"0"),))
 # call that is cut off while they send as broken, whatever the answer was.
 PATIENCE: Final = 1.0
 SURPLUS: Final = 64 * 1024
+# Bytes that a message takes beyond its own while it waits for its handler.
+OVERHEAD: Final = 64
 
 
 class EndOfStream:
@@ -60,6 +63,7 @@ class Call:
         "_inbox",
         "_method",
         "_over",
+        "_overhead",
         "_owed",
         "_refusal",
         "_surplus",
@@ -78,8 +82,9 @@ class Call:
         self.head = head
         self._method = method
         self._assembler: Assembler | None = None
-        self._inbox: list[bytes] = []
+        self._inbox: deque[bytes] = deque()
         self._held = 0
+        self._overhead = 0
         self._owed = 0
         self._heard = False
         self._ended = False
@@ -128,10 +133,20 @@ class Call:
             return
         if self._inbox and self._method.request_streaming:
             self._owed += size
+            self._keep_count()
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
         else:
             self.stream.taken(size)
+
+    def _keep_count(self) -> None:
+        """Of small messages, which take more room here than on the wire."""
+        more = OVERHEAD * len(self._inbox) - self._overhead
+        if more > 0:
+            self._overhead += more
+            self._held += more
+            if not self._connection.hold(more):
+                self.end(StatusCode.RESOURCE_EXHAUSTED, "too much is sent at once on this connection")
 
     def _assemble(self, data: bytes) -> bool:
         if self._assembler is None:
@@ -159,7 +174,7 @@ class Call:
         elif len(self._inbox) != 1:
             self.end(StatusCode.INTERNAL, f"unary request has {len(self._inbox)} messages")
         else:
-            request = self._inbox.pop(0)
+            request = self._inbox.popleft()
             self._release()
             self._run(request)
 
@@ -220,7 +235,7 @@ class Call:
                 return EOF
             self._waiter = self._connection.loop.create_future()
             await self._waiter
-        message = self._inbox.pop(0)
+        message = self._inbox.popleft()
         if not self._inbox:
             self._release()
             self.stream.taken(self._owed)
@@ -352,10 +367,17 @@ class Call:
         if code is StatusCode.OK and not trailers and self._head_sent:
             block = TRAILERS_OK
         else:
-            fields = encode((*_status_fields(code, message), *to_send(trailers)))
-            block = fields if self._head_sent else HEAD + fields
+            block = encode((*_status_fields(code, message), *self._sendable(trailers)))
+            block = block if self._head_sent else HEAD + block
         self.stream.finish(block)
         self._part()
+
+    def _sendable(self, trailers: Metadata) -> list[Field]:
+        try:
+            return to_send(trailers)
+        except ValueError:
+            log.exception("Trailing metadata cannot be sent", method=self._method.path)
+            return []
 
     def _part(self) -> None:
         if self.stream.remote_open:
@@ -391,7 +413,7 @@ class Call:
 
     def _release(self) -> None:
         self._connection.release(self._held)
-        self._held = 0
+        self._held = self._overhead = 0
 
 
 def _status_fields(code: StatusCode, message: str) -> Fields:

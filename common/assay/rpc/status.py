@@ -26,7 +26,7 @@ class StatusCode(IntEnum):
     UNAUTHENTICATED = 16
 
 
-class _Named(Protocol):
+class Named(Protocol):
     """What the enumeration of another gRPC library has in common with ours."""
 
     @property
@@ -49,15 +49,31 @@ class EndError(Exception):
         self.trailers = trailers
 
 
-def code_of(code: _Named) -> StatusCode:
+def code_of(code: Named) -> StatusCode:
     """Our code for a code of ours or another library's."""
     return code if isinstance(code, StatusCode) else StatusCode[code.name]
 
 
 def percent_encoded(message: str) -> bytes:
-    """A message as grpc-message carries it: printable ASCII but `%` as it is, all else as bytes of UTF-8 in hex."""
-    raw = message.encode(errors="replace")
-    if raw.isascii() and raw.decode().isprintable() and b"%" not in raw:
-        return raw[:MAX_MESSAGE]
-    out = b"".join(bytes((one,)) if 0x20 <= one <= 0x7E and one != 0x25 else b"%%%02X" % one for one in raw)  # noqa: PLR2004 - printable, and the sign itself
-    return out[:MAX_MESSAGE]
+    """A message as grpc-message carries it: printable ASCII but `%` as it is, all else as bytes of UTF-8 in hex.
+
+    What is longer than MAX_MESSAGE is cut between characters.
+    """
+    if message.isascii() and message.isprintable() and "%" not in message:
+        return message[:MAX_MESSAGE].encode()
+    out = b""
+    for character in message[:MAX_MESSAGE]:
+        more = _percent_encoded(character)
+        if len(out) + len(more) > MAX_MESSAGE:
+            break
+        out += more
+    return out
+
+
+def _percent_encoded(character: str) -> bytes:
+    raw = character.encode(errors="replace")
+    return (
+        raw
+        if character.isascii() and character.isprintable() and character != "%"
+        else b"".join(b"%%%02X" % one for one in raw)
+    )

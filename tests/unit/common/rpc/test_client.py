@@ -265,7 +265,6 @@ def sending(make: Callable[[int], list[bytes]]) -> Peer:
         (lambda s: [frame.headers(s, encode([(b"grpc-status", b"0")]), ended=True)], StatusCode.INTERNAL),
         (lambda s: [frame.headers(s, b"", ended=True)], StatusCode.INTERNAL),
         (lambda s: [frame.headers(s, HEAD, ended=False), frame.rst_stream(s, ErrorCode.CANCEL)], StatusCode.CANCELLED),
-        (lambda s: [frame.rst_stream(s, ErrorCode.REFUSED_STREAM)], StatusCode.UNAVAILABLE),
         (lambda s: [frame.rst_stream(s, ErrorCode.PROTOCOL_ERROR)], StatusCode.INTERNAL),
         (lambda s: [frame.rst_stream(s, ErrorCode.ENHANCE_YOUR_CALM)], StatusCode.RESOURCE_EXHAUSTED),
         (lambda _: [frame.goaway(0, ErrorCode.NO_ERROR)], StatusCode.UNAVAILABLE),
@@ -370,6 +369,28 @@ async def test_after_goaway_calls_go_on_and_new_ones_take_a_new_connection(folde
         assert await call(channel) == b"2"
         assert await first == b"2"
         await until(lambda: len(channel._wires) == 1)
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 2])
+async def test_a_unary_call_that_was_not_looked_at_is_repeated_once(folder: Path, refusals: int) -> None:
+    streams: list[int] = []
+
+    async def peer(one: Scripted) -> None:
+        while True:
+            stream = await one.request()
+            streams.append(stream)
+            if len(streams) <= refusals:
+                one.send(frame.rst_stream(stream, ErrorCode.REFUSED_STREAM))
+            else:
+                one.send(*answer(stream, framed(b"hello")))
+
+    async with talking(folder, peer) as channel:
+        if refusals < 2:
+            assert await call(channel) == b"hello"
+        else:
+            with pytest.raises(EndError, match="REFUSED_STREAM"):
+                await call(channel)
+    assert streams == [1, 3][: refusals + 1]
 
 
 async def test_what_is_not_read_is_not_granted(folder: Path) -> None:
