@@ -6,7 +6,8 @@ No framework is needed and none is imported. In the application `caller(scope)` 
 FastAPI also `request.state.spiffe`.
 """
 
-from assay.asgi.caller import Caller, caller
+from assay.asgi.caller import caller
 from assay.asgi.middleware import SpiffeMiddleware
+from assay.caller import Caller
 
 __all__ = ["Caller", "SpiffeMiddleware", "caller"]

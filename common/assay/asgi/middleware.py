@@ -7,8 +7,9 @@ from typing import Any, TypeAlias, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from assay.asgi.caller import KEY, STATE, Caller
+from assay.asgi.caller import KEY, STATE
 from assay.asgi.refusal import refuse_http, refuse_websocket
+from assay.caller import Caller, known, presented_token
 from assay.crypto.certificate import DAMAGE
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId
@@ -28,9 +29,10 @@ log = logging.getLogger("assay.asgi")
 class SpiffeMiddleware:
     """Lets pass requests with a good JWT-SVID in `Authorization: Bearer` or a good X.509-SVID of the connection.
 
-    With a verifier for tokens, a request that brings one stands or falls with it, whoever the peer is. Without one,
-    tokens are the application's own affair. X.509-SVIDs are those of the server's TLS extension (`assay.asgi.uvicorn`
-    has uvicorn fill it in).
+    With a verifier for tokens, a request that brings one stands or falls with it. Without one, tokens are the
+    application's own affair. The same goes for X.509-SVIDs, which are those of the server's TLS extension
+    (`assay.asgi.uvicorn` has uvicorn fill it in): with both verifiers, a request that brings both needs both to be
+    good, and speaks for the token's subject.
 
     Refused are: with 401, who is not known; with 403, who is not wanted. The body is JSON with the reason; why in
     words goes to the log `assay.asgi` alone.
@@ -63,8 +65,11 @@ class SpiffeMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As the ASGI specification has it."""
         kind = scope["type"]
-        if kind == "lifespan" or (kind == "http" and scope["path"] in self._public):
+        if kind == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if kind == "http" and scope["path"] in self._public:
+            await self._app(_telling(scope, None), receive, send)
             return
         try:
             caller = self._caller(scope)
@@ -72,17 +77,11 @@ class SpiffeMiddleware:
             log.info("Request refused: %s", refusal, extra={"reason": refusal.reason.value})
             await self._refuse(kind, refusal, send)
             return
-        await self._app({**scope, STATE: {**scope.get(STATE, {}), KEY: caller}}, receive, send)
+        await self._app(_telling(scope, caller), receive, send)
 
     def _caller(self, scope: Scope) -> Caller:
-        if self._jwt is not None:
-            token = bearer(scope["headers"])
-            if token is not None:
-                return Caller(self._jwt.verify(token), self._peer(scope))
-        peer = self._peer(scope)
-        if peer is None:
-            raise SvidRefusedError(Reason.NO_CREDENTIAL, "the request has no SVID")
-        return Caller(None, peer)
+        token = presented_token(self._jwt, authorization(scope["headers"]))
+        return known(token, self._peer(scope))
 
     async def _refuse(self, kind: str, refusal: RefusedError, send: Send) -> None:
         if kind == "http":
@@ -95,19 +94,14 @@ class SpiffeMiddleware:
         return self._x509.verify(chain) if self._x509 is not None and chain else None
 
 
-def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The token of `Authorization: Bearer` (RFC 6750, section 2.1; JWT-SVID section 5.2); None without that header.
+def _telling(scope: Scope, caller: Caller | None) -> Scope:
+    state = {key: value for key, value in scope.get(STATE, {}).items() if key != KEY}
+    return {**scope, STATE: state if caller is None else {**state, KEY: caller}}
 
-    Raises:
-        SvidRefusedError: the header is there twice or is another scheme's.
-    """
-    values = [value for name, value in headers if name.lower() == b"authorization"]
-    if not values:
-        return None
-    scheme, _, token = values[0].partition(b" ")
-    if len(values) > 1 or scheme.lower() != b"bearer" or not token.isascii():
-        raise SvidRefusedError(Reason.MALFORMED, "the authorization header is not one Bearer token")
-    return token.strip(b" ").decode()
+
+def authorization(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """The values of that header."""
+    return [value.decode("latin-1") for name, value in headers if name.lower() == b"authorization"]
 
 
 def tls_chain(scope: Mapping[str, Any]) -> tuple[bytes, ...]:

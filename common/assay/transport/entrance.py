@@ -17,7 +17,7 @@ from assay.transport.limits import Limits
 from assay.transport.listener import BACKLOG, Listener
 from assay.transport.peer import Peer, TlsPeer, UnixPeer
 from assay.transport.room import Guest, Room
-from assay.transport.tls import ALPN, TlsIdentity, presented_chain
+from assay.transport.tls import ALPN, Welcome, presented_chain
 
 A = TypeVar("A", bound=Arrival)
 
@@ -58,7 +58,7 @@ class Entrance(Generic[A]):
 
         self._listen(Listener(bound.socket, accept))
 
-    async def listen_tls(self, host: str, port: int, identity: TlsIdentity) -> int:
+    async def listen_tls(self, host: str, port: int, identity: Welcome) -> int:
         """Accept TLS, of clients with an X.509-SVID and of those without; the port it got."""
         listening = await tcp.listen(host, port, BACKLOG)
 
@@ -99,7 +99,7 @@ class Entrance(Generic[A]):
             peer.close()
             raise
 
-    async def _serve_tls(self, connection: socket.socket, address: str, identity: TlsIdentity) -> None:
+    async def _serve_tls(self, connection: socket.socket, address: str, identity: Welcome) -> None:
         guest = Guest(_this_task().cancel)
         self._room.welcome(guest)
         try:
@@ -113,7 +113,7 @@ class Entrance(Generic[A]):
             self._room.part(guest)
             raise
 
-    async def _handshake(self, connection: socket.socket, address: str, identity: TlsIdentity) -> tuple[A, TlsPeer]:
+    async def _handshake(self, connection: socket.socket, address: str, identity: Welcome) -> tuple[A, TlsPeer]:
         outer = self._make()
         # uvloop returns its own TLS protocol where asyncio returns ours.
         transport, _ = await self._loop.connect_accepted_socket(
@@ -156,7 +156,7 @@ class Entrance(Generic[A]):
             raise
 
 
-def _tls_peer(transport: asyncio.Transport, address: str, identity: TlsIdentity) -> TlsPeer:
+def _tls_peer(transport: asyncio.Transport, address: str, identity: Welcome) -> TlsPeer:
     connection = transport.get_extra_info("ssl_object")
     if connection.selected_alpn_protocol() != ALPN:
         raise UnauthenticatedError("client did not offer HTTP/2")

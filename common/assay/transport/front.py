@@ -13,7 +13,7 @@ from assay.transport.peer import Peer
 from assay.transport.pump import Pump, Side, close_all
 from assay.transport.registry import Registry
 from assay.transport.room import Room
-from assay.transport.tls import TlsIdentity
+from assay.transport.tls import Welcome
 
 
 class Context(Protocol):
@@ -66,7 +66,7 @@ class Front:
         """
         await self._entrance.listen_unix(path, mode, folder_mode, always=always)
 
-    async def listen_tls(self, host: str, port: int, identity: TlsIdentity) -> int:
+    async def listen_tls(self, host: str, port: int, identity: Welcome) -> int:
         """Accept TLS, of clients with an X.509-SVID and of those without; the port it got."""
         return await self._entrance.listen_tls(host, port, identity)
 

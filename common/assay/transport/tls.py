@@ -3,7 +3,7 @@
 import os
 import ssl
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from cryptography import x509
 
@@ -18,6 +18,23 @@ ALPN = "h2"
 # What RFC 9113 section 9.2.2 leaves of TLS 1.2.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _DER = 2  # _ssl.ENCODING_DER
+
+
+class Welcome(Protocol):
+    """How a server shakes hands, and whom it takes."""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For the next handshake."""
+        ...
+
+    def verify(self, chain: Sequence[bytes]) -> SpiffeId:
+        """The ID of a client (DER, leaf first).
+
+        Raises:
+            UnauthenticatedError: it is not taken.
+        """
+        ...
 
 
 class TlsIdentity:
