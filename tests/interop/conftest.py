@@ -1,6 +1,7 @@
 """Foreign programs: they are installed or built here, so that `make interop` needs nothing by hand."""
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ import pytest
 from assay.testing.deployment import Deployment
 
 HERE = Path(__file__).parent
+H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1"
 SHORT = 'default_x509_svid_ttl = "30s"\ndefault_jwt_svid_ttl = "30s"'
 
 Reports = Iterator[dict[str, Any]]
@@ -31,6 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def gospiffe(go_program: Callable[[Path], str]) -> str:
     """The program in gospiffe/."""
     return go_program(HERE / "gospiffe")
+
+
+@pytest.fixture(scope="session")
+def h2spec(go_command: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The conformance tests for HTTP/2 servers, built from the Go module proxy."""
+    out = tmp_path_factory.mktemp("bin")
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(out)}
+    subprocess.run([go_command, "install", H2SPEC], env=environment, check=True)
+    return str(out / "h2spec")
 
 
 @pytest.fixture(scope="session")
