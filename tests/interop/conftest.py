@@ -15,7 +15,7 @@ import pytest
 from assay.testing.deployment import Deployment
 
 HERE = Path(__file__).parent
-H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1"
+H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
 SHORT = 'default_x509_svid_ttl = "30s"\ndefault_jwt_svid_ttl = "30s"'
 
 Reports = Iterator[dict[str, Any]]
