@@ -37,7 +37,8 @@ class Echo:
             "Flood": grpc.unary_stream_rpc_method_handler(self._flood),
             "Hold": grpc.unary_stream_rpc_method_handler(self._hold),
         }
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self.handler = grpc.method_handlers_generic_handler(SERVICE, handlers)
+        self.server.add_generic_rpc_handlers((self.handler,))
 
     async def _unary(self, request: bytes, context: Context) -> bytes:
         self.on_call(context)

@@ -1,7 +1,7 @@
-"""What the front costs: a unary echo by grpc.aio on a Unix socket, bare and behind the front, in turns.
+"""What a gRPC server costs that knows its callers: an echo by ours, and by grpc.aio behind the front, in turns.
 
-`python -m bench front` prints the server's CPU per call, with 1, 8 and 32 callers on one connection and with a new
-connection for each call; the bare server is the floor.
+`python -m bench rpc` prints the server's CPU per call, with 1, 8 and 32 callers on one connection, for streams that are
+left after their first message and with a new connection for each call; bare grpc.aio on a Unix socket is the floor.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 
+from assay.rpc.server import Server, peer_of
 from assay.testing.echo import UNARY, Context, Echo, EchoStub, raw_call
 from assay.transport.dial import dial_unix
 from assay.transport.front import Front
@@ -24,6 +25,7 @@ from bench.figure import Figure, cpu_of
 
 ROUNDS = 3
 CALLS = 800
+KINDS = {"bare": "echo by grpc.aio", "ours": "echo by our server", "front": "echo behind the front"}
 Load = Callable[[Path, int], Coroutine[Any, Any, None]]
 
 
@@ -31,11 +33,20 @@ def look_up(front: Front, context: Context) -> None:
     front.peer(context)
 
 
+def tell(context: object) -> None:
+    peer_of(context)
+
+
 async def serve(kind: str, path: Path) -> None:
     echo = Echo()
     if kind == "bare":
         echo.server.add_insecure_port(f"unix:{path}")
         await echo.server.start()
+    elif kind == "ours":
+        server = Server()
+        echo.on_call = tell
+        server.add_generic_rpc_handlers((echo.handler,))
+        await server.listen_unix(path)
     else:
         front = Front(echo.server)
         await front.start()
@@ -59,6 +70,19 @@ def callers(count: int) -> Load:
     return load
 
 
+async def streams(path: Path, calls: int) -> None:
+    async with dial_unix(path) as channel:
+        stub = EchoStub(channel)
+
+        async def call() -> None:
+            for _ in range(calls // 8):
+                stream = stub.hold(b"hello")
+                await stream.read()
+                stream.cancel()
+
+        await asyncio.gather(*[call() for _ in range(8)])
+
+
 async def new_connections(path: Path, calls: int) -> None:
     request = raw_call(UNARY, b"hello")
     loop = asyncio.get_running_loop()
@@ -80,12 +104,13 @@ LOADS: dict[str, Load] = {
     "1 caller": callers(1),
     "8 callers": callers(8),
     "32 callers": callers(32),
+    "8 callers, streams": streams,
     "8 callers, new connections": new_connections,
 }
 
 
 def start(kind: str, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bench.front", kind, str(folder / kind)]
+    command = [sys.executable, "-m", "bench.rpc", kind, str(folder / kind)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout
     assert process.stdout.readline() == b"ready\n"
@@ -106,13 +131,15 @@ def measure(
 def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="assay-") as name:
         folder = Path(name)
-        servers = {kind: start(kind, folder) for kind in ("bare", "front")}
+        servers = {kind: start(kind, folder) for kind in KINDS}
         try:
             for title, load in LOADS.items():
                 found = list(measure(servers, folder, load))
                 cpu = {kind: 1e6 * min(used for of, _, used in found if of == kind) / CALLS for kind in servers}
-                rate = CALLS / min(taken for of, taken, _ in found if of == "front")
-                yield Figure(f"echo behind the front, {title}", rate, cpu["front"], "bare echo, same load", cpu["bare"])
+                for kind, what in KINDS.items():
+                    rate = CALLS / min(taken for of, taken, _ in found if of == kind)
+                    if kind != "bare":
+                        yield Figure(f"{what}, {title}", rate, cpu[kind], "bare echo, same load", cpu["bare"])
         finally:
             for server in servers.values():
                 server.kill()
