@@ -1,4 +1,7 @@
-"""All benchmarks, or those named, in one table: `python -m bench [NAME...]`. A benchmark is a module with `figures`."""
+"""All benchmarks, or those named, in one table: `python -m bench [NAME...]`. A benchmark is a module with `figures`.
+
+`python -m bench soak` is another thing, with options of its own: it runs for minutes and says yes or no.
+"""
 
 import importlib
 import logging
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from bench import soak
 from bench.figure import HEADER
 
 
@@ -22,4 +26,6 @@ def main(wanted: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["soak"]:
+        sys.exit(soak.main(sys.argv[2:]))
     main(sys.argv[1:])
