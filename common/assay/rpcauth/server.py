@@ -152,7 +152,8 @@ def _streaming(method: str, behaviour: Any, identify: Identify) -> Any:  # noqa:
 
 
 def _stream_stream(call: Any) -> Handler:  # noqa: ANN401 - grpc's types know handlers without asyncio alone
-    return grpc.stream_stream_rpc_method_handler(call)
+    make: Any = grpc.stream_stream_rpc_method_handler
+    return make(call)
 
 
 async def _admitted(method: str, identify: Identify, context: Context) -> bool:
