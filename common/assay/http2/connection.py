@@ -19,6 +19,8 @@ BATCH: Final = 64 * 1024
 _RECENT: Final = 256
 # Clients answer data with WINDOW_UPDATEs, and with the PINGs they measure by.
 _CONTROL_PER_DATA: Final = 4
+# Streams whose windows are moved for the price of a frame that carries nothing.
+_MOVED_PER_CONTROL: Final = 16
 _END: Final = frame.END_HEADERS | frame.END_STREAM
 
 
@@ -244,6 +246,7 @@ class Connection:
 
     def _move_windows(self, difference: int) -> None:
         """The initial window counts for streams that are open, too (section 6.9.2)."""
+        self._spend(len(self.streams) / _MOVED_PER_CONTROL)
         for stream in self.streams.values():
             window = grown(stream.window, difference)
             if window is None:
@@ -286,8 +289,8 @@ class Connection:
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE on a stream that was never opened")
         self.pump()
 
-    def _spend(self) -> None:
-        if not self._control.take():
+    def _spend(self, count: float = 1) -> None:
+        if not self._control.take(count):
             raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that carry nothing")
 
     # What goes out
@@ -315,7 +318,6 @@ class Connection:
         """Send a frame of DATA for which there is room."""
         size = len(data)
         self.window -= size
-        self._control.give(_CONTROL_PER_DATA)
         self._out.append(frame.HEADER.pack(size >> 8, size & 0xFF, frame.DATA, ended, stream_id))
         self._out.append(data)
         self._out_size += size
@@ -351,6 +353,10 @@ class Connection:
             self._sent_block = True
             block = NO_TABLE + block
         self.emit(frame.headers(stream_id, block, ended=ended, max_size=self.peer.max_frame))
+
+    def spare(self) -> None:
+        """Bear with more frames that carry nothing, since the peer has something to answer by them."""
+        self._control.give(_CONTROL_PER_DATA)
 
     def may_send(self, size: int) -> bool:
         """Whether so many bytes can leave at once, in one frame."""

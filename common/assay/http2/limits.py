@@ -46,11 +46,11 @@ class Allowance:
         self._since = now()
         self.left = most
 
-    def take(self) -> bool:
-        """Use one, if there is one."""
-        if self.left < 1 and not self._grown():
+    def take(self, count: float = 1) -> bool:
+        """Use so many, if there are as many."""
+        if self.left < count and not self._grown(count):
             return False
-        self.left -= 1
+        self.left -= count
         return True
 
     def give(self, count: int) -> None:
@@ -58,8 +58,8 @@ class Allowance:
         if self.left < self._most:
             self.left += count
 
-    def _grown(self) -> bool:
+    def _grown(self, count: float) -> bool:
         now = self._now()
         self.left = min(self._most, self.left + (now - self._since) * self._rate)
         self._since = now
-        return self.left >= 1
+        return self.left >= count

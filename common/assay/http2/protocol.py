@@ -9,6 +9,8 @@ from assay.transport.arrival import Arrival, pause, resume
 
 # Bytes that the peer has not read, at which it is not listened to either: answers to its frames would pile up.
 DEAF_AT = 256 * 1024
+# Bytes of one connection that are looked at in one turn of the loop, which others wait for.
+TURN = 16 * 1024
 
 
 class Http2Protocol(Arrival):
@@ -20,6 +22,7 @@ class Http2Protocol(Arrival):
         self._over: Callable[[], None] = _nothing
         self.loop = asyncio.get_running_loop()
         self._deadline: asyncio.TimerHandle | None = None
+        self._rest = b""
 
     def begin(self, core: Connection, over: Callable[[], None]) -> None:
         """Carry that connection, from what came already."""
@@ -28,10 +31,7 @@ class Http2Protocol(Arrival):
         if self.lost:
             over()
             return
-        early = self.early()
-        if early:
-            core.receive(early)
-        self.flush()
+        self.data_received(self.early())
 
     def wake(self) -> None:
         """Send in the next turn of the loop what was made ready until then."""
@@ -48,15 +48,36 @@ class Http2Protocol(Arrival):
             self.close()
 
     def data_received(self, data: bytes) -> None:
-        """Have the core look at it, and send what that makes ready."""
-        core = self._core
-        if core is None:
+        """Have the core look at it, in turns with other connections, and send what that makes ready."""
+        if self._core is None:
             self.keep(data)
-            return
-        core.receive(data)
+        elif self._rest:
+            self._rest += data
+        else:
+            self._look(self._core, data)
+
+    def _look(self, core: Connection, data: bytes) -> None:
+        core.receive(data[:TURN])
+        self._rest = data[TURN:]
         self.flush()
-        if core.held_back and self.transport.get_write_buffer_size() > DEAF_AT:
+        if self._rest:
+            self.loop.call_soon(self._look_on, core)
+        if self._rest or core.held_back:
+            self._listen()
+
+    def _look_on(self, core: Connection) -> None:
+        rest, self._rest = self._rest, b""
+        if not self.transport.is_closing():
+            self._look(core, rest)
+            self._listen()
+
+    def _listen(self) -> None:
+        """Read on, or not while there is enough to do."""
+        deaf = self._core is not None and self._core.held_back and self.transport.get_write_buffer_size() > DEAF_AT
+        if self._rest or deaf:
             pause(self.transport)
+        else:
+            resume(self.transport)
 
     def pause_writing(self) -> None:
         """The peer is slow."""
@@ -68,7 +89,7 @@ class Http2Protocol(Arrival):
         if self._core is not None:
             self._core.held_back = False
             self.flush()
-            resume(self.transport)
+            self._listen()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all streams."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from assay.http2 import frame
 from assay.http2.errors import ErrorCode
@@ -11,6 +11,9 @@ from assay.http2.flow import Grant
 
 if TYPE_CHECKING:
     from assay.http2.connection import Connection
+
+# Bytes of a frame that is worth as much as the end of a message.
+_WORTHY: Final = 1024
 
 
 class Receiver(Protocol):
@@ -109,6 +112,7 @@ class Stream:
         size = len(data)
         if size <= self.window and not self.unsent and connection.may_send(size):
             self.window -= size
+            connection.spare()
             connection.emit_data(self.id, data, ended=ended)
             if ended:
                 self._close()
@@ -161,6 +165,9 @@ class Stream:
             return
         first = queue[0]
         room = min(len(first), self.window, connection.window, connection.peer.max_frame)
+        # Windows of a byte would make a message thousands of frames.
+        if room == len(first) or room >= _WORTHY:
+            connection.spare()
         if room == len(first):
             queue.popleft()
         else:
