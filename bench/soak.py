@@ -56,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--ttl", type=int, default=15, help="of X.509-SVIDs, JWT-SVIDs and the agent's own, in seconds")
     parser.add_argument("--ca-ttl", type=int, default=120, help="of both kinds of authority, in seconds")
     options = Options(**vars(parser.parse_args(arguments)))
+    # Whoever ends this ends the daemons with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     server = f'default_x509_svid_ttl = "{options.ttl}s"\ndefault_jwt_svid_ttl = "{options.ttl}s"'
     server += f'\nca_ttl = "{options.ca_ttl}s"'
     with (
@@ -92,7 +94,9 @@ def ring(house: Deployment, count: int) -> Iterator["queue.SimpleQueue[dict[str,
     """What the workloads report, as it comes."""
     command = [sys.executable, "-m", "bench.ring", house.endpoint, TRUST_DOMAIN, str(count)]
     with (house.dir / "ring.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
     reports: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def read() -> None:
@@ -102,12 +106,12 @@ def ring(house: Deployment, count: int) -> Iterator["queue.SimpleQueue[dict[str,
 
     reader = threading.Thread(target=read)
     reader.start()
-    try:
-        yield reports
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        reader.join()
+    with process:
+        try:
+            yield reports
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            reader.join()
 
 
 class Soak:
@@ -179,6 +183,10 @@ class Soak:
                 wrong += [f"{name} grew"] if late.exceeds(early) else []
         else:
             print(f"too short to judge growth: that takes {JUDGED} minutes")
+        turns = {
+            kind: self._house.log("server").count(f'msg="{kind} activated"') - 1 for kind in ("X509 CA", "JWT key")
+        }
+        print(*(f"{kind}: changed {count} times" for kind, count in turns.items()), sep="; ")
         print(*wrong or ["no request failed, nothing grew"], sep="\n")
         if wrong:
             print((self._house.dir / "ring.log").read_text(errors="replace")[-4000:])
