@@ -1,6 +1,5 @@
 """Connections that pass no byte before their peer was looked at, and what they tell of it."""
 
-import asyncio
 import socket
 import ssl
 from functools import cached_property
@@ -11,7 +10,16 @@ from assay.spiffeid import SpiffeId
 from assay.tls.peer import Look, Peer, Rules
 from assay.transport.tls import presented_chain
 
-Connection: TypeAlias = "ssl.SSLObject | ssl.SSLSocket | asyncio.BaseTransport | asyncio.StreamWriter"
+
+class Telling(Protocol):
+    """What tells of the TLS beneath it: transports and stream writers, and the network streams of httpx."""
+
+    def get_extra_info(self, name: str, /) -> Any:  # noqa: ANN401 - whatever it has
+        """Whatever is known by that name, such as `ssl_object`."""
+        ...
+
+
+Connection: TypeAlias = ssl.SSLObject | ssl.SSLSocket | Telling
 
 
 class Home(Protocol):
@@ -188,6 +196,8 @@ def _peer(connection: Connection) -> Peer:
     found: object = connection
     if not isinstance(connection, ssl.SSLObject | ssl.SSLSocket):
         found = connection.get_extra_info("ssl_object")
+        # Where a blocking socket is beneath, httpx gives what is inside of that.
+        found = getattr(found, "owner", None) or found
     if not isinstance(found, CheckedObject | CheckedSocket):
         raise InvalidArgumentError("not a TLS connection of assay.tls", hint="make its context by assay.tls")
     peer = found.look.peer
