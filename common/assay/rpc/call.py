@@ -240,6 +240,9 @@ class Call:
             self._release()
             self.stream.taken(self._owed)
             self._owed = 0
+        else:
+            # Thousands may be there, and a handler that waits for nothing else would answer them all before anyone's.
+            await asyncio.sleep(0)
         return self._decoded(message)
 
     async def write(self, message: Any) -> None:  # noqa: ANN401 - the method's response
