@@ -16,9 +16,11 @@ from assay.clock import SystemClock
 from assay.crypto import csr
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.deployment import TRUST_DOMAIN, Deployment
-from assay.transport.dial import Identity, SpiffeDialer, dial_unix
+from assay.transport.dial import SpiffeDialer, dial_unix
+from assay.transport.known import Identity, KnownServer
 from assay.wire import spiffeid as spiffeid_wire
 from assay.workloadapi.wire import METADATA, Stub
+from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.plugins.nodeattestor_join_token import JoinTokenAttestor
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
@@ -93,7 +95,7 @@ async def signing(house: Deployment, floor: Floor) -> AsyncIterator[Figure]:
     """As an agent, over TLS."""
     pid = house.processes["server"].pid
     token = house.operator.join_token()
-    async with ServerClient(lambda: dialer(house)) as client:
+    async with ServerClient(dialling(known(house))) as client:
         chain = (await client.attest("join_token", await JoinTokenAttestor(token).begin(), csr.create(KEY))).chain
     entry_id = house.operator.register("/signed", SpiffeId(ID.trust_domain, f"/spire/agent/join_token/{token}"))
     request = csr.create(KEY)
@@ -147,7 +149,16 @@ def new_entries(numbers: Sequence[int]) -> list[types.Entry]:
     ]
 
 
-def dialer(house: Deployment, identity: Identity = lambda: None) -> SpiffeDialer:
+def known(house: Deployment) -> KnownServer:
+    """The server, for callers without identity."""
+    roots = [authority.der for authority in pem.parse(house.operator.bundle())]
+    server = SpiffeId(ID.trust_domain, "/spire/server")
+    return KnownServer(
+        "127.0.0.1", house.port, expected=server, roots=lambda: roots, identity=lambda: None, clock=SystemClock()
+    )
+
+
+def dialer(house: Deployment, identity: Identity) -> SpiffeDialer:
     roots = [authority.der for authority in pem.parse(house.operator.bundle())]
     server = SpiffeId(ID.trust_domain, "/spire/server")
     clock = SystemClock()

@@ -26,6 +26,7 @@ from assay.svid.x509 import leaf_id
 from assay.testing.deployment import Deployment
 from assay.transport.dial import dial_unix
 from assay.wire import spiffeid as spiffeid_wire
+from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.plugins.nodeattestor_join_token import JoinTokenAttestor
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
@@ -34,7 +35,7 @@ from assay_proto.spire.api.types import entry_pb2 as types
 from assay_proto.spire.api.types.selector_pb2 import Selector
 from assay_proto.sync.v1 import sync_pb2
 from assay_proto.sync.v1.sync_pb2_grpc import SyncStub
-from bench.daemons import ID, KEY, UNLIMITED, dialer
+from bench.daemons import ID, KEY, UNLIMITED, dialer, known
 from bench.figure import Figure, cpu_of
 
 AGENTS, ENTRIES, SECONDS = 50, 10, 5.0
@@ -88,7 +89,7 @@ async def gather(count: int, work: Callable[[], Awaitable[T]]) -> list[T]:
 
 async def attested(house: Deployment) -> Chain:
     token = await asyncio.to_thread(house.operator.join_token)
-    async with ServerClient(lambda: dialer(house)) as client:
+    async with ServerClient(dialling(known(house))) as client:
         return (await client.attest("join_token", await JoinTokenAttestor(token).begin(), csr.create(KEY))).chain
 
 

@@ -15,13 +15,14 @@ from assay.errors import AssayError
 from assay.files import make_data_folder
 from assay.namespace import server_id
 from assay.supervisor import Supervisor
-from assay.transport.dial import Identity, Roots, SpiffeDialer
+from assay.transport.known import Identity, KnownServer, Roots
 from assay_agent.attestation.bootstrap import Bootstrap
 from assay_agent.attestation.identity import AgentIdentity, TrustRoots
 from assay_agent.attestation.node import NodeAttestation, NodeParts
 from assay_agent.attestation.rotation import NodeRotation
 from assay_agent.cache.cache import Cache
 from assay_agent.cache.jwt import JwtCache
+from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
 from assay_agent.endpoints import Endpoints
@@ -125,19 +126,16 @@ def _node_parts(config: AgentConfig, clock: Clock, storage: AgentStorage, roots:
 def _client(
     config: AgentConfig, clock: Clock, roots: Roots, identity: Identity, *, insecure: bool = False
 ) -> ServerClient:
-
-    def dial() -> SpiffeDialer:
-        return SpiffeDialer(
-            config.server_address,
-            config.server_port,
-            expected=server_id(config.trust_domain),
-            roots=roots,
-            identity=identity,
-            clock=clock,
-            insecure=insecure,
-        )
-
-    return ServerClient(dial)
+    server = KnownServer(
+        config.server_address,
+        config.server_port,
+        expected=server_id(config.trust_domain),
+        roots=roots,
+        identity=identity,
+        clock=clock,
+        insecure=insecure,
+    )
+    return ServerClient(dialling(server))
 
 
 def _endpoints(config: AgentConfig, clock: Clock, cache: Cache, client: ServerClient) -> Endpoints:

@@ -11,13 +11,10 @@ from assay.config.plugin import Plugin
 from assay.errors import InvalidArgumentError
 from assay.files import make_data_folder
 from assay.keymanager.base import KeyManager
+from assay.rpc.method import Service
 from assay.supervisor import Supervisor
 from assay.transport.tls import TlsIdentity
-from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import add_AgentServicer_to_server
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import add_BundleServicer_to_server
-from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import add_EntryServicer_to_server
-from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import add_SVIDServicer_to_server
-from assay_proto.sync.v1.sync_pb2_grpc import add_SyncServicer_to_server
+from assay.wire.service import AGENT, BUNDLE, ENTRY, SVID, SYNC, served
 from assay_server.api.agent import AgentApi
 from assay_server.api.bundle import BundleApi
 from assay_server.api.entry import EntryApi
@@ -39,7 +36,7 @@ from assay_server.credential.subject import DEFAULT_CA_SUBJECT
 from assay_server.datastore.base import Store
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
-from assay_server.endpoints.server import Endpoints, Register
+from assay_server.endpoints.server import Endpoints
 from assay_server.plugins.builtin import Host, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
@@ -106,7 +103,7 @@ def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager) -> _
 
 def _services(
     config: ServerConfig, clock: Clock, store: Store, issuer: Issuer, rows: NodeRows, authorized: AuthorizedEntries
-) -> Sequence[Register]:
+) -> Sequence[Service]:
     trust_domain = config.trust_domain
     limits = RateLimits.create(clock, attestation=config.ratelimit_attestation, signing=config.ratelimit_signing)
     tokens = JoinTokens(store, clock, trust_domain)
@@ -117,12 +114,12 @@ def _services(
     svids = SvidApi(trust_domain, issuer, authorized, limits)
     health = HealthApi(store, trust_domain)
     return (
-        lambda server: add_AgentServicer_to_server(agents, server),
-        lambda server: add_BundleServicer_to_server(BundleApi(BundleService(store, trust_domain)), server),
-        lambda server: add_EntryServicer_to_server(entries, server),
-        lambda server: add_SVIDServicer_to_server(svids, server),
-        lambda server: add_SyncServicer_to_server(SyncApi(authorized, clock), server),
-        lambda server: server.add_generic_rpc_handlers((health.handler(),)),
+        served(AGENT, agents),
+        served(BUNDLE, BundleApi(BundleService(store, trust_domain))),
+        served(ENTRY, entries),
+        served(SVID, svids),
+        served(SYNC, SyncApi(authorized, clock)),
+        health.handler(),
     )
 
 

@@ -1,21 +1,19 @@
 """The agent's side of AttestAgent."""
 
-from typing import TYPE_CHECKING
-
 from assay.errors import UnavailableError
 from assay.plugin.nodeattestor import AgentConversation
+from assay.rpc.client import Channel
+from assay.wire.service import AGENT, Exchange
 from assay_agent.client.dialogue import conversing
 from assay_agent.client.values import AgentSvid
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.types.attestation_pb2 import AttestationData
 
-if TYPE_CHECKING:  # it exists in the stubs only
-    from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
-
+ATTEST = AGENT.methods_by_name["AttestAgent"]
 TIMEOUT = 30.0  # seconds
 
 
-async def attest(stub: "AgentAsyncStub", attestor: str, conversation: AgentConversation, csr: bytes) -> AgentSvid:
+async def attest(channel: Channel, attestor: str, conversation: AgentConversation, csr: bytes) -> AgentSvid:
     """Send the payload, answer challenges until the result comes.
 
     Raises:
@@ -27,7 +25,10 @@ async def attest(stub: "AgentAsyncStub", attestor: str, conversation: AgentConve
             params=agent_pb2.AgentX509SVIDParams(csr=csr),
         )
     )
-    async with conversing(stub.AttestAgent(timeout=TIMEOUT)) as dialogue:
+    call = Exchange[agent_pb2.AttestAgentRequest, agent_pb2.AttestAgentResponse](
+        channel, ATTEST, agent_pb2.AttestAgentResponse, timeout=TIMEOUT
+    )
+    async with conversing(call) as dialogue:
         while True:
             response = await dialogue.ask(request)
             if response.WhichOneof("step") != "challenge":

@@ -1,23 +1,23 @@
 """Streams on which each request has its answer."""
 
-import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from typing import Generic, TypeVar, cast
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
 
-from grpc import aio
+from google.protobuf.message import Message
 
 from assay.errors import UnavailableError
+from assay.wire.service import Exchange
 from assay_agent.client.refusal import refusals
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
 
 
 class Dialogue(Generic[Request, Response]):
     """One stream, seen by the side that asks."""
 
-    def __init__(self, call: aio.StreamStreamCall[Request, Response]) -> None:
+    def __init__(self, call: Exchange[Request, Response]) -> None:
         self._call = call
 
     async def ask(self, request: Request) -> Response:
@@ -26,23 +26,21 @@ class Dialogue(Generic[Request, Response]):
         Raises:
             AssayError: the server ended the stream, with its reason.
         """
-        with refusals(), suppress(asyncio.InvalidStateError):  # if the server has ended the stream, reading says why
-            await self._call.write(request)
+        await self._call.write(request)
         return await self.hear()
 
     async def hear(self) -> Response:
         """Wait for one more answer to the last request."""
         with refusals():
             answer = await self._call.read()
-        if answer is aio.EOF:
+        if answer is None:
             raise UnavailableError("server ended the conversation early")
-        return cast("Response", answer)
+        return answer
 
 
 @asynccontextmanager
-async def conversing(call: aio.StreamStreamCall[Request, Response]) -> AsyncGenerator[Dialogue[Request, Response]]:
+async def conversing(call: Exchange[Request, Response]) -> AsyncGenerator[Dialogue[Request, Response]]:
     """Hold a dialogue and leave no stream behind."""
-    try:
-        yield Dialogue(call)
-    finally:
-        call.cancel()
+    with refusals():
+        async with call:
+            yield Dialogue(call)

@@ -1,30 +1,24 @@
 """The agent's side of SyncAuthorizedEntries, the protocol that SPIRE's servers speak."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import structlog
-from grpc import aio
 
 from assay.entry import Entry
-from assay.errors import AssayError, UnavailableError
+from assay.errors import AssayError
+from assay.rpc.client import Channel
 from assay.wire import entry as entry_wire
+from assay.wire.service import ENTRY, Exchange
 from assay_agent.client.dialogue import Dialogue, conversing
-from assay_agent.client.refusal import refusals
 from assay_agent.client.values import EntryChanges
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
 from assay_proto.spire.api.types import entry_pb2 as types_entry_pb2
 
-if TYPE_CHECKING:  # it exists in the stubs only
-    from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub
-
-    Listing: TypeAlias = aio.UnaryStreamMultiCallable[
-        entry_pb2.SyncAuthorizedEntriesRequest, entry_pb2.SyncAuthorizedEntriesResponse
-    ]
-
 log = structlog.get_logger(__name__)
 
 TIMEOUT = 30.0  # seconds
+SYNC = ENTRY.methods_by_name["SyncAuthorizedEntries"]
 # All that Entry holds: SPIRE's agent leaves out TTL and DNS names, and so renews a certificate at every change.
 MASK = types_entry_pb2.EntryMask(**{field.name: True for field in types_entry_pb2.EntryMask.DESCRIPTOR.fields})
 _LIST = entry_pb2.SyncAuthorizedEntriesRequest(output_mask=MASK)
@@ -32,40 +26,16 @@ _LIST = entry_pb2.SyncAuthorizedEntriesRequest(output_mask=MASK)
 _Dialogue: TypeAlias = Dialogue[entry_pb2.SyncAuthorizedEntriesRequest, entry_pb2.SyncAuthorizedEntriesResponse]
 
 
-def listing(channel: aio.Channel) -> "Listing":
-    """The same RPC, used for its first request only: the list, and no dialogue.
-
-    A server refuses before it has read anything. When that meets the first message of a dialogue, gRPC now and then
-    reports "Internal error from Core" in place of the refusal, and the agent would not learn that it is banned.
-    """
-    return channel.unary_stream(
-        "/spire.api.server.entry.v1.Entry/SyncAuthorizedEntries",
-        entry_pb2.SyncAuthorizedEntriesRequest.SerializeToString,
-        entry_pb2.SyncAuthorizedEntriesResponse.FromString,
-    )
-
-
-async def sync_entries(ask: "Listing", stub: "EntryAsyncStub", known: Mapping[str, Entry]) -> EntryChanges:
-    """Ask what the agent is authorized for and, only if need be, begin a dialogue about what it does not know.
+async def sync_entries(channel: Channel, known: Mapping[str, Entry]) -> EntryChanges:
+    """Ask what the agent is authorized for and, if the server only lists it, for what it does not know.
 
     Raises:
         AssayError: the server's refusal, or it broke the protocol.
     """
-    with refusals():
-        pages = [page async for page in ask(_LIST, timeout=TIMEOUT)]
-    if not pages or pages[-1].more:
-        raise UnavailableError("server ended the list early")
-    if not pages[0].entry_revisions:
-        entries = _parse(pages[0].entries)
-        return _changes(known, entries, {entry.id for entry in entries})
-    revisions = [revision for page in pages for revision in page.entry_revisions]
-    if not any(_is_stale(known.get(revision.id), revision) for revision in revisions):
-        return _changes(known, (), {revision.id for revision in revisions})
-    return await _fetch(stub, known)
-
-
-async def _fetch(stub: "EntryAsyncStub", known: Mapping[str, Entry]) -> EntryChanges:
-    async with conversing(stub.SyncAuthorizedEntries(timeout=TIMEOUT)) as dialogue:
+    call = Exchange[entry_pb2.SyncAuthorizedEntriesRequest, entry_pb2.SyncAuthorizedEntriesResponse](
+        channel, SYNC, entry_pb2.SyncAuthorizedEntriesResponse, timeout=TIMEOUT
+    )
+    async with conversing(call) as dialogue:
         first = await dialogue.ask(_LIST)
         if not first.entry_revisions:
             entries = _parse(first.entries)

@@ -3,9 +3,8 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import grpc
-
 from assay.errors import AssayError, PermissionDeniedError
+from assay.rpc.status import EndError, StatusCode
 from assay.wire.status import code_of, denial_reason, refusal
 
 
@@ -14,16 +13,15 @@ def refusals() -> Generator[None]:
     """Turn the RPC's failure into the kind of refusal it stands for, with the server's words."""
     try:
         yield
-    except grpc.aio.AioRpcError as error:
+    except EndError as error:
         raise from_rpc(error) from error
 
 
-def from_rpc(error: grpc.aio.AioRpcError) -> AssayError:
+def from_rpc(error: EndError) -> AssayError:
     """The refusal that a failed RPC stands for; what is not the request's fault is `unavailable`."""
-    if error.code() is grpc.StatusCode.PERMISSION_DENIED:
-        reason = denial_reason(error.trailing_metadata() or ())
-        return PermissionDeniedError(error.details() or error.code().name, reason=reason)
-    return refusal(error.code(), error.details() or "")
+    if error.code is StatusCode.PERMISSION_DENIED:
+        return PermissionDeniedError(error.message or error.code.name, reason=denial_reason(error.trailers))
+    return refusal(error.code, error.message)
 
 
 def from_status(code: int, message: str) -> AssayError:

@@ -49,7 +49,7 @@ class ServerClient:
     async def attest(self, attestor: str, conversation: AgentConversation, csr: bytes) -> AgentSvid:
         """Attest the node; the only request besides `bundle` that needs no SVID."""
         async with self._connection.line() as line:
-            return await attest.attest(line.agent, attestor, conversation, csr)
+            return await attest.attest(line.channel, attestor, conversation, csr)
 
     async def renew(self, csr: bytes) -> tuple[bytes, ...]:
         """A new SVID for an agent that cannot attest again: its chain as DER, leaf first."""
@@ -90,26 +90,24 @@ class ServerClient:
             UnavailableError: the stream broke.
         """
         async with self._connection.line() as line:
-            call = line.sync.Watch(watch.request(position))
-            gathering = watch.Gathering()
-            with line.ended_by_renewal(call.cancel), refusals():
-                try:
-                    async for part in call:
-                        update = gathering.add(part)
-                        if update is not None:
-                            yield update
-                except asyncio.CancelledError:
-                    if not line.outdated:
-                        raise
+            call, gathering = watch.call(line.channel), watch.Gathering()
+            try:
+                with line.ended_by_renewal(call.cancel), refusals():
+                    async with call:
+                        await call.write(watch.request(position), last=True)
+                        while (part := await call.read()) is not None:
+                            if (update := gathering.add(part)) is not None:
+                                yield update
+            except UnavailableError:
+                if line.outdated:
                     return
-                finally:
-                    call.cancel()
+                raise
             raise UnavailableError("server ended the stream")
 
     async def sync_entries(self, known: Mapping[str, Entry]) -> EntryChanges:
         """How the entries the agent is authorized for differ from those it knows, by ID; SPIRE's protocol."""
         async with self._connection.line() as line:
-            return await entries.sync_entries(line.listing, line.entry, known)
+            return await entries.sync_entries(line.channel, known)
 
     async def new_x509_svids(self, requests: Sequence[tuple[str, bytes]]) -> Signed:
         """Sign up to 500 requests, each an entry ID and a CSR (DER).

@@ -6,14 +6,21 @@ import structlog
 
 from assay.bundle import Bundle
 from assay.errors import AssayError
+from assay.rpc.client import Channel
 from assay.spiffeid import TrustDomain
 from assay.wire import bundle as bundle_wire
+from assay.wire.service import SYNC, Exchange
 from assay_agent.client.entries import parse_entry
 from assay_agent.client.values import Position, WatchUpdate
 from assay_proto.spire.api.types import bundle_pb2
 from assay_proto.sync.v1 import sync_pb2
 
 log = structlog.get_logger(__name__)
+
+
+def call(channel: Channel) -> Exchange[sync_pb2.WatchRequest, sync_pb2.WatchResponse]:
+    """The stream, of which one request is to be written."""
+    return Exchange(channel, SYNC.methods_by_name["Watch"], sync_pb2.WatchResponse)
 
 
 def request(position: Position | None) -> sync_pb2.WatchRequest:

@@ -52,7 +52,7 @@ class Endpoints:
             AssayError: the socket cannot be had.
         """
         health.Health(self._probe).register(self._server)
-        reflection.register(self._server, (wire.SERVICE, health.SERVICE), wire_pool())
+        reflection.register(self._server, (wire.SERVICE, health.SERVICE), wire_pool)
         await self._server.listen_unix(self._path, SOCKET_MODE, FOLDER_MODE)
         log.info("Starting agent APIs", address=str(self._path), apis=API_NAMES, network="unix")
 

@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TypeAlias, TypeVar
 
-import grpc
 import structlog
 
 from assay.errors import AssayError
-from assay.rpc.status import EndError
+from assay.rpc.status import EndError, StatusCode
 from assay.wire.status import CODES
 from assay.workloadapi.wire import Context
 
@@ -38,6 +37,6 @@ def guarded(handler: Handler[S, Q, A]) -> Handler[S, Q, A]:
             raise
         except Exception:
             log.exception("Workload API call failed", method=handler.__name__)
-            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            await context.abort(StatusCode.INTERNAL, "internal error")
 
     return guard

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import grpc
-from grpc import aio
-
 from assay.errors import AssayError, PermissionDeniedError, UnavailableError
-from assay.transport.dial import dial_unix
+from assay.rpc.client import Channel
+from assay.rpc.message import MAX_MESSAGE_BYTES
+from assay.rpc.status import EndError, StatusCode
 from assay.wire.status import refusal
+from assay.workloadapi.address import Endpoint
 
 # Seconds that a command waits for an answer.
 TIMEOUT = 30.0
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def connect(path: Path) -> AsyncGenerator[aio.Channel]:
+async def connect(path: Path) -> AsyncGenerator[Channel]:
     """A channel; what the server refuses within the block is raised as an AssayError.
 
     Raises:
@@ -30,13 +30,18 @@ async def connect(path: Path) -> AsyncGenerator[aio.Channel]:
         AssayError: the server's refusal.
     """
     check_listening(path, "server", "start one with `assay server run`")
-    channel = dial_unix(path)
+    channel = dial(path)
     try:
         yield channel
-    except aio.AioRpcError as error:
+    except EndError as error:
         raise translated(error, path) from None
     finally:
         await channel.close()
+
+
+def dial(path: Path) -> Channel:
+    """A channel to whoever listens on that socket."""
+    return Channel(Endpoint.of_path(path).connect, max_message=MAX_MESSAGE_BYTES)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -44,11 +49,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def translated(error: aio.AioRpcError, path: Path) -> AssayError:
+def translated(error: EndError, path: Path) -> AssayError:
     """A refusal in our own terms."""
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if error.code is StatusCode.DEADLINE_EXCEEDED:
         return UnavailableError(f"no answer on {path} in time")
-    return refusal(error.code(), error.details() or "")
+    return refusal(error.code, error.message)
 
 
 def check_listening(path: Path, who: str, start: str) -> None:

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from grpc import aio
 from grpc_health.v1 import health_pb2 as pb
 
-from assay.cli.admin import check_listening, translated
+from assay.cli.admin import check_listening, dial, translated
 from assay.errors import UnavailableError
-from assay.transport.dial import dial_unix
+from assay.rpc.status import EndError
 from assay.wire.health import CHECK
 
 TIMEOUT = 5.0  # seconds
@@ -20,12 +19,11 @@ async def check_health(path: Path, who: str) -> None:
         AssayError: it does not, or nobody answers.
     """
     check_listening(path, who, f"start one with `assay {who} run`")
-    channel = dial_unix(path)
+    channel = dial(path)
     try:
-        # By hand: the package's stub has no types.
-        ask = channel.unary_unary(CHECK, pb.HealthCheckRequest.SerializeToString, pb.HealthCheckResponse.FromString)
-        answer = await ask(pb.HealthCheckRequest(), timeout=TIMEOUT)
-    except aio.AioRpcError as error:
+        request = pb.HealthCheckRequest().SerializeToString()
+        answer = pb.HealthCheckResponse.FromString(await channel.unary(CHECK, request, (), timeout=TIMEOUT))
+    except EndError as error:
         raise translated(error, path) from None
     finally:
         await channel.close()

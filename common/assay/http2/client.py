@@ -51,26 +51,15 @@ class ClientConnection(Connection):
         """Whether nothing more is to come: it failed, or the peer takes no more and all is answered."""
         return self.failed is not None or (self._refusing and not self.streams)
 
-    def open(self, block: bytes, body: bytes, answer: Answer) -> Stream:
-        """Send a request whose body is known; `answer` must call `sent` once it is told that all is drained."""
+    def open(self, block: bytes, answer: Answer) -> Stream:
+        """Begin a request by its head; its body is sent on the stream."""
         self.last_id = self.last_id + 2 if self.last_id else 1
         stream = Stream(self, self.last_id, self.peer.initial_window, self.limits.stream_window, None)
         stream.receiver = answer
         self.streams[stream.id] = stream
         self._answers[stream.id] = answer
         stream.send_headers(block)
-        stream.send(body)
-        if not stream.unsent:
-            self.sent(stream)
         return stream
-
-    def sent(self, stream: Stream) -> None:
-        """End our side of the stream: its body has left."""
-        if stream.local_open:
-            stream.local_open = False
-            self.emit(frame.frame(frame.DATA, frame.END_STREAM, stream.id))
-            if not stream.remote_open:
-                self._drop(stream)
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         super()._on_settings(flags, stream_id, payload)

@@ -67,9 +67,15 @@ class Http2Protocol(Arrival):
 
     def _look_on(self, core: Connection) -> None:
         rest, self._rest = self._rest, b""
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        try:
             self._look(core, rest)
             self._listen()
+        except BaseException:
+            # As loops do when `data_received` raises: what is lost of the stream of bytes would never be missed.
+            self.transport.abort()
+            raise
 
     def _listen(self) -> None:
         """Read on, or not while there is enough to do."""

@@ -83,7 +83,7 @@ class Call:
         self._method = method
         self._assembler: Assembler | None = None
         self._inbox: deque[bytes] = deque()
-        self._held = 0
+        self._held = head.size
         self._overhead = 0
         self._owed = 0
         self._heard = False
@@ -305,7 +305,10 @@ class Call:
 
     def _decoded(self, message: bytes) -> Any:  # noqa: ANN401 - the method's
         decode = self._method.decode
-        return message if decode is None else decode(message)
+        try:
+            return message if decode is None else decode(message)
+        except Exception as error:  # noqa: BLE001 - whatever the codec raises, the message is none of the method's
+            raise EndError(StatusCode.INTERNAL, f"grpc: error unmarshalling request: {error}") from None
 
     def _encoded(self, message: Any) -> bytes:  # noqa: ANN401 - the method's
         encode_ = self._method.encode
@@ -344,7 +347,6 @@ class Call:
 
     def _finish(self) -> None:
         if not self._over:
-            self._release()
             self._send_status(StatusCode.OK, "", self._trailing)
 
     def _close(self, error: EndError) -> None:
@@ -365,6 +367,7 @@ class Call:
 
     def _send_status(self, code: StatusCode, message: str, trailers: Metadata) -> None:
         self._over = True
+        self._release()
         self._refusal = None
         self._stop_timer()
         if code is StatusCode.OK and not trailers and self._head_sent:
@@ -415,8 +418,11 @@ class Call:
             self._timer = None
 
     def _release(self) -> None:
-        self._connection.release(self._held)
-        self._held = self._overhead = 0
+        # The head is kept to the end.
+        keep = 0 if self._over else self.head.size
+        self._connection.release(self._held - keep)
+        self._held = keep
+        self._overhead = 0
 
 
 def _status_fields(code: StatusCode, message: str) -> Fields:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assay.http2.protocol import Http2Protocol
     from assay.http2.stream import Receiver, Stream
     from assay.rpc.method import Method
+    from assay.rpc.stock import Stock
     from assay.transport.limits import Limits as TransportLimits
     from assay.transport.peer import Peer
 
@@ -28,7 +29,13 @@ class RpcConnection:
     """Owns the tasks of its calls: each is in `running` from its start until it has ended, whatever ends it."""
 
     def __init__(
-        self, protocol: Http2Protocol, peer: Peer, find: Callable[[str], Method], limits: Limits, max_message: int
+        self,
+        protocol: Http2Protocol,
+        peer: Peer,
+        find: Callable[[str], Method],
+        limits: Limits,
+        max_message: int,
+        stock: Stock,
     ) -> None:
         self.loop = protocol.loop
         self.peer = peer
@@ -38,6 +45,7 @@ class RpcConnection:
         self.deadlines = Deadlines(protocol.loop)
         self.running: dict[Call, asyncio.Task[None]] = {}
         self._find = find
+        self._stock = stock
         self._gone = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
         self._over: Callable[[], None] = _nothing
@@ -96,6 +104,9 @@ class RpcConnection:
         if len(self.running) >= 2 * self.core.limits.streams:
             return None
         call = Call(self, stream, head, self._find(head.method_name))
+        if not self.hold(head.size):
+            self.release(head.size)
+            return None
         stream.receiver = call
         call.start(opening.timeout)
         return call
@@ -119,11 +130,13 @@ class RpcConnection:
     def hold(self, size: int) -> bool:
         """Keep so many bytes of a request; False when that is too much."""
         self.core.held += size
-        return self.core.held <= self.core.limits.held
+        self._stock.kept += size
+        return self.core.held <= self.core.limits.held and self._stock.allows(self.core.held)
 
     def release(self, size: int) -> None:
         """They were taken."""
         self.core.held -= size
+        self._stock.kept -= size
 
     def may_queue(self, size: int) -> bool:
         """Whether an answer of that size may wait for the peer to read."""

@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 class Deadlines:
     """Tells calls when their time is over. The timer stands at the earliest deadline there was when it was set."""
 
-    __slots__ = ("_calls", "_loop", "_timer")
+    __slots__ = ("_at", "_calls", "_loop", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._calls: dict[Call, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._at = 0.0  # for uvloop's handles of what is due already do not say when
 
     def watch(self, call: Call, until: float) -> None:
         """Call `expire` on it at that time of the loop."""
         self._calls[call] = until
-        if self._timer is None or until < self._timer.when():
+        if self._timer is None or until < self._at:
             self._set(until)
 
     def forget(self, call: Call) -> None:
@@ -39,6 +40,7 @@ class Deadlines:
     def _set(self, until: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._at = until
         self._timer = self._loop.call_at(until, self._look)
 
     def _look(self) -> None:

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from assay.http2.fields import Request
-from assay.http2.headers import Fields
+from assay.http2.headers import FIELD_OVERHEAD, Fields
 from assay.rpc.metadata import received
 from assay.rpc.status import Metadata
 
@@ -23,7 +23,7 @@ class Head(Request):
     `http_status` is not 200 when this is no gRPC at all; `encoding` is what messages may be compressed with.
     """
 
-    __slots__ = ("_metadata", "encoding", "http_status", "method_name")
+    __slots__ = ("_metadata", "encoding", "http_status", "method_name", "size")
 
     def __init__(self, fields: Fields) -> None:
         """Check and take apart.
@@ -34,6 +34,7 @@ class Head(Request):
         super().__init__(fields)
         self.method_name = self.path.decode("utf-8", "replace")
         self.encoding = b"identity"
+        self.size = sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in fields)
         self._metadata: Metadata | None = None
         self.http_status = HTTP_OK if self.method == b"POST" else _WRONG_METHOD
         content_type = b""

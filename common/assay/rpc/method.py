@@ -1,10 +1,10 @@
 """What serves an RPC, and how generated code registers it."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
-from assay.rpc.status import EndError, StatusCode
+from assay.rpc.status import EndError, Metadata, StatusCode
 
 Codec = Callable[[Any], Any]
 
@@ -12,14 +12,75 @@ Codec = Callable[[Any], Any]
 class Handler(Protocol):
     """A method handler as grpc's factories make it."""
 
-    request_streaming: bool
-    response_streaming: bool
     request_deserializer: Codec | None
     response_serializer: Codec | None
     unary_unary: Callable[..., Any] | None
     unary_stream: Callable[..., Any] | None
     stream_unary: Callable[..., Any] | None
     stream_stream: Callable[..., Any] | None
+
+    @property
+    def request_streaming(self) -> bool:
+        """Whether the caller sends any number of requests."""
+        ...
+
+    @property
+    def response_streaming(self) -> bool:
+        """Whether it is answered by any number of responses."""
+        ...
+
+
+class Context(Protocol):
+    """What a handler knows of its call; grpc.aio's contexts have it all, too."""
+
+    def invocation_metadata(self) -> Metadata | None:
+        """What the caller sent beside its request."""
+        ...
+
+    async def read(self) -> Any:  # noqa: ANN401 - the method's request, or an object that says that there are no more
+        """The next request of a stream."""
+        ...
+
+    async def write(self, message: Any, /) -> None:  # noqa: ANN401 - the method's response
+        """Send one response of a stream, no faster than the caller reads."""
+        ...
+
+    async def abort(self, code: Any, details: str = "", trailing_metadata: Metadata = ()) -> NoReturn:  # noqa: ANN401 - a code of ours or of grpc's
+        """End the call with this status."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class MethodHandler:
+    """A handler as grpc's factories make it, without grpc: one of the four behaviours is its own."""
+
+    request_deserializer: Codec | None
+    response_serializer: Codec | None
+    unary_unary: Callable[..., Any] | None = None
+    unary_stream: Callable[..., Any] | None = None
+    stream_unary: Callable[..., Any] | None = None
+    stream_stream: Callable[..., Any] | None = None
+
+    @property
+    def request_streaming(self) -> bool:
+        """Whether the caller sends any number of requests."""
+        return self.unary_unary is None and self.unary_stream is None
+
+    @property
+    def response_streaming(self) -> bool:
+        """Whether it is answered by any number of responses."""
+        return self.unary_unary is None and self.stream_unary is None
+
+
+class Service:
+    """The methods of a service, by their names."""
+
+    def __init__(self, name: str, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = {f"/{name}/{method}": handler for method, handler in handlers.items()}
+
+    def service(self, handler_call_details: Any, /) -> Handler | None:  # noqa: ANN401 - grpc's type or ours
+        """The handler of that method, or None."""
+        return self._handlers.get(handler_call_details.method)
 
 
 class Details(NamedTuple):

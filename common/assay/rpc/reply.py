@@ -11,7 +11,8 @@ from assay.http2.errors import ErrorCode
 from assay.http2.fields import check
 from assay.http2.headers import Fields
 from assay.rpc.message import ACCEPTED, Assembler, framed
-from assay.rpc.status import EndError, StatusCode
+from assay.rpc.metadata import received
+from assay.rpc.status import EndError, Metadata, StatusCode
 
 _CONTENT_TYPE: Final = b"application/grpc"
 _OK: Final = b"200"
@@ -36,7 +37,7 @@ _BY_RESET: Final = {
 
 
 class Reply:
-    """Takes the answer to a request that it sends; `end` is the loop's time at which it gives up.
+    """Begins a call, sends its requests and takes its answers; `end` is the loop's time at which it gives up.
 
     What was received and not read is bounded by the stream's window, and by the largest message.
     """
@@ -46,22 +47,35 @@ class Reply:
         core: ClientConnection,
         lost: Callable[[], bool],
         block: bytes,
-        request: bytes,
         max_message: int,
         end: float | None,
     ) -> None:
-        self._core = core
         self._lost = lost
         self._max_message = max_message
         self._messages: deque[bytes] = deque()
         self._owed = 0
         self._assembler: Assembler | None = None
         self._end: EndError | None = None
+        self.refused = False
+        """Whether the server has not looked at the call."""
+
         self._turn = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         if end is not None:
             self._timer = asyncio.get_running_loop().call_at(end, self._expire)
-        self._stream = core.open(block, framed(request), self)
+        self._stream = core.open(block, self)
+
+    def send(self, request: bytes, *, last: bool) -> None:
+        """Send one request as fast as the server takes it; nothing happens when the call has ended."""
+        if self._end is None:
+            self._stream.send(framed(request), ended=last)
+
+    async def write(self, request: bytes, *, last: bool = False) -> None:
+        """As `send`, and return when the request has left; or when the call has ended, as `read` tells."""
+        self.send(request, last=last)
+        while self._stream.unsent and self._end is None:
+            self._turn.clear()
+            await self._turn.wait()
 
     async def read(self) -> bytes | None:
         """The next message; None when the server has ended them well.
@@ -81,8 +95,9 @@ class Reply:
             self._take()
         return message
 
-    async def only(self) -> bytes:
-        """The one message of a unary call; raises as `read` does."""
+    async def ask(self, request: bytes) -> bytes:
+        """Send the one request of a unary call; its one answer. Raises as `read` does."""
+        self.send(request, last=True)
         message = await self.read()
         if message is None or await self.read() is not None:
             raise EndError(StatusCode.INTERNAL, "a unary call was not answered by one message")
@@ -104,7 +119,7 @@ class Reply:
         status = found.get(b"grpc-status")
         if status is not None and self._end is None:
             message = unquote(found.get(b"grpc-message", b"").decode("ascii", "replace"))
-            self._end_with(_code(status), message)
+            self._end_with(_code(status), message, received(fields))
 
     def data_received(self, data: bytes) -> None:
         """Part of a message, or several."""
@@ -136,11 +151,12 @@ class Reply:
         if self._lost():
             self._end_with(StatusCode.UNAVAILABLE, "connection was lost")
         else:
+            self.refused = code is ErrorCode.REFUSED_STREAM and self._end is None
             self._end_with(_BY_RESET.get(code, StatusCode.INTERNAL), f"stream was reset: {code.name}")
 
     def drained(self) -> None:
-        """The request has left."""
-        self._core.sent(self._stream)
+        """What was to be sent has left."""
+        self._turn.set()
 
     def _head(self, fields: Fields) -> Fields:
         (name, status), *_ = fields or ((b"", b""),)
@@ -163,16 +179,16 @@ class Reply:
     # How it ends
 
     def _expire(self) -> None:
-        self._finish(StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
+        self._finish(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
     def _finish(self, code: StatusCode, message: str) -> None:
         if self._end is None:
             self._end_with(code, message)
             self._stream.reset(ErrorCode.CANCEL)
 
-    def _end_with(self, code: StatusCode, message: str) -> None:
+    def _end_with(self, code: StatusCode, message: str, trailers: Metadata = ()) -> None:
         if self._end is None:
-            self._end = EndError(code, message)
+            self._end = EndError(code, message, trailers)
             if self._timer is not None:
                 self._timer.cancel()
             self._turn.set()

@@ -16,6 +16,7 @@ from assay.rpc.call import Call
 from assay.rpc.connection import RpcConnection
 from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.method import Details, GenericHandler, Method, method_of, unserved
+from assay.rpc.stock import Stock
 from assay.transport.entrance import Abort, Entrance, Leave
 from assay.transport.limits import ORDINARY, Limits
 from assay.transport.peer import Peer
@@ -79,6 +80,7 @@ class Server:
         self._handlers: list[GenericHandler] = []
         self._methods: dict[str, Method] = {}
         self._connections: set[RpcConnection] = set()
+        self._stock = Stock()
         self._loop = asyncio.get_running_loop()
         self._entrance = Entrance(
             Http2Protocol, self._join, options.transport, room if room is not None else Room(per_connection=2)
@@ -143,7 +145,7 @@ class Server:
 
     async def _join(self, protocol: Http2Protocol, peer: Peer, leave: Leave) -> Abort:
         options = self._options
-        connection = RpcConnection(protocol, peer, self._method, options.http2, options.max_message)
+        connection = RpcConnection(protocol, peer, self._method, options.http2, options.max_message, self._stock)
         self._connections.add(connection)
 
         def over() -> None:

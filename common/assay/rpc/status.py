@@ -30,7 +30,9 @@ class Named(Protocol):
     """What the enumeration of another gRPC library has in common with ours."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The code's name, which all libraries spell alike."""
+        ...
 
 
 Metadata = tuple[tuple[str, str | bytes], ...]

@@ -2,30 +2,24 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn, TypeAlias
 
-import grpc
+from google.protobuf.descriptor import MethodDescriptor
 
 from assay.errors import AssayError
-from assay.transport.dial import dial_unix
+from assay.rpc.client import Channel
+from assay.rpc.message import MAX_MESSAGE_BYTES
+from assay.rpc.method import Context
+from assay.rpc.server import Server
+from assay.wire.service import AGENT, BUNDLE, ENTRY, SVID, SYNC, served
 from assay.wire.status import CODES, DETAILS_KEY, details_of
-from assay_proto.spire.api.server.agent.v1 import agent_pb2_grpc
-from assay_proto.spire.api.server.bundle.v1 import bundle_pb2_grpc
-from assay_proto.spire.api.server.entry.v1 import entry_pb2_grpc
-from assay_proto.spire.api.server.svid.v1 import svid_pb2_grpc
-from assay_proto.sync.v1 import sync_pb2_grpc
+from assay.workloadapi.address import Endpoint
 
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
-# A coroutine function or an async generator function, as grpc.aio takes them.
+__all__ = ["Context", "Handler", "ScriptedServer", "channel_to", "refuse"]
+
+# A coroutine function or an async generator function, as servers take them.
 Handler: TypeAlias = Callable[[Any, Context], Any]
-
-_SERVICES: tuple[tuple[type, Callable[[Any, Any], None]], ...] = (
-    (agent_pb2_grpc.AgentServicer, agent_pb2_grpc.add_AgentServicer_to_server),
-    (bundle_pb2_grpc.BundleServicer, bundle_pb2_grpc.add_BundleServicer_to_server),
-    (entry_pb2_grpc.EntryServicer, entry_pb2_grpc.add_EntryServicer_to_server),
-    (svid_pb2_grpc.SVIDServicer, svid_pb2_grpc.add_SVIDServicer_to_server),
-    (sync_pb2_grpc.SyncServicer, sync_pb2_grpc.add_SyncServicer_to_server),
-)
 
 
 class ScriptedServer:
@@ -34,7 +28,7 @@ class ScriptedServer:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handlers: dict[str, Handler] = {}
-        self._server = grpc.aio.server()
+        self._server = Server()
 
     def on(self, method: str, handler: Handler) -> None:
         """Answer that method, such as `Watch`, by this handler; may replace one while the server runs."""
@@ -42,46 +36,33 @@ class ScriptedServer:
 
     async def start(self) -> None:
         """Listen. Methods that are to be answered have their handler by now."""
-        for servicer, add in _SERVICES:
-            script = {name: self._scripted(name) for name in vars(servicer) if name in self._handlers}
-            add(type("Scripted", (servicer,), script)(), self._server)
-        self._server.add_insecure_port(f"unix:{self.path}")
-        await self._server.start()
+        for service in (AGENT, BUNDLE, ENTRY, SVID, SYNC):
+            found = {method.name: self._scripted(method) for method in service.methods if method.name in self._handlers}
+            self._server.add_generic_rpc_handlers((served(service, SimpleNamespace(**found)),))
+        await self._server.listen_unix(self.path, folder_mode=0o700)
 
     async def stop(self) -> None:
         """End at once."""
-        await self._server.stop(None)
+        await self._server.close(0)
 
-    def _scripted(self, method: str) -> Callable[..., Any]:
-        if method in {"Watch", "AttestAgent", "SyncAuthorizedEntries"}:
+    def _scripted(self, method: MethodDescriptor) -> Handler:
+        if method.server_streaming:
 
-            async def stream(_self: object, request: object, context: Context) -> Any:  # noqa: ANN401 - any message
-                async for response in self._handlers[method](request, context):
+            async def stream(request: object, context: Context) -> Any:  # noqa: ANN401 - any message
+                async for response in self._handlers[method.name](request, context):
                     yield response
 
             return stream
 
-        async def answer(_self: object, request: object, context: Context) -> Any:  # noqa: ANN401 - any message
-            return await self._handlers[method](request, context)
+        async def answer(request: object, context: Context) -> Any:  # noqa: ANN401 - any message
+            return await self._handlers[method.name](request, context)
 
         return answer
 
 
-class UnixDialer:
-    """Stands where a SpiffeDialer would, for a server that has no TLS; `last_error` is what the test says."""
-
-    def __init__(self, path: Path, last_error: AssayError | None = None) -> None:
-        self.last_error = last_error
-        self.path = path
-
-    async def __aenter__(self) -> grpc.aio.Channel:
-        """Open the channel."""
-        self._channel = dial_unix(self.path)
-        return self._channel
-
-    async def __aexit__(self, *exception: object) -> None:
-        """Close it."""
-        await self._channel.close()
+def channel_to(path: Path) -> Channel:
+    """To the server on that socket."""
+    return Channel(Endpoint.of_path(path).connect, max_message=MAX_MESSAGE_BYTES)
 
 
 async def refuse(context: Context, error: AssayError) -> NoReturn:

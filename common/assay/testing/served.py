@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-import grpc
-
 from assay.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
+from assay.rpc.status import StatusCode
 from assay.spiffeid import SpiffeId
 from assay.svid import X509Svid
 from assay.testing.trustdomain import InMemoryTrustDomain
@@ -35,7 +34,7 @@ class Identity:
 class Outage:
     """How calls fail instead of being answered."""
 
-    code: grpc.StatusCode
+    code: StatusCode
     message: str
 
 

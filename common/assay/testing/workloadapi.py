@@ -13,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import grpc
-from grpc import aio
-
 from assay.errors import FailedPreconditionError, InvalidArgumentError
+from assay.rpc.server import Server
+from assay.rpc.status import Named, StatusCode, code_of
 from assay.spiffeid import SpiffeId
 from assay.testing.served import Identity, Outage, Served
 from assay.testing.servicer import Servicer
@@ -108,16 +107,16 @@ class WorkloadApiServer:
         """New X.509-SVIDs with new keys for all identities, now; for new authorities ask the trust domain."""
         self._served.renew(lambda _: True)
 
-    def fail(self, code: grpc.StatusCode | str, message: str = "", *, rpc: str | None = None) -> None:
+    def fail(self, code: Named | str, message: str = "", *, rpc: str | None = None) -> None:
         """Refuse calls with that code until `recover`; open streams end with it.
 
         Args:
-            code: a gRPC code or its name, such as "UNAVAILABLE".
+            code: a gRPC code, such as `grpc.StatusCode.UNAVAILABLE`, or its name.
             message: the status message.
             rpc: the only RPC that fails, such as "FetchJWTSVID"; all if None.
         """
-        found = grpc.StatusCode[code] if isinstance(code, str) else code
-        if found is grpc.StatusCode.OK:
+        found = StatusCode[code] if isinstance(code, str) else code_of(code)
+        if found is StatusCode.OK:
             raise InvalidArgumentError("OK is no failure", hint="use recover()")
         self._served.fail(Outage(found, message or "the test says so"), rpc)
 
@@ -199,7 +198,7 @@ class _Running:
                 renewing.cancel()
         finally:
             self._served.tell(None)
-            await server.stop(None)
+            await server.close(0)
 
     async def _renew(self, servicer: Servicer) -> None:
         while True:
@@ -211,9 +210,8 @@ class _Running:
             self._served.renew(_due)
 
 
-async def _serve(path: Path, servicer: Servicer) -> aio.Server:
-    server = aio.server()
+async def _serve(path: Path, servicer: Servicer) -> Server:
+    server = Server()
     wire.register(server, servicer)
-    server.add_insecure_port(f"unix:{path}")
-    await server.start()
+    await server.listen_unix(path, mode=0o600, folder_mode=0o700)
     return server

@@ -17,6 +17,7 @@ class Arrival(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.lost = False
+        self.error: Exception | None = None
         self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -36,9 +37,10 @@ class Arrival(asyncio.Protocol):
         resume(self.transport)
         return early
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Remember it."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Remember it, and why."""
         self.lost = True
+        self.error = exc
 
 
 def pause(transport: asyncio.Transport) -> None:

@@ -3,33 +3,25 @@
 import asyncio
 import os
 import socket
-import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import grpc.aio
-from cryptography import x509
 
 from assay.clock import Clock
-from assay.errors import AssayError, InvalidArgumentError, UnauthenticatedError, UnavailableError
-from assay.keymanager import SigningKey
+from assay.errors import AssayError, InvalidArgumentError, UnauthenticatedError
 from assay.spiffeid import SpiffeId
-from assay.svid.x509 import leaf_id, verify_roots
-from assay.transport import tcp, unix
+from assay.transport import unix
 from assay.transport.inner import PrivateFolder
+from assay.transport.known import Identity, KnownServer, Roots
 from assay.transport.limits import ORDINARY, Limits
 from assay.transport.listener import BACKLOG, Listener
 from assay.transport.peer import UnixPeer
 from assay.transport.pump import Pump, Side, close_all
-from assay.transport.tls import client_context, present, presented_chain
 
 Options = Sequence[tuple[str, Any]]
-# DER roots of the server's trust domain, and the SVID (DER chain, leaf first, with its key) to present, if any; asked
-# for at each handshake.
-Roots = Callable[[], Sequence[bytes]]
-Identity = Callable[[], tuple[Sequence[bytes], SigningKey] | None]
 
 # grpc shares connections between channels to one address unless told not to, and waits long after a failure.
 _OPTIONS: Options = (
@@ -54,8 +46,8 @@ class SpiffeDialer:
     """A channel over mTLS to the server at `host:port`, if it is `expected`.
 
     grpc's own TLS refuses certificates without a DNS name. So the channel leads to a private socket, and each
-    connection made there becomes a new TLS handshake, with the roots and the identity of that moment. What a
-    handshake failed by reaches the caller of an RPC only as "unavailable"; `last_error` has it.
+    connection made there becomes one to a `KnownServer`. What a handshake failed by reaches the caller of an RPC only
+    as "unavailable"; `last_error` has it.
 
     With `insecure` nothing but the name in the certificate is looked at, which anyone can claim: for a bootstrap
     that will be checked otherwise.
@@ -74,18 +66,25 @@ class SpiffeDialer:
         options: Options = (),
         limits: Limits = ORDINARY,
     ) -> None:
-        self.peer_chain: tuple[bytes, ...] = ()
         self.last_error: AssayError | None = None
-        self._host = host
-        self._port = port
-        self._expected = expected
-        self._roots = roots
-        self._identity = identity
-        self._clock = clock
-        self._insecure = insecure
+        self._known = KnownServer(
+            host,
+            port,
+            expected=expected,
+            roots=roots,
+            identity=identity,
+            clock=clock,
+            insecure=insecure,
+            limits=limits,
+        )
         self._options = options
-        self._limits = limits
+        self._linger = limits.linger
         self._pumps: set[Pump] = set()
+
+    @property
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """What the server presented last (DER, leaf first)."""
+        return self._known.peer_chain
 
     async def __aenter__(self) -> grpc.aio.Channel:
         """Open the channel; it connects when it is first used."""
@@ -93,7 +92,7 @@ class SpiffeDialer:
         bound = unix.listen(self._folder.socket, mode=0o600, folder_mode=0o700, backlog=BACKLOG)
         self._listener = Listener(bound.socket, self._accept)
         self._listener.start()
-        authority = ("grpc.default_authority", f"{self._host}:{self._port}")
+        authority = ("grpc.default_authority", self._known.authority)
         self._channel = dial_unix(self._folder.hold(), [authority, *self._options])
         return self._channel
 
@@ -114,70 +113,24 @@ class SpiffeDialer:
 
     async def _bridge(self, connection: socket.socket) -> None:
         try:
-            outer = await self._dial()
+            _, outer = await self._known.connect(lambda: _Server(self._on_answer, self._on_hang_up))
         except AssayError as error:
             self.last_error = error
             raise
         try:
             _, local = await asyncio.get_running_loop().connect_accepted_socket(Side, connection)
         except BaseException:
-            outer.give_up()
+            outer.transport.abort()
             raise
-        pump = Pump(outer, local, _ignore, self._pumps.discard, self._limits.linger)
+        pump = Pump(outer, local, _ignore, self._pumps.discard, self._linger)
         self._pumps.add(pump)
         pump.start()
-
-    async def _dial(self) -> "_Server":
-        where = f"{self._host}:{self._port}"
-        try:
-            async with asyncio.timeout(self._limits.connect + self._limits.handshake):
-                transport, side = await self._handshake()
-        except (OSError, TimeoutError) as error:
-            raise UnavailableError(f"could not connect to {where}: {str(error) or 'timed out'}") from error
-        try:
-            self._check(presented_chain(transport.get_extra_info("ssl_object")))
-        except BaseException:
-            side.give_up()
-            raise
-        return side
-
-    async def _handshake(self) -> tuple[asyncio.Transport, "_Server"]:
-        context = client_context()
-        identity = self._identity()
-        if identity is not None:
-            present(context, *identity)
-        transport, side = await asyncio.get_running_loop().create_connection(
-            lambda: _Server(self._on_answer, self._on_hang_up),
-            self._host,
-            self._port,
-            ssl=context,
-            server_hostname=self._host,
-            ssl_handshake_timeout=self._limits.handshake,
-            ssl_shutdown_timeout=self._limits.linger,
-        )
-        tcp.watch(transport.get_extra_info("socket"))
-        return transport, side
-
-    def _check(self, chain: tuple[bytes, ...]) -> None:
-        if self._insecure:
-            found = leaf_id(x509.load_der_x509_certificate(chain[0]))
-        else:
-            found = verify_roots(chain, {self._expected.trust_domain: self._roots()}, self._clock.now())
-        if found != self._expected:
-            raise UnauthenticatedError(f'expected server SPIFFE ID "{self._expected}"; got "{found}"')
-        self.peer_chain = chain
 
     def _on_answer(self) -> None:
         self.last_error = None
 
     def _on_hang_up(self, error: Exception | None) -> None:
-        # With TLS 1.3 the server judges our certificate only after our side of the handshake is done, and not every
-        # server says why it hangs up.
-        why = (isinstance(error, ssl.SSLError) and error.reason) or "without a word"
-        self.last_error = UnavailableError(
-            f"{self._host}:{self._port} ended the connection before it answered: {why}",
-            hint="it may not trust the X.509-SVID presented to it",
-        )
+        self.last_error = self._known.hung_up(error)
 
 
 class _Server(Side):
@@ -187,15 +140,19 @@ class _Server(Side):
         super().__init__()
         self._on_answer = on_answer
         self._on_hang_up = on_hang_up
-        self._waiting = True
+        self._waiting = False
 
     def join(self, pump: Pump, other: Side) -> None:
         """Wait for the first byte, unless it is there already."""
         if self._early:
             self._answered()
+        else:
+            self._waiting = True
         super().join(pump, other)
         if not self._waiting:
             return
+        if self.lost:
+            self._on_hang_up(self.error)
         forward = self._forward
 
         def first(data: bytes) -> None:
@@ -209,11 +166,6 @@ class _Server(Side):
         """Close; that the server does not answer is our own doing then."""
         self._waiting = False
         super().stop()
-
-    def give_up(self) -> None:
-        """Close at once."""
-        self._waiting = False
-        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell if it came before the first byte."""

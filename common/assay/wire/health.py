@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import grpc
 from grpc_health.v1 import health_pb2 as pb
+
+from assay.rpc.method import MethodHandler, Service
 
 SERVICE = "grpc.health.v1.Health"
 CHECK = f"/{SERVICE}/Check"
@@ -12,11 +13,11 @@ CHECK = f"/{SERVICE}/Check"
 Check = Callable[[pb.HealthCheckRequest, Any], Awaitable[pb.HealthCheckResponse]]
 
 
-def handler(check: Check) -> grpc.GenericRpcHandler:
+def handler(check: Check) -> Service:
     """The service as a server registers it."""
-    unary = grpc.unary_unary_rpc_method_handler(
-        check,
+    unary = MethodHandler(
+        unary_unary=check,
         request_deserializer=pb.HealthCheckRequest.FromString,
         response_serializer=pb.HealthCheckResponse.SerializeToString,
     )
-    return grpc.method_handlers_generic_handler(SERVICE, {"Check": unary})
+    return Service(SERVICE, {"Check": unary})

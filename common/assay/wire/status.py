@@ -6,7 +6,6 @@ The details are google.rpc.Status in the trailer `grpc-status-details-bin`, as e
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from assay.errors import (
@@ -23,12 +22,13 @@ from assay.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from assay.rpc.status import StatusCode
 from assay_proto.rpc.v1.status_pb2 import Status
 from assay_proto.spire.api.types.status_pb2 import PermissionDeniedDetails
 
 DETAILS_KEY = "grpc-status-details-bin"
 
-CODES: Mapping[Kind, grpc.StatusCode] = MappingProxyType({kind: grpc.StatusCode[kind.name] for kind in Kind})
+CODES: Mapping[Kind, StatusCode] = MappingProxyType({kind: StatusCode[kind.name] for kind in Kind})
 
 _REFUSALS: tuple[type[AssayError], ...] = (
     AlreadyExistsError,
@@ -41,22 +41,18 @@ _REFUSALS: tuple[type[AssayError], ...] = (
     UnavailableError,
     UnimplementedError,
 )
-ERRORS: Mapping[grpc.StatusCode, type[AssayError]] = MappingProxyType({CODES[one.kind]: one for one in _REFUSALS})
-
-_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+ERRORS: Mapping[StatusCode, type[AssayError]] = MappingProxyType({CODES[one.kind]: one for one in _REFUSALS})
 
 
-def code_of(number: int) -> grpc.StatusCode:
+def code_of(number: int) -> StatusCode:
     """The code of that number on the wire; UNKNOWN for one that gRPC does not have."""
-    return _BY_NUMBER.get(number, grpc.StatusCode.UNKNOWN)
+    try:
+        return StatusCode(number)
+    except ValueError:
+        return StatusCode.UNKNOWN
 
 
-def number(code: grpc.StatusCode) -> int:
-    """The code as it is written on the wire."""
-    return int(code.value[0])
-
-
-def refusal(code: grpc.StatusCode, message: str) -> AssayError:
+def refusal(code: StatusCode, message: str) -> AssayError:
     """The refusal that a code stands for; what is not the request's fault is `unavailable`."""
     return ERRORS.get(code, UnavailableError)(message or code.name)
 
@@ -65,7 +61,7 @@ def details_of(error: AssayError) -> bytes | None:
     """The trailer that goes with the refusal; None when its code and message say all."""
     if not isinstance(error, PermissionDeniedError) or error.reason is None:
         return None
-    status = Status(code=number(CODES[error.kind]), message=error.message)
+    status = Status(code=CODES[error.kind], message=error.message)
     status.details.add().Pack(PermissionDeniedDetails(reason=PermissionDeniedDetails.Reason.Value(error.reason.name)))
     return status.SerializeToString()
 

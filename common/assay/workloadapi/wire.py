@@ -5,14 +5,18 @@ not show on the wire, the service's name does.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import grpc
 from google.protobuf.message import DecodeError, Message
-from grpc import aio
 
-from assay.rpc.method import Registry
+from assay.rpc.method import Context, MethodHandler, Registry, Service
+from assay.rpc.status import StatusCode
 from assay_proto.workloadapi import workloadapi_pb2 as pb
+
+if TYPE_CHECKING:
+    from grpc import aio
+
+__all__ = ["HEADER", "HEADER_VALUE", "METADATA", "SERVICE", "Context", "Servicer", "Stub", "register"]
 
 SERVICE = "SpiffeWorkloadAPI"
 HEADER = "workload.spiffe.io"
@@ -21,7 +25,6 @@ METADATA: tuple[tuple[str, str], ...] = ((HEADER, HEADER_VALUE),)
 
 M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Message)
-Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 
 
 class Servicer(Protocol):
@@ -65,7 +68,7 @@ class Servicer(Protocol):
 class Stub:
     """The API over a channel; every call must carry the security header (see `METADATA`)."""
 
-    def __init__(self, channel: aio.Channel) -> None:
+    def __init__(self, channel: "aio.Channel") -> None:
         self.fetch_x509_svid = _stream(channel, "FetchX509SVID", pb.X509SVIDRequest, pb.X509SVIDResponse)
         self.fetch_x509_bundles = _stream(channel, "FetchX509Bundles", pb.X509BundlesRequest, pb.X509BundlesResponse)
         self.fetch_jwt_svid = _unary(channel, "FetchJWTSVID", pb.JWTSVIDRequest, pb.JWTSVIDResponse)
@@ -79,7 +82,7 @@ class Stub:
 
 def register(server: Registry, servicer: Servicer) -> None:
     """Serve the API on that server, to calls that have the security header; only then their requests are read."""
-    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+    handlers = {
         "FetchX509SVID": _streaming(servicer.FetchX509SVID, pb.X509SVIDRequest),
         "FetchX509Bundles": _streaming(servicer.FetchX509Bundles, pb.X509BundlesRequest),
         "FetchJWTSVID": _answering(servicer.FetchJWTSVID, pb.JWTSVIDRequest),
@@ -88,7 +91,7 @@ def register(server: Registry, servicer: Servicer) -> None:
         "FetchWITSVID": _streaming(servicer.FetchWITSVID, pb.WITSVIDRequest),
         "FetchWITBundles": _streaming(servicer.FetchWITBundles, pb.WITBundlesRequest),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_generic_rpc_handlers((Service(SERVICE, handlers),))
 
 
 def has_security_header(context: Context) -> bool:
@@ -104,12 +107,14 @@ def _encode(response: Message | bytes) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-def _streaming(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
-    return grpc.unary_stream_rpc_method_handler(_admitting(behaviour, request), None, _encode)
+def _streaming(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> MethodHandler:
+    admitting = _admitting(behaviour, request)
+    return MethodHandler(unary_stream=admitting, request_deserializer=None, response_serializer=_encode)
 
 
-def _answering(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
-    return grpc.unary_unary_rpc_method_handler(_admitting(behaviour, request), None, _encode)
+def _answering(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> MethodHandler:
+    admitting = _admitting(behaviour, request)
+    return MethodHandler(unary_unary=admitting, request_deserializer=None, response_serializer=_encode)
 
 
 def _admitting(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> Callable[..., Awaitable[Any]]:
@@ -117,19 +122,23 @@ def _admitting(behaviour: Callable[..., Awaitable[Any]], request: type[Message])
 
     async def admit(data: bytes, context: Context) -> Any:  # noqa: ANN401 - what the behaviour answers
         if not has_security_header(context):
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "security header missing from request")
+            await context.abort(StatusCode.INVALID_ARGUMENT, "security header missing from request")
         try:
             message = request.FromString(data)
         except DecodeError:
-            await context.abort(grpc.StatusCode.INTERNAL, "error unmarshalling request: not a message of this method")
+            await context.abort(StatusCode.INTERNAL, "error unmarshalling request: not a message of this method")
         return await behaviour(message, context)
 
     return admit
 
 
-def _stream(channel: aio.Channel, name: str, request: type[R], response: type[M]) -> aio.UnaryStreamMultiCallable[R, M]:
+def _stream(
+    channel: "aio.Channel", name: str, request: type[R], response: type[M]
+) -> "aio.UnaryStreamMultiCallable[R, M]":
     return channel.unary_stream(f"/{SERVICE}/{name}", request.SerializeToString, response.FromString)
 
 
-def _unary(channel: aio.Channel, name: str, request: type[R], response: type[M]) -> aio.UnaryUnaryMultiCallable[R, M]:
+def _unary(
+    channel: "aio.Channel", name: str, request: type[R], response: type[M]
+) -> "aio.UnaryUnaryMultiCallable[R, M]":
     return channel.unary_unary(f"/{SERVICE}/{name}", request.SerializeToString, response.FromString)

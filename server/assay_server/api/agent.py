@@ -1,17 +1,15 @@
 """spire.api.server.agent.v1.Agent: attestation, renewal, and what operators do with agents."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from assay.errors import prefixed
 from assay.namespace import require_agent
+from assay.rpc.method import Context
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
-from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentServicer
 from assay_proto.spire.api.types import agent_pb2, jointoken_pb2
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.api.agent_conversation import Conversation
@@ -24,10 +22,8 @@ from assay_server.attestation.tokens import JoinTokens
 from assay_server.authorization.caller import caller_id, current_caller
 from assay_server.authorization.ratelimit import RateLimits, take
 
-Context = grpc.aio.ServicerContext[Any, Any]
 
-
-class AgentApi(AgentServicer):
+class AgentApi:
     """The Agent service; handlers translate and leave the deciding to the services."""
 
     def __init__(

@@ -1,17 +1,14 @@
 """The AttestAgent stream as a conversation: what comes first, and one answer to each challenge."""
 
-from typing import Any
-
-import grpc
-
 from assay.errors import InvalidArgumentError
+from assay.rpc.method import Context
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
 
 
 class Conversation:
     """Reads and writes the stream that the context belongs to."""
 
-    def __init__(self, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
 
     async def params(self) -> pb.AttestAgentRequest.Params:
@@ -46,6 +43,6 @@ class Conversation:
 
     async def _receive(self, failing: str) -> pb.AttestAgentRequest:
         message = await self._context.read()
-        if not isinstance(message, pb.AttestAgentRequest):  # grpc.aio.EOF
+        if not isinstance(message, pb.AttestAgentRequest):  # it is the end of the stream
             raise InvalidArgumentError(f"{failing}: EOF")
         return message

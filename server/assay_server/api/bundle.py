@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar
-
-import grpc
+from typing import TypeVar
 
 from assay.bundle import Bundle
 from assay.errors import AssayError, InvalidArgumentError, Kind, UnimplementedError
+from assay.rpc.method import Context
 from assay.wire import bundle as bundle_wire
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2 as pb
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleServicer
 from assay_proto.spire.api.types import bundle_pb2
 from assay_proto.spire.api.types.status_pb2 import Status
 from assay_server.api import status
@@ -25,8 +23,6 @@ from assay_server.api.items import answer_each
 from assay_server.api.page import page_from_proto
 from assay_server.registration.bundles import BundleService, DeleteMode
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
 _CreateResult = pb.BatchCreateFederatedBundleResponse.Result
 _UpdateResult = pb.BatchUpdateFederatedBundleResponse.Result
 _SetResult = pb.BatchSetFederatedBundleResponse.Result
@@ -35,7 +31,7 @@ _DeleteResult = pb.BatchDeleteFederatedBundleResponse.Result
 R = TypeVar("R", _CreateResult, _UpdateResult, _SetResult)
 
 
-class BundleApi(BundleServicer):
+class BundleApi:
     """The Bundle service; handlers translate and leave the deciding to the service behind."""
 
     def __init__(self, bundles: BundleService) -> None:

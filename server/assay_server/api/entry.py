@@ -2,16 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any
-
-import grpc
 
 from assay.entry import Entry
 from assay.errors import AssayError, InvalidArgumentError, Kind, PermissionDeniedError
+from assay.rpc.method import Context
 from assay.spiffeid import TrustDomain
 from assay.wire import entry as entry_wire
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
-from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryServicer
 from assay_proto.spire.api.types import entry_pb2
 from assay_server.api import status
 from assay_server.api.entry_change import change_refused, entry_to_create, entry_update
@@ -25,14 +22,12 @@ from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.view import AgentView
 from assay_server.registration.entries import EntryService, Registered
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
 _CreateResult = pb.BatchCreateEntryResponse.Result
 _UpdateResult = pb.BatchUpdateEntryResponse.Result
 _DeleteResult = pb.BatchDeleteEntryResponse.Result
 
 
-class EntryApi(EntryServicer):
+class EntryApi:
     """The Entry service; handlers translate and leave the deciding to the services."""
 
     def __init__(self, entries: EntryService, authorized: AuthorizedEntries, trust_domain: TrustDomain) -> None:

@@ -1,19 +1,15 @@
 """grpc.health.v1.Health/Check: the server is healthy when it can read its own bundle. SPIRE serves no Watch either."""
 
-from typing import Any
-
-import grpc
 import structlog
 from grpc_health.v1 import health_pb2 as pb
 
 from assay.errors import AssayError, InvalidArgumentError
+from assay.rpc.method import Context, Service
 from assay.spiffeid import TrustDomain
 from assay.wire import health
 from assay_server.datastore.base import Store
 
 log = structlog.get_logger(__name__)
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class HealthApi:
@@ -23,7 +19,7 @@ class HealthApi:
         self._store = store
         self._trust_domain = trust_domain
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def handler(self) -> Service:
         """The service as a server registers it."""
         return health.handler(self.Check)
 

@@ -3,7 +3,7 @@
 import structlog
 
 from assay.errors import AssayError, Kind
-from assay.wire.status import CODES, number
+from assay.wire.status import CODES
 from assay_proto.spire.api.types.status_pb2 import Status
 from assay_server.authorization.caller import CallerKind, current_caller
 
@@ -17,7 +17,7 @@ def ok() -> Status:
 
 def of(kind: Kind, message: str) -> Status:
     """That kind with these words."""
-    return Status(code=number(CODES[kind]), message=message)
+    return Status(code=CODES[kind], message=message)
 
 
 def refused(error: AssayError, context: str = "") -> Status:

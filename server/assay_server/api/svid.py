@@ -1,16 +1,14 @@
 """spire.api.server.svid.v1.SVID: agents fetch what their entries allow, operators mint what they ask for."""
 
 import asyncio
-from typing import Any
 
-import grpc
 import structlog
 
 from assay.entry import Entry
 from assay.errors import InvalidArgumentError, NotFoundError, UnimplementedError
+from assay.rpc.method import Context
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
-from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDServicer
 from assay_proto.spire.api.types.jwtsvid_pb2 import JWTSVID
 from assay_server.api.svid_batch import log_x509, put_x509, sign_each
 from assay_server.api.svid_mint import jwt_audience, jwt_subject, mint_request
@@ -21,13 +19,12 @@ from assay_server.credential import IssuedJwt, Issuer
 
 log = structlog.get_logger(__name__)
 
-Context = grpc.aio.ServicerContext[Any, Any]
 
 # Signing holds the loop; after so many certificates, some five milliseconds, the other callers get their turn.
 _TURN = 25
 
 
-class SvidApi(SVIDServicer):
+class SvidApi:
     """The SVID service. WIT-SVIDs and downstream CAs are not built."""
 
     def __init__(

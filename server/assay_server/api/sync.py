@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
 
-import grpc
 import structlog
 
 from assay.clock import Clock
 from assay.errors import PermissionDeniedError
+from assay.rpc.method import Context
 from assay_proto.sync.v1 import sync_pb2
-from assay_proto.sync.v1.sync_pb2_grpc import SyncServicer
 from assay_server.api.sync_parts import parts
 from assay_server.authorization.agent import AgentDeniedError, check_agent
 from assay_server.authorization.caller import Credential, current_caller
@@ -22,10 +20,8 @@ METHOD = "/assay.sync.v1.Sync/Watch"
 
 log = structlog.get_logger(__name__)
 
-Context = grpc.aio.ServicerContext[Any, Any]
 
-
-class SyncApi(SyncServicer):
+class SyncApi:
     """The Sync service."""
 
     def __init__(self, authorized: AuthorizedEntries, clock: Clock) -> None:

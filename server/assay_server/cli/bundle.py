@@ -12,8 +12,8 @@ from assay.cli.options import AdminSocketOption, Output, OutputOption
 from assay.cli.output import print_message
 from assay.sockets import ADMIN_SOCKET
 from assay.wire import bundle as wire
+from assay.wire.service import bundle_stub
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2 import GetBundleRequest
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
 from assay_proto.spire.api.types.bundle_pb2 import Bundle
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -52,4 +52,4 @@ def show(
 
 async def _get(socket_path: Path) -> Bundle:
     async with connect(socket_path) as channel:
-        return await BundleStub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT)
+        return await bundle_stub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT)

@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from grpc import aio
-
 from assay.cli.admin import TIMEOUT, connect
+from assay.rpc.status import EndError
+from assay.wire.service import entry_stub
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
-from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub
 from assay_proto.spire.api.types.entry_pb2 import Entry
 from assay_proto.spire.api.types.status_pb2 import Status
 
@@ -33,7 +32,7 @@ R = TypeVar("R", bound=Result)
 async def create(socket_path: Path, entries: Sequence[Entry]) -> pb.BatchCreateEntryResponse:
     """Register them; results in their order, those refused with the entry that was sent."""
     async with connect(socket_path) as channel:
-        stub = EntryStub(channel)
+        stub = entry_stub(channel)
 
         async def call(some: Sequence[Entry]) -> Iterable[pb.BatchCreateEntryResponse.Result]:
             return (await stub.BatchCreateEntry(pb.BatchCreateEntryRequest(entries=some), timeout=TIMEOUT)).results
@@ -46,7 +45,7 @@ async def create(socket_path: Path, entries: Sequence[Entry]) -> pb.BatchCreateE
 async def update(socket_path: Path, entries: Sequence[Entry]) -> pb.BatchUpdateEntryResponse:
     """Replace all that they say; results in their order, those refused with the entry that was sent."""
     async with connect(socket_path) as channel:
-        stub = EntryStub(channel)
+        stub = entry_stub(channel)
 
         async def call(some: Sequence[Entry]) -> Iterable[pb.BatchUpdateEntryResponse.Result]:
             return (await stub.BatchUpdateEntry(pb.BatchUpdateEntryRequest(entries=some), timeout=TIMEOUT)).results
@@ -59,7 +58,7 @@ async def update(socket_path: Path, entries: Sequence[Entry]) -> pb.BatchUpdateE
 async def delete(socket_path: Path, ids: Sequence[str]) -> pb.BatchDeleteEntryResponse:
     """Delete those; results in their order."""
     async with connect(socket_path) as channel:
-        stub = EntryStub(channel)
+        stub = entry_stub(channel)
 
         async def call(some: Sequence[str]) -> Iterable[pb.BatchDeleteEntryResponse.Result]:
             return (await stub.BatchDeleteEntry(pb.BatchDeleteEntryRequest(ids=some), timeout=TIMEOUT)).results
@@ -76,7 +75,7 @@ async def find(socket_path: Path, where: pb.ListEntriesRequest.Filter) -> pb.Lis
     async with connect(socket_path) as channel:
         while True:
             request = pb.ListEntriesRequest(filter=where, page_size=PAGE, page_token=found.next_page_token)
-            page = await EntryStub(channel).ListEntries(request, timeout=TIMEOUT)
+            page = await entry_stub(channel).ListEntries(request, timeout=TIMEOUT)
             found.entries.extend(page.entries)
             found.next_page_token = page.next_page_token
             if not page.next_page_token:
@@ -86,13 +85,13 @@ async def find(socket_path: Path, where: pb.ListEntriesRequest.Filter) -> pb.Lis
 async def get(socket_path: Path, entry_id: str) -> Entry:
     """The one with that ID."""
     async with connect(socket_path) as channel:
-        return await EntryStub(channel).GetEntry(pb.GetEntryRequest(id=entry_id), timeout=TIMEOUT)
+        return await entry_stub(channel).GetEntry(pb.GetEntryRequest(id=entry_id), timeout=TIMEOUT)
 
 
 async def count(socket_path: Path, where: pb.CountEntriesRequest.Filter) -> pb.CountEntriesResponse:
     """How many fit."""
     async with connect(socket_path) as channel:
-        return await EntryStub(channel).CountEntries(pb.CountEntriesRequest(filter=where), timeout=TIMEOUT)
+        return await entry_stub(channel).CountEntries(pb.CountEntriesRequest(filter=where), timeout=TIMEOUT)
 
 
 async def _in_batches(
@@ -105,10 +104,10 @@ async def _in_batches(
     for start in range(0, max(len(items), 1), BATCH):
         try:
             results.extend(await call(items[start : start + BATCH]))
-        except aio.AioRpcError as error:
+        except EndError as error:
             if not results:
                 raise
-            status = Status(code=error.code().value[0], message=error.details() or "")
+            status = Status(code=error.code, message=error.message)
             return [*results, *(refused(status, item) for item in items[start:])]
     return results
 

@@ -13,8 +13,8 @@ from assay.errors import UnavailableError
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId
 from assay.wire import spiffeid as wire
+from assay.wire.service import svid_stub
 from assay_proto.spire.api.server.svid.v1.svid_pb2 import MintJWTSVIDRequest, MintJWTSVIDResponse
-from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDStub
 from assay_server.cli.mint import SpiffeIdOption, TtlOption, save_private, warn_if_capped, whole_seconds
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -57,7 +57,7 @@ def mint(
 
 async def _mint(socket_path: Path, request: MintJWTSVIDRequest) -> MintJWTSVIDResponse:
     async with connect(socket_path) as channel:
-        answer = await SVIDStub(channel).MintJWTSVID(request, timeout=TIMEOUT)
+        answer = await svid_stub(channel).MintJWTSVID(request, timeout=TIMEOUT)
     if not answer.svid.token:
         raise UnavailableError("the server answered without a token")
     return answer

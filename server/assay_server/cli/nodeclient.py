@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from grpc import aio
-
 from assay.cli.admin import TIMEOUT, connect
+from assay.rpc.status import EndError
 from assay.spiffeid import SpiffeId
 from assay.wire import spiffeid as wire
+from assay.wire.service import agent_stub
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
-from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub
 from assay_proto.spire.api.types.agent_pb2 import Agent
 
 PAGE = 1000
@@ -21,7 +20,7 @@ async def find(socket_path: Path, where: pb.ListAgentsRequest.Filter) -> pb.List
     async with connect(socket_path) as channel:
         while True:
             request = pb.ListAgentsRequest(filter=where, page_size=PAGE, page_token=found.next_page_token)
-            page = await AgentStub(channel).ListAgents(request, timeout=TIMEOUT)
+            page = await agent_stub(channel).ListAgents(request, timeout=TIMEOUT)
             found.agents.extend(page.agents)
             found.next_page_token = page.next_page_token
             if not page.next_page_token:
@@ -31,25 +30,25 @@ async def find(socket_path: Path, where: pb.ListAgentsRequest.Filter) -> pb.List
 async def count(socket_path: Path, where: pb.CountAgentsRequest.Filter) -> pb.CountAgentsResponse:
     """How many fit."""
     async with connect(socket_path) as channel:
-        return await AgentStub(channel).CountAgents(pb.CountAgentsRequest(filter=where), timeout=TIMEOUT)
+        return await agent_stub(channel).CountAgents(pb.CountAgentsRequest(filter=where), timeout=TIMEOUT)
 
 
 async def get(socket_path: Path, agent: SpiffeId) -> Agent:
     """The one with that SPIFFE ID."""
     async with connect(socket_path) as channel:
-        return await AgentStub(channel).GetAgent(pb.GetAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
+        return await agent_stub(channel).GetAgent(pb.GetAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
 
 
 async def ban(socket_path: Path, agent: SpiffeId) -> None:
     """Shut it out."""
     async with connect(socket_path) as channel:
-        await AgentStub(channel).BanAgent(pb.BanAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
+        await agent_stub(channel).BanAgent(pb.BanAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
 
 
 async def evict(socket_path: Path, agent: SpiffeId) -> None:
     """Forget it."""
     async with connect(socket_path) as channel:
-        await AgentStub(channel).DeleteAgent(pb.DeleteAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
+        await agent_stub(channel).DeleteAgent(pb.DeleteAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
 
 
 async def evict_each(socket_path: Path, agents: Iterable[SpiffeId]) -> dict[SpiffeId, str]:
@@ -58,9 +57,9 @@ async def evict_each(socket_path: Path, agents: Iterable[SpiffeId]) -> dict[Spif
     async with connect(socket_path) as channel:
         for agent in agents:
             try:
-                await AgentStub(channel).DeleteAgent(pb.DeleteAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
-            except aio.AioRpcError as error:
-                done[agent] = error.details() or error.code().name
+                await agent_stub(channel).DeleteAgent(pb.DeleteAgentRequest(id=wire.to_proto(agent)), timeout=TIMEOUT)
+            except EndError as error:
+                done[agent] = error.message or error.code.name
             else:
                 done[agent] = ""
     return done

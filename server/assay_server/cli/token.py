@@ -11,8 +11,8 @@ from assay.cli.output import print_message
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId
 from assay.wire import spiffeid as wire
+from assay.wire.service import agent_stub
 from assay_proto.spire.api.server.agent.v1.agent_pb2 import CreateJoinTokenRequest
-from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub
 from assay_proto.spire.api.types.jointoken_pb2 import JoinToken
 
 DEFAULT_TTL = 600
@@ -53,4 +53,4 @@ def generate(
 
 async def _create(socket_path: Path, request: CreateJoinTokenRequest) -> JoinToken:
     async with connect(socket_path) as channel:
-        return await AgentStub(channel).CreateJoinToken(request, timeout=TIMEOUT)
+        return await agent_stub(channel).CreateJoinToken(request, timeout=TIMEOUT)

@@ -21,10 +21,9 @@ from assay.errors import UnavailableError
 from assay.keymanager.base import KeyType, SigningKey
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId
+from assay.wire.service import bundle_stub, svid_stub
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2 import GetBundleRequest
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
 from assay_proto.spire.api.server.svid.v1.svid_pb2 import MintX509SVIDRequest
-from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDStub
 from assay_server.cli.mint import SpiffeIdOption, TtlOption, save_private, save_public, warn_if_capped, whole_seconds
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -104,8 +103,8 @@ def _base64(ders: Sequence[bytes]) -> list[str]:
 
 async def _mint(socket_path: Path, request: MintX509SVIDRequest) -> Minted:
     async with connect(socket_path) as channel:
-        svid = (await SVIDStub(channel).MintX509SVID(request, timeout=TIMEOUT)).svid
-        bundle = await BundleStub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT)
+        svid = (await svid_stub(channel).MintX509SVID(request, timeout=TIMEOUT)).svid
+        bundle = await bundle_stub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT)
     authorities = tuple(one.asn1 for one in bundle.x509_authorities)
     if not svid.cert_chain or not authorities:
         raise UnavailableError("the server answered without certificates")

@@ -1,20 +1,17 @@
 """The gRPC server: one set of services on the admin socket and on TLS."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from assay.errors import FailedPreconditionError
 from assay.http2.limits import Limits
+from assay.rpc.method import Service
 from assay.rpc.server import Options, Server
 from assay.transport.tls import TlsIdentity
 from assay_server.api.interceptor import AuthorizationInterceptor
 from assay_server.authorization.authorizer import Authorizer
-
-if TYPE_CHECKING:
-    import grpc.aio
 
 log = structlog.get_logger(__name__)
 
@@ -25,19 +22,15 @@ CALLS_AT_ONCE = 100
 SOCKET_MODE = 0o770
 SOCKET_FOLDER_MODE = 0o750
 
-# Generated code says that it wants a server of grpc's, and asks no more of it than `assay.rpc.method.Registry` has.
-Register = Callable[["grpc.aio.Server"], None]
-
 
 class Endpoints:
     """Serves on the admin socket and on TLS from `start` to `close`."""
 
-    def __init__(self, authorizer: Authorizer, services: Sequence[Register], *, max_message_bytes: int) -> None:
+    def __init__(self, authorizer: Authorizer, services: Sequence[Service], *, max_message_bytes: int) -> None:
         self._interceptor = AuthorizationInterceptor(authorizer)
         options = Options(max_message_bytes, CONNECTION_AGE, Limits(streams=CALLS_AT_ONCE))
         self._server = Server(self._interceptor, options)
-        for register in services:
-            register(cast("grpc.aio.Server", self._server))
+        self._server.add_generic_rpc_handlers(services)
 
     async def start(self, socket_path: Path, host: str, port: int, tls: TlsIdentity) -> int:
         """Answer callers from now on; the TCP port.

@@ -8,9 +8,9 @@ from assay.cli.admin import connect
 from assay.cli.doctor.finding import Finding, failed, skipped
 from assay.cli.doctor.life import Life, check_svid
 from assay.errors import AssayError, PermissionDeniedError
+from assay.wire.service import bundle_stub
 from assay.workloadapi import Endpoint, WorkloadApiClient
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2 import GetBundleRequest
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
 
 TIMEOUT = 5.0  # seconds
 
@@ -19,7 +19,7 @@ async def server_authorities(path: Path) -> Sequence[bytes] | Finding:
     """The CA certificates (DER) of the server behind that admin socket, or why they are not to be had."""
     try:
         async with connect(path) as channel:
-            bundle = await BundleStub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT)
+            bundle = await bundle_stub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT)
     except AssayError as error:
         return skipped("server bundle", error.message, error.hint)
     return [one.asn1 for one in bundle.x509_authorities]

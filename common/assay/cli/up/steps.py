@@ -7,8 +7,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from grpc import StatusCode
-
 from assay.bundle import Bundle, pem
 from assay.cli.admin import TIMEOUT, connect
 from assay.cli.health import check_health
@@ -18,15 +16,15 @@ from assay.cli.up.state import State
 from assay.clock import Clock
 from assay.errors import AssayError, FailedPreconditionError, UnavailableError
 from assay.files import write_private
+from assay.rpc.status import StatusCode
 from assay.spiffeid import SpiffeId
 from assay.wire import bundle as bundle_wire
 from assay.wire import spiffeid as spiffeid_wire
+from assay.wire.service import bundle_stub, entry_stub
 from assay.wire.status import code_of, refusal
 from assay.workloadapi import Endpoint, WorkloadApiClient
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2 import GetBundleRequest
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
 from assay_proto.spire.api.server.entry.v1.entry_pb2 import BatchCreateEntryRequest
-from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub
 from assay_proto.spire.api.types.entry_pb2 import Entry
 from assay_proto.spire.api.types.selector_pb2 import Selector
 
@@ -67,7 +65,7 @@ class Steps:
             selectors=[Selector(type="unix", value=self.selector)],
         )
         async with connect(self.state.admin_socket) as channel:
-            answer = await EntryStub(channel).BatchCreateEntry(
+            answer = await entry_stub(channel).BatchCreateEntry(
                 BatchCreateEntryRequest(entries=[entry]), timeout=TIMEOUT
             )
         (result,) = answer.results
@@ -91,7 +89,7 @@ class Steps:
     async def get_bundle(self) -> Bundle:
         """The server's bundle, from its admin socket."""
         async with connect(self.state.admin_socket) as channel:
-            return bundle_wire.from_proto(await BundleStub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT))
+            return bundle_wire.from_proto(await bundle_stub(channel).GetBundle(GetBundleRequest(), timeout=TIMEOUT))
 
     def client(self) -> WorkloadApiClient:
         """A client on the agent's socket."""

@@ -11,7 +11,7 @@ from assay.errors import AssayError
 from assay.keymanager.disk import DiskKeyManager
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
-from assay.testing.scripted import Context, ScriptedServer, UnixDialer, refuse
+from assay.testing.scripted import Context, ScriptedServer, channel_to, refuse
 from assay.wire import bundle as bundle_wire
 from assay_agent.attestation.bootstrap import Bootstrap
 from assay_agent.attestation.identity import AgentIdentity, TrustRoots
@@ -106,7 +106,7 @@ class Agent:
 
     def _anonymous(self, roots: Sequence[bytes]) -> ServerClient:
         self.anonymous_roots.append(roots)
-        return ServerClient(lambda: UnixDialer(self.sim.server.path))
+        return ServerClient(lambda: channel_to(self.sim.server.path))
 
 
 @pytest.fixture
@@ -123,5 +123,5 @@ async def agent(tmp_path: Path, sim: Simulation) -> AsyncIterator[Agent]:
     folder = tmp_path / "agent"
     folder.mkdir()
     (folder / "bundle.pem").write_bytes(pem.emit(sim.authority.bundle.x509_authorities))
-    async with ServerClient(lambda: UnixDialer(sim.server.path)) as client:
+    async with ServerClient(lambda: channel_to(sim.server.path)) as client:
         yield Agent(folder, sim, client)

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.testing.scripted import ScriptedServer, UnixDialer
+from assay.rpc.client import Channel
+from assay.testing.scripted import ScriptedServer, channel_to
 from assay_agent.client.server import ServerClient
 
 
@@ -15,15 +16,15 @@ async def server(tmp_path: Path) -> AsyncIterator[ScriptedServer]:
 
 
 @pytest.fixture
-def dialled() -> list[UnixDialer]:
-    """Every dialer that `client` has made."""
+def dialled() -> list[Channel]:
+    """Every channel that `client` has made."""
     return []
 
 
 @pytest.fixture
-async def client(server: ScriptedServer, dialled: list[UnixDialer]) -> AsyncIterator[ServerClient]:
-    def dial() -> UnixDialer:
-        dialled.append(UnixDialer(server.path))
+async def client(server: ScriptedServer, dialled: list[Channel]) -> AsyncIterator[ServerClient]:
+    def dial() -> Channel:
+        dialled.append(channel_to(server.path))
         return dialled[-1]
 
     async with ServerClient(dial) as made:

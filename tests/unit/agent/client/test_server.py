@@ -11,9 +11,10 @@ from assay.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from assay.rpc.client import Channel
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.authority import Authority
-from assay.testing.scripted import Context, ScriptedServer, UnixDialer, refuse
+from assay.testing.scripted import Context, ScriptedServer, refuse
 from assay.wire import bundle as bundle_wire
 from assay.wire import spiffeid as spiffeid_wire
 from assay_agent.client.server import ServerClient
@@ -169,7 +170,7 @@ async def test_jwts_switched_off_pass_through_as_they_are(server: ScriptedServer
 
 
 async def test_after_a_failure_the_next_request_dials_anew(
-    server: ScriptedServer, client: ServerClient, dialled: list[UnixDialer]
+    server: ScriptedServer, client: ServerClient, dialled: list[Channel]
 ) -> None:
     async def get(_: object, __: object) -> object:
         return bundle_wire.to_proto(Authority().bundle)
@@ -184,7 +185,7 @@ async def test_after_a_failure_the_next_request_dials_anew(
 
 
 async def test_a_refusal_keeps_the_connection(
-    server: ScriptedServer, client: ServerClient, dialled: list[UnixDialer]
+    server: ScriptedServer, client: ServerClient, dialled: list[Channel]
 ) -> None:
     async def get(_: object, context: Context) -> None:
         await refuse(context, PermissionDeniedError("no"))
@@ -197,19 +198,8 @@ async def test_a_refusal_keeps_the_connection(
     assert len(dialled) == 1
 
 
-async def test_what_the_dialer_knows_of_the_failure_is_what_is_said(
-    client: ServerClient, dialled: list[UnixDialer]
-) -> None:
-    with pytest.raises(UnavailableError):
-        await client.bundle()
-    path, error = dialled[0].path, UnavailableError("certificate is not valid", hint="look")
-    async with ServerClient(lambda: UnixDialer(path, error)) as failing:
-        with pytest.raises(UnavailableError, match=r"^certificate is not valid; look$"):
-            await failing.bundle()
-
-
 async def test_requests_at_once_share_one_connection(
-    server: ScriptedServer, client: ServerClient, dialled: list[UnixDialer]
+    server: ScriptedServer, client: ServerClient, dialled: list[Channel]
 ) -> None:
     async def get(_: object, __: object) -> object:
         return bundle_wire.to_proto(Authority().bundle)

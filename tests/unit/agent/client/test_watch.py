@@ -7,10 +7,11 @@ import pytest
 from assay.bundle import Bundle
 from assay.entry import Entry
 from assay.errors import DenialReason, PermissionDeniedError, UnavailableError, UnimplementedError
+from assay.rpc.client import Channel
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.authority import Authority
-from assay.testing.scripted import Context, ScriptedServer, UnixDialer, refuse
+from assay.testing.scripted import Context, ScriptedServer, refuse
 from assay.wire import bundle as bundle_wire
 from assay.wire import entry as entry_wire
 from assay_agent.client.server import ServerClient
@@ -112,7 +113,7 @@ async def test_a_stream_that_just_ends_is_a_failure(server: ScriptedServer, clie
 
 
 async def test_renewed_credentials_end_the_stream_quietly_and_the_next_one_dials_anew(
-    server: ScriptedServer, client: ServerClient, dialled: list[UnixDialer]
+    server: ScriptedServer, client: ServerClient, dialled: list[Channel]
 ) -> None:
     async def watch(_: object, __: object) -> Responses:
         yield sync_pb2.WatchResponse(position=AT)

@@ -3,10 +3,11 @@ import socket
 from pathlib import Path
 
 import pytest
-from grpc import StatusCode, aio
+from grpc import aio
 
 from assay.cli.admin import check_listening, connect, translated
 from assay.errors import NotFoundError, PermissionDeniedError, UnavailableError
+from assay.rpc.status import EndError, StatusCode
 
 
 def test_nobody_there_is_said_in_plain_words(tmp_path: Path) -> None:
@@ -43,15 +44,11 @@ def test_who_listens_is_left_alone(tmp_path: Path) -> None:
         check_listening(path, "server", "start it")
 
 
-def error(code: StatusCode, details: str) -> aio.AioRpcError:
-    return aio.AioRpcError(code, aio.Metadata(), aio.Metadata(), details=details)
-
-
 def test_refusals_keep_their_kind_and_words() -> None:
-    refused = translated(error(StatusCode.NOT_FOUND, "no such entry"), Path("/x"))
+    refused = translated(EndError(StatusCode.NOT_FOUND, "no such entry"), Path("/x"))
     assert isinstance(refused, NotFoundError)
     assert refused.message == "no such entry"
-    late = translated(error(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"), Path("/x"))
+    late = translated(EndError(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"), Path("/x"))
     assert late.message == "no answer on /x in time"
 
 
@@ -63,6 +60,6 @@ async def test_what_the_server_refuses_is_raised_from_the_block(tmp_path: Path) 
     try:
         with pytest.raises(Exception, match="Method not found"):
             async with connect(path) as channel:
-                await channel.unary_unary("/no/Method", bytes, bytes)(b"")
+                await channel.unary("/no/Method", b"", (), timeout=30)
     finally:
         await server.stop(0)

@@ -292,7 +292,7 @@ async def test_a_deadline_that_passes_ends_call_and_handler(house: House, kind: 
         assert (await refusal(call)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
         async with asyncio.timeout(5):
             await ended.wait()
-    assert 0 < remaining[0] <= 0.2
+    assert 0 < remaining[0] < 0.2 + 0.001  # sums of times are rounded
 
 
 async def test_calls_with_deadlines_that_end_before_leave_nothing(house: House) -> None:

@@ -10,7 +10,7 @@ from assay_proto.rpc.v1.status_pb2 import Status
 
 def test_every_kind_has_its_code() -> None:
     assert CODES.keys() == set(Kind)
-    assert CODES[Kind.PERMISSION_DENIED] is grpc.StatusCode.PERMISSION_DENIED
+    assert CODES[Kind.PERMISSION_DENIED] == grpc.StatusCode.PERMISSION_DENIED.value[0]
 
 
 @pytest.mark.parametrize("reason", list(DenialReason))

@@ -3,19 +3,18 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import cast
 
 import grpc
 import pytest
 
+from assay.rpc.method import Service
 from assay.rpc.server import Server
 from assay.transport.dial import dial_unix
 from assay_server.api.interceptor import AuthorizationInterceptor
 from assay_server.authorization.authorizer import Approach, Authorizer
 from assay_server.authorization.caller import Caller
 
-Register = Callable[[grpc.aio.Server], None]
-Serve = Callable[[Register, Caller], Awaitable[grpc.aio.Channel]]
+Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
 
 class Admitting(Authorizer):
@@ -30,12 +29,12 @@ class Admitting(Authorizer):
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Start a server with what `register` adds; answers a channel to it."""
+    """Start a server of that service; answers a channel to it."""
     async with AsyncExitStack() as stack:
 
-        async def start(register: Register, caller: Caller) -> grpc.aio.Channel:
+        async def start(service: Service, caller: Caller) -> grpc.aio.Channel:
             server = Server(AuthorizationInterceptor(Admitting(caller)))
-            register(cast("grpc.aio.Server", server))
+            server.add_generic_rpc_handlers((service,))
             await server.listen_unix(tmp_path / "api.sock")
             stack.push_async_callback(server.close, 0)
             return await stack.enter_async_context(dial_unix(tmp_path / "api.sock"))

@@ -14,12 +14,14 @@ from assay.crypto import csr, keys
 from assay.errors import DenialReason
 from assay.keymanager.base import KeyType
 from assay.plugin.nodeattestor import AttestedNode
+from assay.rpc.method import Service
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import START, FakeClock
+from assay.wire import service
 from assay.wire.status import denial_reason
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
-from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub, add_AgentServicer_to_server
+from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub
 from assay_proto.spire.api.types import agent_pb2, attestation_pb2, selector_pb2, spiffeid_pb2
 from assay_server.api.agent import AgentApi
 from assay_server.api.agent_filter import expires_before
@@ -38,7 +40,7 @@ from assay_server.plugins.nodeattestor_join_token import JoinTokenAttestor
 if TYPE_CHECKING:
     from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
 
-Serve = Callable[[Callable[[grpc.aio.Server], None], Caller], Awaitable[grpc.aio.Channel]]
+Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
 NOW = int(START.timestamp())
 TD = TrustDomain("example.org")
@@ -90,7 +92,7 @@ def houses(serve: Serve, store: SqlStore, issuer: Issuer, clock: FakeClock) -> H
             tokens,
             RateLimits.create(clock, attestation=True, signing=True),
         )
-        channel = await serve(lambda server: add_AgentServicer_to_server(api, server), caller)
+        channel = await serve(service.served(service.AGENT, api), caller)
         return House(AgentStub(channel), store, clock)
 
     return make

@@ -7,12 +7,14 @@ import pytest
 
 from assay.bundle import Bundle
 from assay.entry import Entry
+from assay.rpc.method import Service
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.authority import Authority
 from assay.wire import bundle as bundle_wire
+from assay.wire.service import BUNDLE, served
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2 as pb
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub, add_BundleServicer_to_server
+from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
 from assay_proto.spire.api.types.bundle_pb2 import Bundle as Message
 from assay_proto.spire.api.types.bundle_pb2 import BundleMask, JWTKey, X509Certificate
 from assay_server.api.bundle import BundleApi
@@ -24,7 +26,7 @@ from assay_server.registration import BundleService
 if TYPE_CHECKING:
     from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleAsyncStub
 
-Serve = Callable[[Callable[[grpc.aio.Server], None], Caller], Awaitable[grpc.aio.Channel]]
+Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
 TD = TrustDomain("example.org")
 NORTH = TrustDomain("north.test")
@@ -40,7 +42,7 @@ def north() -> Bundle:
 @pytest.fixture
 async def stub(serve: Serve, store: SqlStore) -> "BundleAsyncStub":
     api = BundleApi(BundleService(store, TD))
-    return BundleStub(await serve(lambda server: add_BundleServicer_to_server(api, server), Caller(CallerKind.LOCAL)))
+    return BundleStub(await serve(served(BUNDLE, api), Caller(CallerKind.LOCAL)))
 
 
 def message(bundle: Bundle) -> Message:

@@ -6,10 +6,12 @@ import pytest
 from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 
 from assay.bundle import Bundle
+from assay.rpc.method import Service
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import FakeClock
+from assay.wire.service import ENTRY, served
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
-from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub, add_EntryServicer_to_server
+from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub
 from assay_proto.spire.api.types.entry_pb2 import Entry, EntryMask
 from assay_proto.spire.api.types.federateswith_pb2 import FederatesWithMatch
 from assay_proto.spire.api.types.selector_pb2 import Selector, SelectorMatch
@@ -24,7 +26,7 @@ from assay_server.registration import EntryService
 if TYPE_CHECKING:
     from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub
 
-Serve = Callable[[Callable[[grpc.aio.Server], None], Caller], Awaitable[grpc.aio.Channel]]
+Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
 SyncCall: TypeAlias = "grpc.aio.StreamStreamCall[pb.SyncAuthorizedEntriesRequest, pb.SyncAuthorizedEntriesResponse]"
 
@@ -51,7 +53,7 @@ def entry(path: str = "/web", parent: str = AGENT.path, uid: int = 1000, **field
 @pytest.fixture
 async def stub(serve: Serve, store: SqlStore, clock: FakeClock) -> "EntryAsyncStub":
     api = EntryApi(EntryService(store, clock, TD), AuthorizedEntries(store, TD, clock), TD)
-    return EntryStub(await serve(lambda server: add_EntryServicer_to_server(api, server), CALLER))
+    return EntryStub(await serve(served(ENTRY, api), CALLER))
 
 
 async def create(stub: "EntryAsyncStub", *entries: Entry, mask: EntryMask | None = None) -> list[Any]:

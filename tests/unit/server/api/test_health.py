@@ -8,19 +8,19 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from structlog.testing import capture_logs
 
+from assay.rpc.method import Service
 from assay.testing.authority import Authority
 from assay_server.api.health import HealthApi
 from assay_server.authorization.caller import Caller, CallerKind
 from assay_server.datastore.sql.store import SqlStore
 
-Serve = Callable[[Callable[[grpc.aio.Server], None], Caller], Awaitable[grpc.aio.Channel]]
+Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
 
 @pytest.fixture
 async def stub(serve: Serve, store: SqlStore, authority: Authority) -> HealthStub:
     handler = HealthApi(store, authority.trust_domain).handler()
-    channel = await serve(lambda server: server.add_generic_rpc_handlers((handler,)), Caller(CallerKind.LOCAL))
-    return HealthStub(channel)
+    return HealthStub(await serve(handler, Caller(CallerKind.LOCAL)))
 
 
 async def test_a_server_with_its_bundle_serves(stub: HealthStub, store: SqlStore, authority: Authority) -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from assay.rpc.method import Service
 from assay.spiffeid import TrustDomain
 from assay.testing.clock import FakeClock
+from assay.wire.service import ENTRY, served
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
-from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub, add_EntryServicer_to_server
+from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryStub
 from assay_proto.spire.api.types.entry_pb2 import Entry
 from assay_proto.spire.api.types.selector_pb2 import Selector
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
@@ -23,7 +25,7 @@ from assay_server.registration import EntryService
 if TYPE_CHECKING:
     from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub
 
-Serve = Callable[[Callable[[grpc.aio.Server], None], Caller], Awaitable[grpc.aio.Channel]]
+Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
 HOME = "example.org"
 INVALID = grpc.StatusCode.INVALID_ARGUMENT.value[0]
@@ -33,7 +35,7 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 async def stub(serve: Serve, store: SqlStore, clock: FakeClock) -> "EntryAsyncStub":
     home = TrustDomain(HOME)
     api = EntryApi(EntryService(store, clock, home), AuthorizedEntries(store, home, clock), home)
-    return EntryStub(await serve(lambda server: add_EntryServicer_to_server(api, server), Caller(CallerKind.LOCAL)))
+    return EntryStub(await serve(served(ENTRY, api), Caller(CallerKind.LOCAL)))
 
 
 async def codes(stub: "EntryAsyncStub", ids: Iterable[tuple[str, str]]) -> Sequence[int]:

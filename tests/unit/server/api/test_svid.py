@@ -13,13 +13,15 @@ from cryptography.x509.oid import NameOID
 from assay.crypto import csr, keys
 from assay.entry import Entry
 from assay.keymanager.base import KeyType
+from assay.rpc.method import Service
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import jwt
 from assay.testing.authority import Authority
 from assay.testing.clock import START, FakeClock
+from assay.wire.service import SVID, served
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
-from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDStub, add_SVIDServicer_to_server
+from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDStub
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.api.svid import SvidApi
 from assay_server.authorization.caller import Caller, CallerKind, Credential
@@ -32,7 +34,7 @@ from assay_server.model import Node
 if TYPE_CHECKING:
     from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDAsyncStub
 
-Serve = Callable[[Callable[[grpc.aio.Server], None], Caller], Awaitable[grpc.aio.Channel]]
+Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
 NOW = int(START.timestamp())
 TD = TrustDomain("example.org")
@@ -64,7 +66,7 @@ async def houses(serve: Serve, store: SqlStore, issuer: Issuer, clock: FakeClock
     async def make(caller: Caller) -> House:
         limits = RateLimits.create(clock, attestation=True, signing=True)
         api = SvidApi(TD, issuer, AuthorizedEntries(store, TD, clock), limits)
-        channel = await serve(lambda server: add_SVIDServicer_to_server(api, server), caller)
+        channel = await serve(served(SVID, api), caller)
         return House(SVIDStub(channel), store, clock)
 
     def fill(tx: Any) -> None:  # noqa: ANN401 - a transaction

@@ -9,12 +9,14 @@ import pytest
 from assay.bundle import Bundle
 from assay.entry import Entry
 from assay.errors import DenialReason
+from assay.rpc.method import Service
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import FakeClock
+from assay.wire.service import SYNC, served
 from assay.wire.status import denial_reason
 from assay_proto.sync.v1 import sync_pb2
-from assay_proto.sync.v1.sync_pb2_grpc import SyncStub, add_SyncServicer_to_server
+from assay_proto.sync.v1.sync_pb2_grpc import SyncStub
 from assay_server.api.sync import SyncApi
 from assay_server.api.sync_parts import MAX_BYTES, MAX_OBJECTS, parts
 from assay_server.authorization.caller import Caller, CallerKind, Credential
@@ -27,7 +29,7 @@ from assay_server.model import Node
 if TYPE_CHECKING:
     from assay_proto.sync.v1.sync_pb2_grpc import SyncAsyncStub
 
-Serve = Callable[[Callable[[grpc.aio.Server], None], Caller], Awaitable[grpc.aio.Channel]]
+Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
 Call: TypeAlias = "grpc.aio.UnaryStreamCall[sync_pb2.WatchRequest, sync_pb2.WatchResponse]"
 
@@ -71,7 +73,7 @@ async def house(serve: Serve, store: SqlStore, clock: FakeClock) -> AsyncIterato
     caller = Caller(CallerKind.AGENT, Credential(AGENT, "7", expires_at), node)
     index = AuthorizedEntries(store, TD, clock)
     api = SyncApi(index, clock)
-    channel = await serve(lambda server: add_SyncServicer_to_server(api, server), caller)
+    channel = await serve(served(SYNC, api), caller)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(index.run())
         yield House(SyncStub(channel), store, clock, node)

@@ -1,7 +1,7 @@
 """The CA over a real database and real keys: rotation, restarts, crashes and full disks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from assay.testing.authority import Ca
 from assay.testing.clock import FakeClock
 from assay_server.ca import CaManager, CaSettings
 from assay_server.credential import CredentialSettings, Issuer
-from assay_server.datastore.base import Store, Transaction
+from assay_server.datastore.base import ChangeKind, Store, Transaction, Written
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.model import AuthorityKind, AuthorityRecord, AuthorityStatus, Slot
 
@@ -338,6 +338,12 @@ class CrashingStore:
     @property
     def sequence(self) -> int:
         return self._store.sequence
+
+    def recent(self, sequence: int) -> Sequence[Written] | None:
+        return self._store.recent(sequence)
+
+    def newest(self, kind: ChangeKind, object_id: str) -> Written | None:
+        return self._store.newest(kind, object_id)
 
     def watch(self) -> AsyncIterator[int]:
         return self._store.watch()

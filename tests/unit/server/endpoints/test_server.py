@@ -20,8 +20,9 @@ from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
 from assay.transport.dial import SpiffeDialer, dial_unix
 from assay.transport.tls import TlsIdentity
+from assay.wire.service import BUNDLE, served
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
-from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub, add_BundleServicer_to_server
+from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
 from assay_server.api.bundle import BundleApi
 from assay_server.api.health import HealthApi
 from assay_server.authorization.authorizer import Authorizer
@@ -81,10 +82,7 @@ async def house(store: SqlStore, issuer: Issuer, authority: Authority, clock: Fa
     health = HealthApi(store, authority.trust_domain).handler()
     endpoints = Endpoints(
         Authorizer(store, NodeRows(store), clock, []),
-        [
-            lambda server: add_BundleServicer_to_server(api, server),
-            lambda server: server.add_generic_rpc_handlers((health,)),
-        ],
+        [served(BUNDLE, api), health],
         max_message_bytes=100_000,
     )
     with TemporaryDirectory(prefix="assay-") as folder:
