@@ -35,7 +35,7 @@ check: $(VENV)/dev proto-check docs-check ## lint, types, layers, generated code
 	$(BIN)/lint-imports
 
 interop: $(VENV)/dev ## tests with foreign clients; installs what they need
-	$(BIN)/python -m pytest -m interop $(ARGS)
+	$(BIN)/python -m pytest -m interop --timeout 300 $(ARGS)
 
 bench: $(VENV)/dev ## the hot paths, each against a floor measured in the same run
 	$(BIN)/python -m bench $(ARGS)

@@ -5,6 +5,7 @@ takes 3 µs a field. What goes out uses no dynamic table, so that a block is byt
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from hpack.exceptions import HPACKError
@@ -22,6 +23,9 @@ FIELD_OVERHEAD: Final = 32
 # Blocks remembered per connection, and the longest of them: most clients repeat one or two.
 _KNOWN: Final = 16
 _KNOWN_BYTES: Final = 128
+# Short strings are alike on all connections: paths, names, user agents. What is secret is longer.
+_WORDS: Final = 256
+_WORD_BYTES: Final = 48
 # Bytes of a number (RFC 7541 section 5.1): the prefix and 28 bits.
 _NUMBER_BYTES: Final = 5
 
@@ -161,7 +165,12 @@ def _string(block: bytes, position: int) -> tuple[bytes, int]:
     if end > len(block):
         raise HPACKError("string is cut off")
     value = block[position:end]
-    return (decode_huffman(value) if huffman else value), end
+    if not huffman:
+        return value, end
+    return (_word(value) if size <= _WORD_BYTES else decode_huffman(value)), end
+
+
+_word: Final = lru_cache(_WORDS)(decode_huffman)
 
 
 def encode(fields: Iterable[Field]) -> bytes:

@@ -59,7 +59,11 @@ class Http2Protocol(Arrival):
     def _look(self, core: Connection, data: bytes) -> None:
         core.receive(data[:TURN])
         self._rest = data[TURN:]
-        self.flush()
+        if core.finished:
+            self.flush()
+        else:
+            # Handlers that this began and that have nothing to wait for answer before that: one write for all.
+            self.loop.call_soon(self.flush)
         if self._rest:
             self.loop.call_soon(self._look_on, core)
         if self._rest or core.held_back:

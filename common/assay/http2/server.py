@@ -42,11 +42,13 @@ class ServerConnection(Connection, Generic[R]):
         self._accept = accept
         self._requests: tuple[Fields, R] | None = None
         self._preface = True
+        self._silent = True
         self._draining = False
         self._last: int | None = None
 
-    def start(self) -> None:
-        """Say what a server says first (section 3.4)."""
+    def _greet(self) -> None:
+        """Say what a server says first (section 3.4): not before the client, so that one write has our ACK as well."""
+        self._silent = False
         self.emit(frame.settings(settings.announced(self.limits)))
         self.emit(frame.window_update(0, self.limits.connection_window - settings.DEFAULT_WINDOW))
 
@@ -84,6 +86,8 @@ class ServerConnection(Connection, Generic[R]):
             self._wake()
 
     def _receive(self, data: bytes) -> None:
+        if self._silent:
+            self._greet()
         if self._preface:
             self._input += data
             start = bytes(self._input[: len(frame.PREFACE)])

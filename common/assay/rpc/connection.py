@@ -62,7 +62,6 @@ class RpcConnection:
         self._later(limits.handshake, self._check_greeted)
         if age is not None:
             self._later(age, lambda: self.drain(limits.linger))
-        self.core.start()
         self.protocol.begin(self.core, self._lost)
 
     def drain(self, farewell: float) -> None:

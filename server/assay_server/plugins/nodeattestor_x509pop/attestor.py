@@ -50,24 +50,25 @@ class X509PopAttestor:
         return self._node(chain[0], verified)
 
     def _node(self, leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> AttestedNode:
+        name, serial = _common_name(leaf), serial_hex(leaf)
         san = _san_selectors(leaf, self._trust_domain)
         try:
-            path = self._config.path_template.path(self._fields(leaf, san))
+            path = self._config.path_template.path(self._fields(leaf, name, serial, san))
             agent = SpiffeId(self._trust_domain, f"/spire/agent{path}")
         except SpiffeIdError as error:
             raise InvalidArgumentError(f"failed to make spiffe id: {error.message}", hint=error.hint) from None
-        values = _selector_values(leaf, chain, san)
+        values = _selector_values(chain, name, serial, san)
         return AttestedNode(agent, tuple(Selector(NAME, value) for value in values), can_reattest=True)
 
-    def _fields(self, leaf: x509.Certificate, san: dict[str, str]) -> dict[str, str]:
+    def _fields(self, leaf: x509.Certificate, name: str, serial: str, san: dict[str, str]) -> dict[str, str]:
         fields = {
             "PluginName": NAME,
             "Fingerprint": fingerprint(leaf),
-            "SerialNumberHex": serial_hex(leaf),
+            "SerialNumberHex": serial,
             "TrustDomain": self._trust_domain.name,
             **{f"URISanSelectors.{key}": value for key, value in san.items()},
         }
-        if name := _common_name(leaf):
+        if name:
             fields["Subject.CommonName"] = name
         return fields
 
@@ -88,12 +89,11 @@ def _common_name(leaf: x509.Certificate) -> str:
     return str(names[-1].value) if names else ""
 
 
-def _selector_values(leaf: x509.Certificate, chain: Sequence[x509.Certificate], san: dict[str, str]) -> list[str]:
-    name = _common_name(leaf)
+def _selector_values(chain: Sequence[x509.Certificate], name: str, serial: str, san: dict[str, str]) -> list[str]:
     return [
         *([f"subject:cn:{name}"] if name else []),
         *dict.fromkeys(f"ca:fingerprint:{fingerprint(issuer)}" for issuer in chain[1:]),
-        f"serialnumber:{serial_hex(leaf)}",
+        f"serialnumber:{serial}",
         *(f"san:{key}:{value}" for key, value in san.items()),
     ]
 

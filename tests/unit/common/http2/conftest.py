@@ -67,7 +67,6 @@ class Wire:
         self.core: ServerConnection[Request] = ServerConnection(
             self.limits, self._wake, lambda: self.now, Request, self._accept
         )
-        self.core.start()
 
     def _wake(self) -> None:
         self.woken += 1
@@ -129,6 +128,4 @@ def wire(wires: Wires) -> Wire:
 
 @pytest.fixture
 def ungreeted() -> Wire:
-    wire = Wire()
-    wire.frames()
-    return wire
+    return Wire()

@@ -28,11 +28,17 @@ def reset(frames: list[Frame], stream: int = 1) -> ErrorCode:
     return ErrorCode(int.from_bytes(found.payload, "big"))
 
 
-def test_the_server_says_first_what_it_grants(ungreeted: Wire) -> None:
-    first, second = type(ungreeted)().frames(), ungreeted.send(frame.PREFACE, frame.settings({}))
-    assert [one.kind for one in first] == [frame.SETTINGS, frame.WINDOW_UPDATE]
-    assert dict(frame.settings_of(first[0].payload)) == {3: 100, 4: 256 * 1024, 6: 16 * 1024}
-    assert [(one.kind, one.flags) for one in second] == [(frame.SETTINGS, frame.ACK)]
+def test_the_server_says_first_what_it_grants_and_not_before_it_is_spoken_to(ungreeted: Wire) -> None:
+    assert ungreeted.frames() == []
+    first, *rest = ungreeted.send(frame.PREFACE, frame.settings({}))
+    assert (first.kind, first.flags) == (frame.SETTINGS, 0)
+    assert dict(frame.settings_of(first.payload)) == {3: 100, 4: 256 * 1024, 6: 16 * 1024}
+    assert [(one.kind, one.flags) for one in rest] == [(frame.WINDOW_UPDATE, 0), (frame.SETTINGS, frame.ACK)]
+
+
+def test_who_speaks_no_http2_is_told_in_it(ungreeted: Wire) -> None:
+    frames = ungreeted.send(b"GET / HTTP/1.1\r\n\r\n")
+    assert [one.kind for one in frames] == [frame.SETTINGS, frame.WINDOW_UPDATE, frame.GOAWAY]
 
 
 @pytest.mark.parametrize(
