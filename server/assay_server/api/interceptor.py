@@ -3,9 +3,10 @@
 Handlers read `current_caller()` and raise assay.errors; streaming ones are async generators.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -68,6 +69,8 @@ class AuthorizationInterceptor:
             try:
                 approach = approach_of(self._peer_of(context))
                 set_current_caller(await self._authorizer.admit(method.path, approach))
+                if method.request_streaming:
+                    request = _Judged(request, partial(self._authorizer.admit, method.path, approach))
                 async with aclosing(method.behavior(_parsed(request), context)) as responses:
                     async for one in responses if method.request_streaming else self._streams.through(responses):
                         yield one
@@ -75,6 +78,25 @@ class AuthorizationInterceptor:
                 raise _end_of(method.path, approach, error) from error
 
         return stream
+
+
+class _Judged:
+    """The requests of a conversation. Each but the first, which came with the call, is for a caller judged anew."""
+
+    def __init__(self, requests: Any, admit: Callable[[], Awaitable[object]]) -> None:  # noqa: ANN401 - the method's
+        self._requests = requests
+        self._admit = admit
+        self._begun = False
+
+    def __aiter__(self) -> "_Judged":
+        return self
+
+    async def __anext__(self) -> object:
+        request = await anext(self._requests)
+        if self._begun:
+            await self._admit()
+        self._begun = True
+        return request
 
 
 def approach_of(peer: Peer) -> Approach:
