@@ -2,12 +2,12 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import grpc
 import pytest
@@ -79,7 +79,7 @@ class House:
     clock: FakeClock
     foreign: Authority
     admin: grpc.aio.Channel
-    roots: list[bytes] = field(default_factory=list)
+    roots: list[bytes] = field(default_factory=list[bytes])
 
     @property
     def agents(self) -> "AgentAsyncStub":
@@ -107,7 +107,9 @@ class House:
     async def mint(self, spiffe_id: SpiffeId) -> Identity:
         """An X509-SVID for any workload's ID."""
         key = keys.generate(KeyType.EC_P256)
-        request = svid_pb2.MintX509SVIDRequest(csr=csr.create(key, None, UniformResourceIdentifier(str(spiffe_id))), ttl=LONG)
+        request = svid_pb2.MintX509SVIDRequest(
+            csr=csr.create(key, None, UniformResourceIdentifier(str(spiffe_id))), ttl=LONG
+        )
         svids: SVIDAsyncStub = SVIDStub(self.admin)
         return Identity((await svids.MintX509SVID(request)).svid.cert_chain, key)
 
@@ -146,9 +148,7 @@ class House:
     async def evict(self, agent: SpiffeId) -> None:
         await self.agents.DeleteAgent(agent_pb2.DeleteAgentRequest(id=spiffeid_wire.to_proto(agent)))
 
-    async def register(
-        self, spiffe_id: SpiffeId, parent: SpiffeId, selector: str = "uid:1", **fields: bool
-    ) -> str:
+    async def register(self, spiffe_id: SpiffeId, parent: SpiffeId, selector: str = "uid:1", **fields: bool) -> str:
         """An entry; its ID."""
         entry = types.Entry(
             spiffe_id=spiffeid_wire.to_proto(spiffe_id),
@@ -176,7 +176,8 @@ class House:
 
         On the wire a call is the same whatever kind of RPC the caller takes it for.
         """
-        call: Any = channel.stream_stream(rpc)(iter([request]), timeout=PATIENCE)
+        # Without a codec its types say that there are no messages.
+        call = cast("Any", channel).stream_stream(rpc)(iter([request]), timeout=PATIENCE)
         try:
             await call.read()
             return Outcome(grpc.StatusCode.OK)
@@ -196,18 +197,17 @@ Running = Callable[[FakeClock], AbstractAsyncContextManager[House]]
 
 
 @asynccontextmanager
-async def _running(clock: FakeClock) -> AsyncIterator[House]:
+async def _running(clock: FakeClock) -> AsyncGenerator[House]:
     with TemporaryDirectory(prefix="assay-") as folder:
         config = _config(Path(folder))
-        async with AsyncExitStack() as stack:
-            server = asyncio.create_task(serve(config, clock=clock))
-            stack.push_async_callback(_ended, server)
-            admin = await stack.enter_async_context(dial_unix(config.socket_path))
+        async with asyncio.TaskGroup() as tasks, dial_unix(config.socket_path) as admin:
+            server = tasks.create_task(serve(config, clock=clock))
             house = House(Path(folder), config.bind_port, clock, Authority("foreign.test", now=clock.now()), admin)
             async with asyncio.timeout(PATIENCE):
                 bundle = await house.bundles.GetBundle(bundle_pb2.GetBundleRequest(), wait_for_ready=True)
             house.roots = [authority.asn1 for authority in bundle.x509_authorities]
             yield house
+            server.cancel()
 
 
 def _config(folder: Path) -> ServerConfig:
@@ -224,11 +224,6 @@ def _config(folder: Path) -> ServerConfig:
         ratelimit_attestation=False,
         ratelimit_signing=False,
     )
-
-
-async def _ended(server: "asyncio.Task[None]") -> None:
-    server.cancel()
-    await asyncio.wait([server])
 
 
 @pytest.fixture(scope="session")
