@@ -1,4 +1,4 @@
-"""What the CA does to its trust domain's bundle; pure. Every change raises the sequence number."""
+"""What the CA does to its trust domain's bundle; pure. Every change after the first raises the sequence number."""
 
 from dataclasses import replace
 
@@ -20,7 +20,9 @@ def publish(bundle: Bundle, record: AuthorityRecord) -> Bundle:
     else:
         key = JwtAuthority(record.authority_id, record.document, record.not_after)
         added = replace(bundle, jwt_authorities=(*bundle.jwt_authorities, key))
-    return replace(added, sequence=bundle.sequence + 1)
+    # The first authority makes the bundle, and changes none: SPIRE counts from there.
+    first = not bundle.x509_authorities and not bundle.jwt_authorities
+    return added if first else replace(added, sequence=bundle.sequence + 1)
 
 
 def published(bundle: Bundle, record: AuthorityRecord) -> bool:

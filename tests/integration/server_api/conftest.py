@@ -177,7 +177,7 @@ class House:
         On the wire a call is the same whatever kind of RPC the caller takes it for.
         """
         # Without a codec its types say that there are no messages.
-        call = cast("Any", channel).stream_stream(rpc)(iter([request]), timeout=PATIENCE)
+        call = cast("Any", channel).unary_stream(rpc)(request, timeout=PATIENCE)
         try:
             await call.read()
             return Outcome(grpc.StatusCode.OK)

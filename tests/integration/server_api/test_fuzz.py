@@ -97,7 +97,7 @@ class Fuzzed:
         assert self.house.content() == before
 
     async def _answer(self, rpc: str, who: Who, request: bytes) -> tuple[grpc.StatusCode, str, bytes]:
-        call = cast("Any", self.channels[who]).stream_stream(rpc)(iter([request]), timeout=30)
+        call = cast("Any", self.channels[who]).unary_stream(rpc)(request, timeout=30)
         try:
             answer = await call.read()
         except grpc.aio.AioRpcError as error:

@@ -192,7 +192,7 @@ async def _by_row(house: House, callers: Callers) -> None:
     await callers.enter("agent, serial before renewal", first)
     second = await house.renew(first)
     await callers.enter("agent, serial after renewal", second)
-    used = await house.outcome(callers.channels["agent, serial after renewal"], "/assay.sync.v1.Sync/Watch")
+    used = await house.outcome(callers.channels["agent, serial after renewal"], "/spire.api.server.entry.v1.Entry/GetAuthorizedEntries")
     assert used.code is grpc.StatusCode.OK
     _, third = await house.attest()
     await callers.enter("agent, renewed serial never used", await house.renew(third))

@@ -103,7 +103,7 @@ async def test_a_first_start_makes_one_authority_of_each_kind(
     ca = await started(store, keys, clock)
     await check_serves(ca, store, clock)
     bundle = await bundle_of(store)
-    assert (len(bundle.x509_authorities), len(bundle.jwt_authorities), bundle.sequence) == (1, 1, 2)
+    assert (len(bundle.x509_authorities), len(bundle.jwt_authorities), bundle.sequence) == (1, 1, 1)
     certificate = ca.x509.certificate
     certificate.verify_directly_issued_by(certificate)
     san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
