@@ -76,6 +76,7 @@ def _policy() -> dict[str, str]:
 
 
 WHO = _policy()
+GET_AUTHORIZED = "/spire.api.server.entry.v1.Entry/GetAuthorizedEntries"
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,9 @@ async def _by_row(house: House, callers: Callers) -> None:
     await callers.enter("agent, serial before renewal", first)
     second = await house.renew(first)
     await callers.enter("agent, serial after renewal", second)
-    used = await house.outcome(callers.channels["agent, serial after renewal"], "/spire.api.server.entry.v1.Entry/GetAuthorizedEntries")
+    used = await house.outcome(
+        callers.channels["agent, serial after renewal"], "/spire.api.server.entry.v1.Entry/GetAuthorizedEntries"
+    )
     assert used.code is grpc.StatusCode.OK
     _, third = await house.attest()
     await callers.enter("agent, renewed serial never used", await house.renew(third))
