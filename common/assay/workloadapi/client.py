@@ -89,10 +89,11 @@ class WorkloadApiClient:
         raise UnavailableError("the Workload API ended the stream without a response")
 
     async def fetch_jwt(
-        self, audience: Sequence[str], spiffe_id: SpiffeId | None = None, *, within: float | None = None
+        self, audience: str | Sequence[str], spiffe_id: SpiffeId | None = None, *, within: float | None = None
     ) -> tuple[HintedJwtSvid, ...]:
-        """JWT-SVIDs for the audience: of one identity, or of each the caller has."""
-        request = pb.JWTSVIDRequest(audience=audience, spiffe_id=str(spiffe_id) if spiffe_id else "")
+        """JWT-SVIDs for the audience, or for all of several: of one identity, or of each the caller has."""
+        audiences = [audience] if isinstance(audience, str) else audience
+        request = pb.JWTSVIDRequest(audience=audiences, spiffe_id=str(spiffe_id) if spiffe_id else "")
         answer = await self._unary("FetchJWTSVID", request, within)
         return _parsed(answer, pb.JWTSVIDResponse, values.jwt_svids)
 

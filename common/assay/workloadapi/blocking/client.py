@@ -67,9 +67,9 @@ class WorkloadApiClient:
         return self._background.run(lambda: self._client.fetch_x509(within=within))
 
     def fetch_jwt(
-        self, audience: Sequence[str], spiffe_id: SpiffeId | None = None, *, within: float | None = None
+        self, audience: str | Sequence[str], spiffe_id: SpiffeId | None = None, *, within: float | None = None
     ) -> tuple[HintedJwtSvid, ...]:
-        """JWT-SVIDs for the audience: of one identity, or of each the caller has."""
+        """JWT-SVIDs for the audience, or for all of several: of one identity, or of each the caller has."""
         return self._background.run(lambda: self._client.fetch_jwt(audience, spiffe_id, within=within))
 
     def validate_jwt(self, audience: str, token: str, *, within: float | None = None) -> ValidatedJwt:

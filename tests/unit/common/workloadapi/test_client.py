@@ -144,14 +144,16 @@ async def test_empty_messages_are_malformed(api: Scripted, client: WorkloadApiCl
 
 
 async def test_jwt_svids(api: Scripted, client: WorkloadApiClient) -> None:
-    api.answers = [pb.JWTSVIDResponse(svids=[pb.JWTSVID(spiffe_id="spiffe://example.org/a", svid="t", hint="h")])] * 2
+    api.answers = [pb.JWTSVIDResponse(svids=[pb.JWTSVID(spiffe_id="spiffe://example.org/a", svid="t", hint="h")])] * 3
     (svid,) = await client.fetch_jwt(["x", "y"], SpiffeId(OWN, "/a"))
     assert (str(svid.spiffe_id), svid.token, svid.hint) == ("spiffe://example.org/a", "t", "h")
     assert "'t'" not in repr(svid)
     await client.fetch_jwt(["x"])
+    await client.fetch_jwt("orders")
     assert api.requests == [
         pb.JWTSVIDRequest(audience=["x", "y"], spiffe_id="spiffe://example.org/a"),
         pb.JWTSVIDRequest(audience=["x"]),
+        pb.JWTSVIDRequest(audience=["orders"]),
     ]
 
 
