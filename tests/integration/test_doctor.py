@@ -14,6 +14,8 @@ from assay.bundle import pem
 from assay.cli.main import run
 from assay.testing.authority import Authority
 from assay.testing.deployment import ASSAY, Deployment
+from assay_agent.storage.data import AgentData, encode
+from assay_agent.storage.disk import FILE_NAME
 
 # Of this machine, not of what is tested.
 MACHINE = {"versions", "kernel", "open files", "clock synchronized", "clock steady"}
@@ -95,6 +97,24 @@ def test_a_bundle_that_does_not_vouch_for_the_server_is_a_failure(
     assert found["agent trust_bundle_path vouches"]["status"] == "failed"
     assert "assay bundle show" in found["agent trust_bundle_path vouches"]["advice"]
     assert found["agent bundle kept vouches"]["status"] == "ok"
+
+
+def test_a_kept_bundle_that_does_not_vouch_is_not_to_be_written_over(
+    doctor: Doctor, deployment: Deployment, tmp_path: Path
+) -> None:
+    others = AgentData(bundle=tuple(one.der for one in Authority("example.test").bundle.x509_authorities))
+    (tmp_path / FILE_NAME).write_bytes(encode(others))
+    config = copied(deployment, tmp_path, "agent", f'data_dir = "{deployment.dir}/agent"', f'data_dir = "{tmp_path}"')
+    found = doctor(agent=config, status=1)["agent bundle kept vouches"]
+    assert found["status"] == "failed"
+    assert "write" not in found["advice"]
+    assert "move the agent's data_dir away" in found["advice"]
+
+
+def test_a_configuration_that_is_not_there_is_a_failure(doctor: Doctor, tmp_path: Path) -> None:
+    found = doctor(agent=tmp_path / "none.conf", status=1)["agent config"]
+    assert found["seen"] == f"{tmp_path}/none.conf: could not find config file"
+    assert found["advice"] == "name it with --agent-config"
 
 
 def test_a_bundle_that_is_none_is_a_failure(doctor: Doctor, deployment: Deployment, tmp_path: Path) -> None:

@@ -15,6 +15,15 @@ from assay_agent.storage.disk import FILE_NAME
 
 KEYS_FILE = "keys.json"
 
+_WRITE_BUNDLE = "write the server's bundle of now there: `assay bundle show > FILE` on the server"
+_START_ANEW = (
+    "if the server has a new authority that this agent never heard of: name the server's bundle of now as "
+    "trust_bundle_path and move the agent's data_dir away; it attests anew"
+)
+_ATTESTS_ANEW = (
+    "see the agent's log: it renews its SVID while it runs and reaches its server; once expired, it has to attest again"
+)
+
 
 def _load(path: Path, env: Mapping[str, str] | None) -> Setup:
     loaded = load(read(path, env=env))
@@ -29,7 +38,7 @@ def _load(path: Path, env: Mapping[str, str] | None) -> Setup:
         keys=list(_keys(config)),
         private=[data],
         bundles=list(_bundles(config, data)),
-        svid=Certificates("SVID", data, lambda content: decode(content).svid),
+        svid=Certificates("SVID", data, lambda content: decode(content).svid, _ATTESTS_ANEW),
     )
 
 
@@ -49,8 +58,8 @@ def _bundles(config: AgentConfig, data: Path) -> Iterator[Certificates]:
         return [one.der for one in jwks.parse(config.trust_domain, content).x509_authorities]
 
     if config.trust_bundle_path is not None:
-        yield Certificates("trust_bundle_path", config.trust_bundle_path, configured)
-    yield Certificates("bundle kept", data, lambda content: decode(content).bundle)
+        yield Certificates("trust_bundle_path", config.trust_bundle_path, configured, _WRITE_BUNDLE)
+    yield Certificates("bundle kept", data, lambda content: decode(content).bundle, _START_ANEW)
 
 
 DAEMON = Daemon("agent", DEFAULT_CONFIG, WORKLOAD_SOCKET, public=True, load=_load)

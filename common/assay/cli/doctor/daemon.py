@@ -14,12 +14,13 @@ ENTRY_POINTS = "assay.doctor"
 class Certificates:
     """A file that holds certificates, and how to read them (DER) from its content; `what` is a phrase for people.
 
-    `parse` raises AssayError when the content is damaged; it may find none.
+    `parse` raises AssayError when the content is damaged; it may find none. `renewal` is how others get into it.
     """
 
     what: str
     path: Path
     parse: Callable[[bytes], Sequence[bytes]]
+    renewal: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

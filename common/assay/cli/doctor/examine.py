@@ -63,7 +63,9 @@ class _Examination:
             advice = f"name it with --{daemon.name}-config to have its files and trust looked at"
             return skipped(check, f"{daemon.default_config} is not there", advice), None
         path = named or daemon.default_config
-        if path.exists() and not os.access(path, os.R_OK):
+        if not path.exists():
+            return failed(check, f"{path}: could not find config file", f"name it with --{daemon.name}-config"), None
+        if not os.access(path, os.R_OK):
             return skipped(check, f"{path} may not be read by this user", "run this as the daemon's user"), None
         try:
             setup = daemon.load(path, os.environ if self._request.expand_env else None)

@@ -20,6 +20,7 @@ _CREDENTIALS = struct.Struct("3i")
 _OPEN_FILES = re.compile(r"^Max open files +(\d+)", re.MULTILINE)
 _ENTER = 0o001
 _CONNECT = 0o002
+_REPLACE = 0o002
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,12 @@ def _check_mode(daemon: Daemon, file: File, folders: Sequence[File]) -> Finding:
     if mode is None or not stat.S_ISSOCK(mode):
         return skipped(check, f"{path}: {file.trouble or 'is not a socket by its name'}")
     seen = f"{path} has mode {file.bits:04o}"
+    shared = next((one for one in folders if one.bits & _REPLACE and not one.bits & stat.S_ISVTX), None)
+    if shared is not None:
+        return failed(
+            check, f"{seen}, but {shared.path} has {shared.bits:04o}: every user may put a socket of their own there",
+            f"chmod o-w {shared.path}",
+        )  # fmt: skip
     closed = next((one for one in folders if not one.bits & _ENTER), None)
     if daemon.public and not file.bits & _CONNECT:
         return warning(check, f"{seen}: not every workload can connect", f"chmod 0777 {path}")

@@ -9,10 +9,7 @@ from assay.cli.doctor.handshake import Presented, check_name, check_reached, loo
 from assay.cli.doctor.life import Life, check_bundle, check_skew, check_svid
 from assay.errors import AssayError
 
-_NEW_BUNDLE = "write the server's bundle of now there: `assay bundle show > FILE` on the server"
-_ATTEST_ANEW = (
-    "see the agent's log: it renews its SVID while it runs and reaches its server; once expired, it has to attest again"
-)
+_SERVERS_OWN = "see the server's log: it makes and publishes its next CA by itself"
 
 
 def check_trust(name: str, setup: Setup, now: datetime) -> list[Finding]:
@@ -30,14 +27,19 @@ def check_trust(name: str, setup: Setup, now: datetime) -> list[Finding]:
 
 
 def check_authorities(
-    check: str, address: tuple[str, int] | None, presented: Presented, authorities: Sequence[bytes], now: datetime
+    check: str,
+    address: tuple[str, int] | None,
+    presented: Presented,
+    authorities: Sequence[bytes],
+    now: datetime,
+    renewal: str = _SERVERS_OWN,
 ) -> list[Finding]:
-    """A bundle: its certificates' lives, and whether they vouch for the server."""
-    found = [check_bundle(check, [Life.of(der) for der in authorities], now, _NEW_BUNDLE)]
+    """A bundle: its certificates' lives, and whether they vouch for the server; `renewal` is how it gets new ones."""
+    found = [check_bundle(check, [Life.of(der) for der in authorities], now, renewal)]
     if authorities and presented.leaf and address is not None:
         why = why_untrusted(address, authorities)
         what = f"{check} vouches"
-        found.append(failed(what, f"not for the server: {why}", _NEW_BUNDLE) if why else ok(what, "for the server"))
+        found.append(failed(what, f"not for the server: {why}", renewal) if why else ok(what, "for the server"))
     return found
 
 
@@ -45,20 +47,22 @@ def _check_file(
     name: str, address: tuple[str, int], presented: Presented, one: Certificates, now: datetime
 ) -> list[Finding]:
     check = f"{name} {one.what}"
-    read = _read(check, one, _NEW_BUNDLE)
-    return [read] if isinstance(read, Finding) else check_authorities(check, address, presented, read, now)
+    read = _read(check, one)
+    if isinstance(read, Finding):
+        return [read]
+    return check_authorities(check, address, presented, read, now, one.renewal)
 
 
 def _check_own(check: str, one: Certificates, now: datetime) -> Finding:
-    read = _read(check, one, _ATTEST_ANEW)
+    read = _read(check, one)
     if isinstance(read, Finding):
         return read
     if not read:
         return skipped(check, f"{one.path} holds none yet: the agent has not attested")
-    return check_svid(check, Life.of(read[0]), now, _ATTEST_ANEW)
+    return check_svid(check, Life.of(read[0]), now, one.renewal)
 
 
-def _read(check: str, one: Certificates, advice: str) -> Sequence[bytes] | Finding:
+def _read(check: str, one: Certificates) -> Sequence[bytes] | Finding:
     """The certificates, or why there are none."""
     try:
         return one.parse(one.path.read_bytes())
@@ -67,4 +71,4 @@ def _read(check: str, one: Certificates, advice: str) -> Sequence[bytes] | Findi
     except OSError as error:
         return skipped(check, f"{one.path} cannot be read: {error.strerror}", "run this as the daemon's user")
     except AssayError as error:
-        return failed(check, f"{one.path}: {error.message}", error.hint or advice)
+        return failed(check, f"{one.path}: {error.message}", error.hint or one.renewal)

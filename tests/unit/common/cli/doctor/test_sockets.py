@@ -34,6 +34,10 @@ def checked(daemon: Daemon, mode: int, folders: tuple[int, ...], answer: Answer)
         (AGENT, 0o777, (0o755, 0o755), Status.OK),
         (AGENT, 0o770, (0o755, 0o755), Status.WARNING),
         (AGENT, 0o777, (0o755, 0o700), Status.WARNING),
+        (AGENT, 0o777, (0o777, 0o755), Status.FAILED),
+        (AGENT, 0o777, (0o755, 0o757), Status.FAILED),
+        (AGENT, 0o777, (0o755, 0o1777), Status.OK),
+        (SERVER, 0o770, (0o777, 0o755), Status.FAILED),
     ],
 )
 def test_who_may_connect_is_told_by_the_socket_and_all_folders_around(
@@ -48,6 +52,12 @@ def test_the_folder_that_is_closed_is_named() -> None:
     first, _ = checked(AGENT, 0o777, (0o755, 0o700), Answer(None))
     assert "/1 has 0700" in first.seen
     assert first.advice.startswith("chmod 0755 /1")
+
+
+def test_a_folder_where_others_may_put_their_own_socket_is_named() -> None:
+    first, _ = checked(AGENT, 0o777, (0o777, 0o755), Answer(None))
+    assert "/0 has 0777" in first.seen
+    assert first.advice == "chmod o-w /0"
 
 
 def test_a_daemon_that_is_not_well_is_a_failure() -> None:
