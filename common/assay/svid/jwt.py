@@ -33,6 +33,8 @@ LEEWAY = 60
 _PARTS = 3
 # Headers that are kept, and the length of one that is.
 _HEADERS, _SHORT = 64, 512
+# Characters of what a token says that are repeated in a refusal, which ends up in logs.
+_SHOWN = 1000
 # From the alphabet of URLs to the other, whose own characters are none here.
 _STANDARD = bytes.maketrans(b"-_+/=", b"+/???")
 
@@ -228,9 +230,13 @@ def _check_audience(svid: JwtSvid, accepted: tuple[str, ...]) -> None:
 
 
 def _listed(values: tuple[str, ...]) -> str:
-    return "[" + " ".join(map(_quoted, values)) + "]"
+    return "[" + _cut(" ".join(map(_quoted, values))) + "]"
 
 
 def _quoted(value: str) -> str:
     """On one line, whatever a token says."""
-    return json.dumps(value)
+    return json.dumps(_cut(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

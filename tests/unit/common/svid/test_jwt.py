@@ -154,6 +154,19 @@ def test_a_token_cannot_break_the_line_that_refuses_it(authority: Authority) -> 
     assert refusal.value.message == r'expected audience in ["audience"] (audience=["a\"b" "c\nd"])'
 
 
+@pytest.mark.parametrize("claims", [{"aud": ["x" * 100_000]}, {"aud": ["x"] * 100_000}])
+@pytest.mark.parametrize("header", [{}, {"kid": "k" * 100_000}, {"alg": "a" * 100_000}])
+def test_a_token_cannot_fill_the_log_that_refuses_it(
+    authority: Authority, header: dict[str, Any], claims: dict[str, object]
+) -> None:
+    token = authority.token({}, payload(**claims))
+    if header:
+        token = f"{_encode({'alg': 'ES256', 'kid': 'k', **header})}.{token.partition('.')[2]}"
+    with pytest.raises(SvidRefusedError) as refusal:
+        check(authority, token)
+    assert len(refusal.value.message) < 1200
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-le"])
 def test_claims_are_utf_8_and_nothing_else(authority: Authority, encoding: str) -> None:
     with pytest.raises(SvidRefusedError, match="JWT payload is not JSON"):
