@@ -102,7 +102,7 @@ def _parse_json(text: str, name: str) -> Document:
         made: dict[str, object] = {}
         for key, value in pairs:
             if key in made:
-                faults.append(Fault(name, key, "is set twice"))
+                faults.append(_twice(text, name, key))
             made[key] = value
         return made
 
@@ -117,6 +117,15 @@ def _parse_json(text: str, name: str) -> Document:
     if not is_section(data):
         raise ConfigError([Fault(name, "", "is not a JSON object")])
     return Document(name, data, _unique_lines(_json_lines(text), data, name), tuple(faults))
+
+
+def _twice(text: str, name: str, key: str) -> Fault:
+    """With its place, unless the key stands in other sections too: then nothing tells which of them is meant."""
+    match [line for found, line in _json_lines(text) if found == key]:
+        case [first, second]:
+            return Fault(f"{name}:{second}", key, f"is set twice, first on line {first}")
+        case _:
+            return Fault(name, key, "is set twice")
 
 
 def _json_lines(text: str) -> Iterator[tuple[str, int]]:

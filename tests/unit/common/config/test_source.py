@@ -47,9 +47,15 @@ def test_syntax_errors_have_their_line(name: str, text: str, where: str, reason:
     assert reason in fault.reason
 
 
-def test_a_json_key_given_twice_is_a_fault() -> None:
-    (fault,) = parse('{"a": {"b": 1, "b": 2}}', "x").faults
-    assert str(fault) == "x: b: is set twice"
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"a": {\n"b": 1,\n"b": 2}}', "x:3: b: is set twice, first on line 2"),
+        ('{"a": {\n"b": 1,\n"b": 2},\n"c": {"b": 3}}', "x: b: is set twice"),
+    ],
+)
+def test_a_json_key_given_twice_is_a_fault(text: str, fault: str) -> None:
+    assert [str(one) for one in parse(text, "x").faults] == [fault]
 
 
 def test_json_nested_without_end_is_refused() -> None:
