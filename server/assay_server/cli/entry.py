@@ -149,8 +149,10 @@ def _replacement(flags: EntryFlags, socket_path: Path) -> Entry:
 def _read(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgumentError(f"{name} cannot be read: {error}") from None
+    except OSError as error:
+        raise InvalidArgumentError(f"{name} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidArgumentError(f"{name} is not UTF-8 text") from None
 
 
 def _ids(text: str) -> list[str]:
