@@ -63,7 +63,7 @@ def run(flags: AgentFlags) -> None:
 @taking(AgentFlags)
 def validate(flags: AgentFlags, *, output: OutputOption = Output.PRETTY) -> None:
     """Check the configuration as `run` would, and say everything that is wrong with it."""
-    report_validation("agent", output, lambda: _load(flags).warnings)
+    report_validation("agent", output, lambda: _checked(flags).warnings)
 
 
 @app.command(epilog="Example: assay agent healthcheck --verbose")
@@ -81,3 +81,9 @@ def healthcheck(
 
 def _load(flags: AgentFlags) -> LoadedAgent:
     return load(flags.document(DEFAULT_CONFIG, WITHOUT_FILE, os.environ), flags.overrides(FLAGS))
+
+
+def _checked(flags: AgentFlags) -> LoadedAgent:
+    from assay_agent.cli.checked import load_checked  # noqa: PLC0415 - see the module's first line
+
+    return load_checked(flags.document(DEFAULT_CONFIG, WITHOUT_FILE, os.environ), flags.overrides(FLAGS))

@@ -8,7 +8,7 @@ from assay.cli.doctor.daemon import Certificates, Daemon, Setup
 from assay.config.source import read
 from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.cli.agent import DEFAULT_CONFIG
-from assay_agent.config.load import load
+from assay_agent.cli.checked import load_checked
 from assay_agent.config.settings import AgentConfig
 from assay_agent.storage.data import decode
 from assay_agent.storage.disk import FILE_NAME
@@ -26,7 +26,7 @@ _ATTESTS_ANEW = (
 
 
 def _load(path: Path, env: Mapping[str, str] | None) -> Setup:
-    loaded = load(read(path, env=env))
+    loaded = load_checked(read(path, env=env))
     config = loaded.config
     data = config.data_dir / FILE_NAME
     return Setup(

@@ -6,15 +6,15 @@ from pathlib import Path
 from assay.cli.doctor.daemon import Daemon, Setup
 from assay.config.source import read
 from assay.sockets import ADMIN_SOCKET
+from assay_server.cli.checked import load_checked
 from assay_server.cli.server import DEFAULT_CONFIG
-from assay_server.config.load import load
 
 # Where a server listens that listens everywhere.
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
 def _load(path: Path, env: Mapping[str, str] | None) -> Setup:
-    loaded = load(read(path, env=env))
+    loaded = load_checked(read(path, env=env))
     config = loaded.config
     keys = config.key_manager.data.get("keys_path")
     return Setup(

@@ -51,7 +51,7 @@ def run(flags: ServerFlags) -> None:
 @taking(ServerFlags)
 def validate(flags: ServerFlags, *, output: OutputOption = Output.PRETTY) -> None:
     """Check the configuration as `run` would, and say everything that is wrong with it."""
-    report_validation("server", output, lambda: _load(flags).warnings)
+    report_validation("server", output, lambda: _checked(flags).warnings)
 
 
 @app.command(epilog="Example: assay server healthcheck --verbose")
@@ -69,3 +69,9 @@ def healthcheck(
 
 def _load(flags: ServerFlags) -> LoadedServer:
     return load(flags.document(DEFAULT_CONFIG, WITHOUT_FILE, os.environ), flags.overrides(FLAGS))
+
+
+def _checked(flags: ServerFlags) -> LoadedServer:
+    from assay_server.cli.checked import load_checked  # noqa: PLC0415 - see the module's first line
+
+    return load_checked(flags.document(DEFAULT_CONFIG, WITHOUT_FILE, os.environ), flags.overrides(FLAGS))

@@ -50,6 +50,18 @@ def node_attestors(plugins: Iterable[Plugin], host: Host) -> dict[str, ServerNod
     return {plugin.name: _make(plugin, host) for plugin in plugins}
 
 
+def check(plugin: Plugin) -> None:
+    """See whether a node attestor's settings are right, the files that they name included.
+
+    Raises:
+        InvalidArgumentError: they are not.
+    """
+    if plugin.name == "x509pop":
+        from assay_server.plugins.nodeattestor_x509pop import X509PopConfig  # noqa: PLC0415 - see above
+
+        X509PopConfig.parse(plugin.data)
+
+
 def _make(plugin: Plugin, host: Host) -> ServerNodeAttestor:
     if plugin.name not in NODE_ATTESTORS:
         raise InvalidArgumentError(

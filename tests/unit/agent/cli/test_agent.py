@@ -42,6 +42,14 @@ def test_variables_are_expanded_when_asked(tmp_path: Path, monkeypatch: pytest.M
     assert run(["agent", "validate", "-config", str(path), "-expandEnv"]) == 0
 
 
+def test_what_a_plugin_is_told_is_looked_at_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.conf"
+    path.write_text('agent {\n data_dir = "d"\n}\nplugins {\n NodeAttestor "x509pop" {\n  plugin_data {}\n }\n}\n')
+    assert run(["agent", "validate", *GOOD, "-config", str(path)]) == 1
+    assert f"{path}:6: plugins.NodeAttestor.x509pop.plugin_data: " in (err := capsys.readouterr().err)
+    assert "private_key_path is required" in err
+
+
 def test_a_token_on_the_command_line_is_never_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["agent", "validate", "-joinToken", "t0ps3cret", "-joinTokenFile", "/x"]) == 1
     captured = capsys.readouterr()

@@ -88,6 +88,17 @@ def test_a_good_file_is_valid(cli: Cli, tmp_path: Path) -> None:
     assert "--server-port: server.bind_port: must be a port number" in cli.err
 
 
+def test_what_a_plugin_is_told_is_looked_at_as_well(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "server.conf"
+    path.write_text(
+        f'server {{\n trust_domain = "a"\n data_dir = "{tmp_path}/d"\n}}\nplugins {{\n NodeAttestor "x509pop" {{\n'
+        f'  plugin_data {{ ca_bundle_path = "{tmp_path}/none.pem" }}\n }}\n}}\n'
+    )
+    cli("server", "validate", "-config", str(path), status=1)
+    wanted = f'{path}:7: plugins.NodeAttestor.x509pop.plugin_data: unable to load trust bundle "{tmp_path}/none.pem"'
+    assert f"Error: {wanted}: No such file or directory\n" in cli.err
+
+
 def test_an_agent_is_evicted_and_banned(cli: Cli) -> None:
     """Last in this file: the agent is shut out for good."""
     (agent,) = cli.json("node", "list")["agents"]
