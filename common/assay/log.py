@@ -78,7 +78,7 @@ class _Handler(logging.Handler):
     """Libraries' own logging, in the same lines; ours adds what else there is to say as `extra={"fields": ...}`."""
 
     def __init__(self, output: LogOutput, render: Renderer, clock: Clock) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self._output = output
         self._render = render
         self._clock = clock
@@ -116,6 +116,8 @@ def configure(settings: LogSettings, clock: Clock) -> LogOutput:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Handler(output, render, clock)], level=logging.WARNING, force=True)
+    # What of ours users' programs have too logs the standard library's way, and here as much as the rest.
+    logging.getLogger("assay").setLevel(_LEVELS[settings.level])
     return output
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -11,13 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from assay.errors import FailedPreconditionError
 from assay.transport.pump import Side
 from assay.transport.unix import MAX_PATH_BYTES
 
-log = structlog.get_logger(__name__)
+# Of the standard library, as in `assay.transport.listener`.
+log = logging.getLogger("assay.transport")
 
 # Connections kept ready.
 SPARE = 8
@@ -143,7 +143,7 @@ class InnerPool:
                 inner.expiry = self._loop.call_later(self._lifetime, self._replace, inner)
                 self._ready.append(inner)
         except OSError as error:
-            log.debug("Inner connection failed", error=str(error))
+            log.debug("Inner connection failed", extra={"fields": {"error": str(error)}})
 
     def _replace(self, inner: Inner) -> None:
         self._forget(inner)

@@ -1,15 +1,15 @@
 """An accept loop that outlives whatever its connections do."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
-
 from assay.errors import AssayError
 
-log = structlog.get_logger(__name__)
+# Of the standard library: the front and the dialler are in users' programs too, which decide what becomes of it.
+log = logging.getLogger("assay.transport")
 
 BACKLOG = 1024
 # Connections taken in one turn of the loop, so that a flood leaves turns to those already served.
@@ -71,7 +71,7 @@ class Listener:
 
     def _pause(self, error: OSError) -> None:
         # The connection stays in the backlog, and the socket readable: without a pause this would spin.
-        log.warning("Failed to accept connection", error=str(error))
+        log.warning("Failed to accept connection", extra=_because(error))
         self._loop.remove_reader(self.socket.fileno())
         self._resume = self._loop.call_later(PAUSE, self.start)
 
@@ -79,7 +79,7 @@ class Listener:
         try:
             work = self._accept(connection, address)
         except (AssayError, OSError) as error:
-            log.debug("Connection refused", error=str(error))
+            log.debug("Connection refused", extra=_because(error))
             connection.close()
             return
         task = self._loop.create_task(self._run(connection, work))
@@ -90,7 +90,7 @@ class Listener:
         try:
             await work
         except (AssayError, OSError) as error:
-            log.debug("Connection refused", error=str(error))
+            log.debug("Connection refused", extra=_because(error))
             connection.close()
         except Exception:
             log.exception("Connection failed")
@@ -98,3 +98,7 @@ class Listener:
         except asyncio.CancelledError:
             connection.close()
             raise
+
+
+def _because(error: Exception) -> dict[str, object]:
+    return {"fields": {"error": str(error)}}

@@ -1,14 +1,14 @@
 """How many connections a process holds and for whom, so that no caller can take the descriptors of all others."""
 
+import logging
 import resource
 from collections import Counter
 from collections.abc import Callable, Hashable
 
-import structlog
-
 from assay.errors import ResourceExhaustedError
 
-log = structlog.get_logger(__name__)
+# Of the standard library, as in `assay.transport.listener`.
+log = logging.getLogger("assay.transport")
 
 # Descriptors left for the store, files, the operator's socket and connections that are about to be refused.
 RESERVED = 128
@@ -91,7 +91,7 @@ class Room:
     def _tell(self, who: Hashable) -> None:
         if who not in self._told:
             self._told.add(who)
-            log.warning("Too many connections", caller=str(who), held=self._held[who])
+            log.warning("Too many connections", extra={"fields": {"caller": str(who), "held": self._held[who]}})
 
 
 def _by_file_limit(per_connection: int) -> int:

@@ -105,6 +105,16 @@ def test_libraries_log_in_the_same_lines_from_warning_up() -> None:
     assert lines("", code) == ['time="2026-01-02T03:04:05Z" level=error msg="so 1" logger=grpc']
 
 
+@pytest.mark.parametrize(("level", "seen"), [("debug", 2), ("info", 1), ("warning", 0)])
+def test_our_own_modules_that_log_as_libraries_do_are_filtered_as_the_rest(level: str, seen: int) -> None:
+    code = "one = logging.getLogger('assay.transport'); one.debug('a'); one.info('b', extra={'fields': {'error': 'e'}})"
+    code += "; logging.getLogger('asyncio').info('c')"
+    found = lines(f"level='{level}'", code)
+    assert len(found) == seen
+    if found:
+        assert "level=info msg=b error=e logger=assay.transport" in found[-1]
+
+
 def test_the_place_in_the_code_is_said_when_asked_for() -> None:
     (line,) = lines("source_location=True", "def work():\n    early.info('x')\nwork()")
     assert re.search(r'file="<string>:\d+" func=work', line)
@@ -138,8 +148,8 @@ def test_a_reader_that_went_away_ends_nothing() -> None:
 
 def test_a_filtered_line_costs_next_to_nothing() -> None:
     code = """
-import timeit
-print(timeit.timeit(lambda: early.debug("x", a=1), number=100_000) < 1.0)
+import time, timeit
+print(timeit.timeit(lambda: early.debug("x", a=1), timer=time.process_time, number=100_000) < 1.0)
 """
     assert lines("", code) == ["True"]
 

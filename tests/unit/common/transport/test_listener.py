@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from assay.errors import UnauthenticatedError
 from assay.testing.wait import until
@@ -95,30 +94,31 @@ async def test_a_refused_connection_is_closed_and_the_next_one_served(
 
 @pytest.mark.usefixtures("listener")
 async def test_a_defect_costs_one_connection_and_is_logged(
-    accepting: Accepting, socket_path: Path, monkeypatch: pytest.MonkeyPatch
+    accepting: Accepting, socket_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def defect(_connection: socket.socket) -> None:
         raise ZeroDivisionError
 
-    with monkeypatch.context() as patch, capture_logs() as logs:
+    with monkeypatch.context() as patch:
         patch.setattr(accepting, "serve", defect)
         assert await greeting(socket_path) == b""
-    assert [log["log_level"] for log in logs] == ["error"]
+    assert [(record.name, record.levelname) for record in caplog.records] == [("assay.transport", "ERROR")]
     assert await greeting(socket_path) == b"hello"
 
 
 async def test_running_out_of_descriptors_delays_and_does_not_end_accepting(
-    listener: Listener, socket_path: Path, request: pytest.FixtureRequest
+    listener: Listener, socket_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with socket.socket(socket.AF_UNIX) as client, capture_logs() as logs:
+    with socket.socket(socket.AF_UNIX) as client:
         client.setblocking(False)
         enough: Callable[[], None] = request.getfixturevalue("no_descriptors")
         client.connect(str(socket_path))
         await until(lambda: listener._resume is not None)
         enough()
         assert await asyncio.get_running_loop().sock_recv(client, 10) == b"hello"
-    assert logs[0]["event"] == "Failed to accept connection"
-    assert f"[Errno {errno.EMFILE}]" in logs[0]["error"]
+    first = caplog.records[0]
+    assert first.message == "Failed to accept connection"
+    assert f"[Errno {errno.EMFILE}]" in vars(first)["fields"]["error"]
 
 
 async def test_closing_ends_what_is_under_way_and_accepts_no_more(
