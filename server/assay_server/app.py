@@ -14,13 +14,14 @@ from assay.keymanager.base import KeyManager
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
 from assay.transport.tls import TlsIdentity
-from assay.wire.service import AGENT, BUNDLE, ENTRY, SVID, SYNC, served
+from assay.wire.service import AGENT, BUNDLE, ENTRY, SVID, SYNC, TRUST_DOMAIN, served
 from assay_server.api.agent import AgentApi
 from assay_server.api.bundle import BundleApi
 from assay_server.api.entry import EntryApi
 from assay_server.api.health import HealthApi
 from assay_server.api.svid import SvidApi
 from assay_server.api.sync import SyncApi
+from assay_server.api.trustdomain import TrustDomainApi
 from assay_server.attestation.nodes import NodeService
 from assay_server.attestation.pruning import NodePruning, NodePruningSettings
 from assay_server.attestation.service import AttestationService
@@ -40,6 +41,7 @@ from assay_server.endpoints.server import Endpoints
 from assay_server.plugins.builtin import Host, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
+from assay_server.registration.federation import FederationService
 from assay_server.registration.pruning import EntryPruning
 
 log = structlog.get_logger(__name__)
@@ -119,6 +121,7 @@ def _services(
         served(ENTRY, entries),
         served(SVID, svids),
         served(SYNC, SyncApi(authorized, clock)),
+        served(TRUST_DOMAIN, TrustDomainApi(FederationService(store, trust_domain))),
         health.handler(),
     )
 

@@ -15,6 +15,7 @@ from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
+from assay_proto.spire.api.server.trustdomain.v1 import trustdomain_pb2
 from assay_proto.sync.v1 import sync_pb2
 
 if TYPE_CHECKING:  # these exist in the stubs only
@@ -28,6 +29,7 @@ BUNDLE: ServiceDescriptor = bundle_pb2.DESCRIPTOR.services_by_name["Bundle"]
 ENTRY: ServiceDescriptor = entry_pb2.DESCRIPTOR.services_by_name["Entry"]
 SVID: ServiceDescriptor = svid_pb2.DESCRIPTOR.services_by_name["SVID"]
 SYNC: ServiceDescriptor = sync_pb2.DESCRIPTOR.services_by_name["Sync"]
+TRUST_DOMAIN: ServiceDescriptor = trustdomain_pb2.DESCRIPTOR.services_by_name["TrustDomain"]
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

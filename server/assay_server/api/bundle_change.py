@@ -43,7 +43,11 @@ def parse_bundle(message: bundle_pb2.Bundle) -> Bundle:
     """
     parse_trust_domain(message.trust_domain)
     with prefixed("failed to convert bundle"):
-        bundle = bundle_wire.from_proto(message)
+        return untainted(bundle_wire.from_proto(message))
+
+
+def untainted(bundle: Bundle) -> Bundle:
+    """The bundle with no authority tainted."""
     return replace(
         bundle,
         x509_authorities=tuple(replace(each, tainted=False) for each in bundle.x509_authorities),

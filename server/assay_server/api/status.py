@@ -3,6 +3,7 @@
 import structlog
 
 from assay.errors import AssayError, Kind
+from assay.rpc.status import StatusCode
 from assay.wire.status import CODES
 from assay_proto.spire.api.types.status_pb2 import Status
 from assay_server.authorization.caller import CallerKind, current_caller
@@ -26,6 +27,12 @@ def refused(error: AssayError, context: str = "") -> Status:
     # As for whole requests: what to do next is for operators on this machine.
     words = str(error) if current_caller().kind is CallerKind.LOCAL else error.message
     return of(error.kind, f"{context}: {words}" if context else words)
+
+
+def failed(error: AssayError, context: str, words: str) -> Status:
+    """INTERNAL, for what SPIRE does not tell apart from a failure of its database; logged as well."""
+    _log(error, context)
+    return Status(code=StatusCode.INTERNAL, message=f"{context}: {words}")
 
 
 def _log(error: AssayError, what: str) -> None:

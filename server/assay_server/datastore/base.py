@@ -1,8 +1,8 @@
 """The store's port: whole transactions as functions, run one after another, committed in groups.
 
 A transaction function is synchronous, gets a `Transaction` and does nothing but read and write through it: it runs
-in the store's own thread. Every write of an entry, a node or a bundle also writes a line of `changes`, so that sequence
-order is commit order and no gap is ever seen (docs/architecture.md, State).
+in the store's own thread. Every write of an entry, a node, a bundle or a federation relationship also writes a line of
+`changes`, so that sequence order is commit order and no gap is ever seen (docs/architecture.md, State).
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -14,7 +14,7 @@ from assay.bundle import Bundle
 from assay.entry import Entry
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay_server.model import AuthorityRecord, JoinToken, Node
+from assay_server.model import AuthorityRecord, FederationRelationship, JoinToken, Node
 
 T = TypeVar("T")
 
@@ -25,6 +25,7 @@ class ChangeKind(Enum):
     ENTRY = "entry"  # object_id: entry ID
     NODE = "node"  # object_id: the agent's SPIFFE ID
     BUNDLE = "bundle"  # object_id: trust domain name
+    FEDERATION_RELATIONSHIP = "federation_relationship"  # object_id: likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A committed change and what the entry or node became by it: None when it is gone. Always None for a bundle."""
+    """A committed change and what the entry or node became by it: None when it is gone. Always None for other kinds."""
 
     change: Change
     value: Entry | Node | None = None
@@ -194,6 +195,20 @@ class Bundles(Protocol):
         ...
 
 
+class FederationRelationships(Protocol):
+    """Where bundles of foreign trust domains are fetched. They and the bundles come and go independently."""
+
+    def get(self, trust_domain: TrustDomain) -> FederationRelationship | None: ...
+    def find(self, page: Page) -> tuple[list[FederationRelationship], str]: ...
+    def put(self, relationship: FederationRelationship) -> None:
+        """Create or replace."""
+        ...
+
+    def delete(self, trust_domain: TrustDomain) -> bool:
+        """Whether there was one."""
+        ...
+
+
 class Authorities(Protocol):
     """The CA journal."""
 
@@ -226,6 +241,8 @@ class Transaction(Protocol):
     def join_tokens(self) -> JoinTokens: ...
     @property
     def bundles(self) -> Bundles: ...
+    @property
+    def federation_relationships(self) -> FederationRelationships: ...
     @property
     def authorities(self) -> Authorities: ...
     @property
@@ -261,7 +278,7 @@ class Store(Protocol):
         ...
 
     def newest(self, kind: ChangeKind, object_id: str) -> Written | None:
-        """The object's last change, and so its present state, if that is in memory; not for a bundle."""
+        """The object's last change, and so its present state, if that is in memory; for entries and nodes only."""
         ...
 
     def watch(self) -> AsyncIterator[int]:

@@ -118,7 +118,7 @@ class BundleService:
 
     def _set(self, tx: Transaction, bundle: Bundle) -> Bundle:
         self._check_foreign(bundle.trust_domain, "setting a federated bundle for the server's own trust domain")
-        return _put(tx, tx.bundles.get(bundle.trust_domain), bundle)
+        return put_replaced(tx, tx.bundles.get(bundle.trust_domain), bundle)
 
     def _update(self, tx: Transaction, update: BundleUpdate) -> Bundle:
         bundle = update.bundle
@@ -128,7 +128,7 @@ class BundleService:
             raise NotFoundError("bundle not found")
         if update.fields is not None:
             bundle = replace(stored, **{field: getattr(bundle, field) for field in update.fields})
-        return _put(tx, stored, bundle)
+        return put_replaced(tx, stored, bundle)
 
     def _delete(self, tx: Transaction, trust_domain: TrustDomain, mode: DeleteMode) -> None:
         self._check_foreign(trust_domain, "removing the bundle for the server trust domain")
@@ -142,18 +142,19 @@ class BundleService:
             raise InvalidArgumentError(f"{doing} is not allowed")
 
 
-def _append(
-    tx: Transaction, trust_domain: TrustDomain, x509: Sequence[X509Authority], jwt: Sequence[JwtAuthority]
-) -> Bundle:
-    stored = tx.bundles.get(trust_domain) or Bundle(trust_domain)
-    bundle = appended(stored, x509, jwt)
+def put_replaced(tx: Transaction, stored: Bundle | None, given: Bundle) -> Bundle:
+    """Write the given bundle in place of the stored one, if that changes anything; the bundle as it is then."""
+    bundle = replaced(stored, given)
     if bundle is not stored:
         tx.bundles.put(bundle)
     return bundle
 
 
-def _put(tx: Transaction, stored: Bundle | None, given: Bundle) -> Bundle:
-    bundle = replaced(stored, given)
+def _append(
+    tx: Transaction, trust_domain: TrustDomain, x509: Sequence[X509Authority], jwt: Sequence[JwtAuthority]
+) -> Bundle:
+    stored = tx.bundles.get(trust_domain) or Bundle(trust_domain)
+    bundle = appended(stored, x509, jwt)
     if bundle is not stored:
         tx.bundles.put(bundle)
     return bundle

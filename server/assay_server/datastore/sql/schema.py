@@ -38,7 +38,7 @@ class Release:
         return f"{self.version:04}"
 
 
-THIS_RELEASE = Release(1, 1, (Path(__file__).parent / "migrations" / "versions",))
+THIS_RELEASE = Release(2, 2, (Path(__file__).parent / "migrations" / "versions",))
 
 APPLICATION_ID = 0x41535359
 """`ASSY`, in the file's header (SQLite file format, offset 68)."""
@@ -143,6 +143,16 @@ entry_federates_with = Table(
     Column("trust_domain", Text, ForeignKey("bundles.trust_domain"), nullable=False),
     Index("entry_federates_with_trust_domain", "trust_domain", "entry", unique=True),
     sqlite_with_rowid=False,
+)
+
+federation_relationships = Table(
+    "federation_relationships",
+    metadata,
+    _position(),
+    Column("trust_domain", Text, nullable=False, unique=True),
+    _text("bundle_endpoint_url"),
+    _text("bundle_endpoint_profile"),
+    _text("endpoint_spiffe_id"),
 )
 
 nodes = Table(

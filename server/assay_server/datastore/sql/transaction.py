@@ -6,6 +6,7 @@ from assay_server.datastore.sql.bundles import SqlBundles
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.entries import SqlEntries
+from assay_server.datastore.sql.federation import SqlFederationRelationships
 from assay_server.datastore.sql.join_tokens import SqlJoinTokens
 from assay_server.datastore.sql.nodes import SqlNodes
 
@@ -19,4 +20,5 @@ class SqlTransaction:
         self.nodes = SqlNodes(connection, self.changes)
         self.join_tokens = SqlJoinTokens(connection)
         self.bundles = SqlBundles(connection, self.changes, self.entries)
+        self.federation_relationships = SqlFederationRelationships(connection, self.changes)
         self.authorities = SqlAuthorities(connection)

@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from assay.bundle import Bundle
 from assay.entry import Entry
 from assay.errors import FailedPreconditionError
+from assay.spiffeid import TrustDomain
 from assay.testing.clock import FakeClock
-from assay_server.datastore.sql.schema import THIS_RELEASE, Release
+from assay_server.datastore.sql.schema import APPLICATION_ID, THIS_RELEASE, Release
 from assay_server.datastore.sql.store import SqlStore, open_store
 from assay_server.datastore.sql.upgrade import run_migrations
+from assay_server.model import FederationRelationship, HttpsWebProfile, JoinToken
 
 MakeEntry = Callable[..., Entry]
+
+A_ORG = TrustDomain("a.org")
 
 ADD_COLUMN = """
 from alembic import op
@@ -81,6 +86,46 @@ async def test_migrating_and_creating_give_the_same_schema(store: SqlStore, path
     assert ask(tmp_path / "migrated", stamps) == ask(path, stamps) == [(THIS_RELEASE.revision,)]
 
 
+FIRST_RELEASE = replace(THIS_RELEASE, version=1, compatible_from=1)
+FIRST_ROWS = """
+INSERT INTO counter VALUES (1, 2);
+INSERT INTO meta VALUES (1, 1, 1, 'incarnation');
+INSERT INTO bundles VALUES (1, 'a.org', 300, 7, '{"x509": [], "jwt": []}');
+INSERT INTO join_tokens VALUES ('token', 99);
+"""
+
+
+@pytest.fixture
+def first_database(path: Path) -> Path:
+    """A database as the first release left it, with a bundle and a join token."""
+    path.parent.mkdir()
+    connection = sqlite3.connect(path, isolation_level=None)
+    run_migrations(connection, FIRST_RELEASE)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.executescript(FIRST_ROWS)
+    connection.close()
+    return path
+
+
+async def test_the_first_schema_is_brought_up_to_the_present(first_database: Path, tmp_path: Path) -> None:
+    store = await open_store(first_database, clock=FakeClock())
+    assert store.sequence == 2
+    assert await store.read(lambda tx: tx.bundles.get(A_ORG)) == Bundle(A_ORG, refresh_hint=300, sequence=7)
+    assert await store.read(lambda tx: tx.join_tokens.get("token")) == JoinToken("token", 99)
+    relationship = FederationRelationship(A_ORG, "https://a.org/", HttpsWebProfile())
+    await store.write(lambda tx: tx.federation_relationships.put(relationship))
+    assert await store.read(lambda tx: tx.federation_relationships.get(A_ORG)) == relationship
+    await store.close()
+    await (await open_store(tmp_path / "new", clock=FakeClock())).close()
+    assert schema(first_database) == schema(tmp_path / "new")
+
+
+async def test_the_first_release_refuses_the_present_schema(first_database: Path) -> None:
+    await (await open_store(first_database, clock=FakeClock())).close()
+    with pytest.raises(FailedPreconditionError, match=f"has schema version {THIS_RELEASE.version}"):
+        await open_store(first_database, clock=FakeClock(), release=FIRST_RELEASE)
+
+
 async def test_an_older_database_is_migrated_and_keeps_what_it_holds(
     path: Path, next_release: Callable[..., Release], make_entry: MakeEntry
 ) -> None:
@@ -126,7 +171,7 @@ async def test_a_newer_database_that_this_release_cannot_use_is_refused(
     await fill(path, make_entry("a"))
     release = replace(next_release(), compatible_from=THIS_RELEASE.version + 1)
     await (await open_store(path, clock=FakeClock(), release=release)).close()
-    with pytest.raises(FailedPreconditionError, match="has schema version 2") as caught:
+    with pytest.raises(FailedPreconditionError, match=f"has schema version {release.version}") as caught:
         await open_store(path, clock=FakeClock())
     assert "run the newer release again" in caught.value.hint
     store = await open_store(path, clock=FakeClock(), release=release)
@@ -138,12 +183,13 @@ async def test_a_newer_database_that_this_release_can_use_is_used(
     path: Path, next_release: Callable[..., Release], make_entry: MakeEntry
 ) -> None:
     await fill(path, make_entry("a"))
-    await (await open_store(path, clock=FakeClock(), release=next_release())).close()
+    release = next_release()
+    await (await open_store(path, clock=FakeClock(), release=release)).close()
     store = await open_store(path, clock=FakeClock())
     await store.write(lambda tx: tx.entries.create(make_entry("b")))
     assert store.sequence == 2
     await store.close()
-    assert ask(path, "SELECT schema_version FROM meta") == [(2,)]
+    assert ask(path, "SELECT schema_version FROM meta") == [(release.version,)]
 
 
 def test_alembic_is_not_loaded_to_make_or_open_a_database(path: Path) -> None:
