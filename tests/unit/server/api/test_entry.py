@@ -20,6 +20,7 @@ from assay_server.api.entry import EntryApi
 from assay_server.api.entry_sync import PAGE
 from assay_server.authorization.caller import Caller, CallerKind, Credential
 from assay_server.authorization.index import AuthorizedEntries
+from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.registration import EntryService
 
@@ -326,7 +327,25 @@ async def test_listing_goes_in_pages_when_asked(stub: "EntryAsyncStub") -> None:
     assert paths == [f"/w{number}" for number in range(5)]
 
 
-UID_1 = Selector(type="unix", value="uid:1")
+async def test_pages_are_stable_under_writes(stub: "EntryAsyncStub") -> None:
+    made = await create(stub, *(entry(f"/w{number}", hint="x") for number in range(4)))
+    where = pb.ListEntriesRequest.Filter(by_hint=StringValue(value="x"))
+    first = await stub.ListEntries(pb.ListEntriesRequest(filter=where, page_size=2))
+    gone = [each.entry.id for each in made[1:3]]  # the last of the first page, the first of the second
+    await stub.BatchDeleteEntry(pb.BatchDeleteEntryRequest(ids=gone))
+    await create(stub, entry("/other"), entry("/late", hint="x"))
+    request = pb.ListEntriesRequest(filter=where, page_size=2, page_token=first.next_page_token)
+    second = await stub.ListEntries(request)
+    assert [each.spiffe_id.path for each in (*first.entries, *second.entries)] == ["/w0", "/w1", "/w3", "/late"]
+    assert not second.next_page_token
+
+
+UID_1, UID_2 = (Selector(type="unix", value=f"uid:{uid}") for uid in (1, 2))
+
+
+def federating(match: FederatesWithMatch.MatchBehavior.ValueType, *names: str) -> dict[str, Any]:
+    return {"by_federates_with": FederatesWithMatch(trust_domains=names, match=match)}
+
 
 FILTERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "spiffe id": ({"by_spiffe_id": spiffe_id("/a")}, {"/a"}),
@@ -335,27 +354,40 @@ FILTERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "empty hint": ({"by_hint": StringValue()}, {"/a", "/b", "/c"}),
     "downstream": ({"by_downstream": BoolValue(value=True)}, {"/c"}),
     "not downstream": ({"by_downstream": BoolValue(value=False)}, {"/a", "/b", "/c"}),
-    "federates with": (
-        {"by_federates_with": FederatesWithMatch(trust_domains=["north.test"], match=FederatesWithMatch.MATCH_ANY)},
-        {"/c"},
-    ),
+    "federates with any": (federating(FederatesWithMatch.MATCH_ANY, "north.test", "west.test"), {"/b", "/c"}),
+    "federates with exactly": (federating(FederatesWithMatch.MATCH_EXACT, "north.test"), {"/b"}),
+    "federates with these at least": (federating(FederatesWithMatch.MATCH_SUPERSET, "north.test"), {"/b", "/c"}),
+    "federates with these at most": (federating(FederatesWithMatch.MATCH_SUBSET, "north.test", "west.test"), {"/b"}),
     "superset of selectors": (
         {"by_selectors": SelectorMatch(selectors=[UID_1], match=SelectorMatch.MATCH_SUPERSET)},
         {"/a", "/c"},
     ),
     "exact selectors": ({"by_selectors": SelectorMatch(selectors=[UID_1], match=SelectorMatch.MATCH_EXACT)}, {"/a"}),
+    "subset of selectors": (
+        {"by_selectors": SelectorMatch(selectors=[UID_1, UID_2], match=SelectorMatch.MATCH_SUBSET)},
+        {"/a", "/b"},
+    ),
+    "any of the selectors": (
+        {"by_selectors": SelectorMatch(selectors=[UID_1, UID_2], match=SelectorMatch.MATCH_ANY)},
+        {"/a", "/b", "/c"},
+    ),
 }
+
+
+def putting(bundle: Bundle) -> Callable[[Transaction], None]:
+    return lambda tx: tx.bundles.put(bundle)
 
 
 @pytest.mark.parametrize("name", FILTERS)
 async def test_listing_and_counting_filter_alike(stub: "EntryAsyncStub", store: SqlStore, name: str) -> None:
-    await store.write(lambda tx: tx.bundles.put(Bundle(TrustDomain("north.test"))))
+    for trust_domain in ("north.test", "south.test"):
+        await store.write(putting(Bundle(TrustDomain(trust_domain))))
     both = [Selector(type="unix", value="uid:1"), Selector(type="unix", value="gid:1")]
     await create(
         stub,
         entry("/a", uid=1),
-        entry("/b", parent="/spire/server", hint="x"),
-        entry("/c", selectors=both, downstream=True, federates_with=["north.test"]),
+        entry("/b", parent="/spire/server", uid=2, hint="x", federates_with=["north.test"]),
+        entry("/c", selectors=both, downstream=True, federates_with=["north.test", "south.test"]),
     )
     fields, wanted = FILTERS[name]
     found = await list_all(stub, pb.ListEntriesRequest(filter=pb.ListEntriesRequest.Filter(**fields)))

@@ -122,6 +122,7 @@ def statuses(results: list[Any]) -> list[tuple[int, str]]:
     return [(each.status.code, each.status.message) for each in results]
 
 
+@pytest.mark.spec("FED-5.1-c", "FED-5.2.1.2-a")
 async def test_relationships_are_created_and_listed_in_that_order(stub: "TrustDomainAsyncStub") -> None:
     given = [web("west.test"), spiffe(), web("a.test")]
     results = await create(stub, *given)
@@ -256,6 +257,43 @@ async def test_a_bad_relationship_fails_alone(
     assert messages[5].startswith(f"{CONVERT}failed to parse bundle: unable to parse X.509 authority: ")
     assert messages[6] == f"{CONVERT}failed to parse bundle: invalid trust domain: trust domain is missing"
     assert await listed(stub) == [web()]
+
+
+@pytest.mark.spec("FED-5.1-a", "FED-5.2.2.2-a", "FED-7.2-a")
+async def test_name_url_profile_and_endpoint_id_have_to_be_given(stub: "TrustDomainAsyncStub") -> None:
+    whole = spiffe()
+    for field in ("trust_domain", "bundle_endpoint_url", "https_spiffe"):
+        lacking = Message()
+        lacking.CopyFrom(whole)
+        lacking.ClearField(field)
+        [result] = await create(stub, lacking)
+        assert result.status.code == INVALID, field
+    [result] = await create(stub, spiffe(endpoint=""))
+    assert result.status.message == f"{CONVERT}failed to parse endpoint SPIFFE ID: SPIFFE ID cannot be empty"
+    assert not await listed(stub)
+    await create(stub, whole)
+    [result] = await update(stub, Message(trust_domain="north.test", bundle_endpoint_url="https://north.test"))
+    assert result.status.message == f"{CONVERT}unsupported bundle endpoint profile type: <nil>"
+    assert await listed(stub) == [whole]
+
+
+@pytest.mark.spec("FED-5.2.1.1-a", "FED-5.2.1.1-b", "FED-5.2.1.1-c", "FED-5.2.2.1-a", "FED-5.2.2.1-b")
+@pytest.mark.parametrize("make", [web, spiffe])
+async def test_a_url_is_https_without_user_information_and_otherwise_free(
+    stub: "TrustDomainAsyncStub", make: Callable[[str], Message]
+) -> None:
+    given = make("north.test")
+    messages: list[str] = []
+    for url in ("http://north.test", "https://user:secret@north.test", "https://[::1]:8443/a/b?c=d#e"):
+        given.bundle_endpoint_url = url
+        [result] = await create(stub, given)
+        messages.append(result.status.message)
+    assert messages == [
+        f"{CONVERT}bundle endpoint URL must use the https scheme",
+        f"{CONVERT}bundle endpoint URL must not contain user info",
+        "OK",
+    ]
+    assert await listed(stub) == [given]
 
 
 async def test_a_field_that_the_mask_leaves_out_has_to_be_right_too(stub: "TrustDomainAsyncStub") -> None:
