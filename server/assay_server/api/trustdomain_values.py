@@ -97,9 +97,15 @@ def _profile(message: Message) -> EndpointProfile:
             return HttpsWebProfile()
         case "https_spiffe":
             with prefixed("failed to parse endpoint SPIFFE ID"):
-                return HttpsSpiffeProfile(SpiffeId.parse(message.https_spiffe.endpoint_spiffe_id))
+                return HttpsSpiffeProfile(_endpoint_id(message.https_spiffe.endpoint_spiffe_id))
         case _:
             raise InvalidArgumentError("unsupported bundle endpoint profile type: <nil>")
+
+
+def _endpoint_id(text: str) -> SpiffeId:
+    if not text:
+        raise InvalidArgumentError("cannot be empty")
+    return SpiffeId.parse(text)
 
 
 def _bundle(message: Message, trust_domain: TrustDomain) -> Bundle | None:

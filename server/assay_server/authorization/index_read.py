@@ -64,6 +64,8 @@ def _changes_since(source: Source, sequence: int) -> _Changes | None:
                 found.nodes.add(change.object_id)
             case ChangeKind.BUNDLE:
                 found.bundles.add(TrustDomain(change.object_id))
+            case ChangeKind.FEDERATION_RELATIONSHIP:
+                pass  # where a bundle comes from is nothing to agents
     return found
 
 

@@ -23,7 +23,7 @@ from assay_proto.spire.api.types.federationrelationship_pb2 import (
     HTTPSWebProfile,
 )
 from assay_server.api.trustdomain import TrustDomainApi
-from assay_server.authorization.caller import Caller, CallerKind
+from assay_server.authorization.caller import Caller, CallerKind, Credential
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.registration import FederationService
 
@@ -269,7 +269,7 @@ async def test_name_url_profile_and_endpoint_id_have_to_be_given(stub: "TrustDom
         [result] = await create(stub, lacking)
         assert result.status.code == INVALID, field
     [result] = await create(stub, spiffe(endpoint=""))
-    assert result.status.message == f"{CONVERT}failed to parse endpoint SPIFFE ID: SPIFFE ID cannot be empty"
+    assert result.status.message == f"{CONVERT}failed to parse endpoint SPIFFE ID: cannot be empty"
     assert not await listed(stub)
     await create(stub, whole)
     [result] = await update(stub, Message(trust_domain="north.test", bundle_endpoint_url="https://north.test"))
@@ -402,7 +402,7 @@ async def test_an_endpoint_that_no_bundle_vouches_for_is_warned_of(
     ]
 
 
-@pytest.mark.parametrize("caller", [Caller(CallerKind.ADMIN, SpiffeId(TD, "/admin"))])
+@pytest.mark.parametrize("caller", [Caller(CallerKind.ADMIN, Credential(SpiffeId(TD, "/admin"), "1", 2**31))])
 async def test_what_to_do_next_is_told_to_operators_on_this_machine_only(stub: "TrustDomainAsyncStub") -> None:
     [result] = await create(stub, spiffe("west.test", endpoint="west.test"))
     assert result.status.message == f"{CONVERT}failed to parse endpoint SPIFFE ID: scheme is missing or invalid"
