@@ -1,27 +1,20 @@
 """Federation relationships as spire.api.types.FederationRelationship, whole or through a mask, in SPIRE's words."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from assay.bundle import Bundle
 from assay.errors import InvalidArgumentError, prefixed
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import bundle as bundle_wire
-from assay_proto.spire.api.types.federationrelationship_pb2 import (
-    FederationRelationship as Message,
-)
-from assay_proto.spire.api.types.federationrelationship_pb2 import (
-    FederationRelationshipMask as Mask,
-)
+from assay_proto.spire.api.types import federationrelationship_pb2 as pb
 from assay_server.api.bundle_change import untainted
 from assay_server.model import EndpointProfile, FederationRelationship, HttpsSpiffeProfile, HttpsWebProfile
 from assay_server.model.endpointurl import parse_endpoint_url
 from assay_server.registration.federation import Federated, FederationUpdate
 
-# Field of the mask -> field of the relationship.
-_FIELDS: Mapping[str, str] = MappingProxyType(
-    {"bundle_endpoint_url": "bundle_endpoint_url", "bundle_endpoint_profile": "bundle_endpoint_profile"}
-)
+Message = pb.FederationRelationship
+Mask = pb.FederationRelationshipMask
+
+# Of the mask and of the relationship.
+_FIELDS = ("bundle_endpoint_url", "bundle_endpoint_profile")
 
 
 def to_proto(federated: Federated, mask: Mask | None) -> Message:
@@ -80,7 +73,7 @@ def parse_update(message: Message, mask: Mask | None) -> FederationUpdate:
     given = parse_relationship(message)
     if mask is None:
         return FederationUpdate(given)
-    fields = frozenset(field for name, field in _FIELDS.items() if getattr(mask, name))
+    fields = frozenset(name for name in _FIELDS if getattr(mask, name))
     return FederationUpdate(given, fields, with_bundle=mask.trust_domain_bundle)
 
 
