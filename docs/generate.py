@@ -21,7 +21,7 @@ PAGE = Path(__file__).resolve().parent / "configuration.md"
 KINDS = {
     "DomainName": "trust domain", "FilePath": "path", "FractionalSeconds": "duration", "Identities": "SPIFFE IDs",
     "KeyTypeName": "key type", "Port": "port", "PositiveSeconds": "duration", "Seconds": "duration",
-    "Texts": "list of text", "bool": "true, false", "int": "number",
+    "Rate": "number", "Texts": "list of text", "bool": "true, false", "int": "number",
 }  # fmt: skip
 DURATIONS = {"PositiveSeconds", "Seconds", "FractionalSeconds"}
 # Keys that are read not only at the start; the page says that all others are.

@@ -107,7 +107,7 @@ def _services(
     config: ServerConfig, clock: Clock, store: Store, issuer: Issuer, rows: NodeRows, authorized: AuthorizedEntries
 ) -> Sequence[Service]:
     trust_domain = config.trust_domain
-    limits = RateLimits.create(clock, attestation=config.ratelimit_attestation, signing=config.ratelimit_signing)
+    limits = RateLimits(config.rates, clock)
     tokens = JoinTokens(store, clock, trust_domain)
     attestors = node_attestors(config.node_attestors, Host(trust_domain, clock, tokens))
     attestation = AttestationService(trust_domain, attestors, rows, issuer)
@@ -117,7 +117,7 @@ def _services(
     health = HealthApi(store, trust_domain)
     return (
         served(AGENT, agents),
-        served(BUNDLE, BundleApi(BundleService(store, trust_domain))),
+        served(BUNDLE, BundleApi(BundleService(store, trust_domain), limits)),
         served(ENTRY, entries),
         served(SVID, svids),
         served(SYNC, SyncApi(authorized, clock)),

@@ -37,6 +37,10 @@ class Context(Protocol):
         """What the caller sent beside its request."""
         ...
 
+    def time_remaining(self) -> float | None:
+        """Seconds until the caller's deadline; None when it set none."""
+        ...
+
     async def read(self) -> Any:  # noqa: ANN401 - the method's request, or an object that says that there are no more
         """The next request of a stream."""
         ...

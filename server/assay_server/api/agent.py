@@ -70,25 +70,24 @@ class AgentApi:
         self, request_iterator: AsyncIterator[pb.AttestAgentRequest], context: Context
     ) -> AsyncIterator[pb.AttestAgentResponse]:
         """Params, then challenges and answers, then the result."""
-        caller = current_caller()
-        await take(self._limits.attestation, caller.host, doing="attest agent")
+        await take(self._limits.attestation, refusal="attest agent rate limiting", patience=context.time_remaining())
         conversation = Conversation(context)
         params = await conversation.params()
         request = Attestation(params.data.type, params.data.payload, params.params.csr)
-        attested = await self._attestation.attest(request, conversation.challenge, caller.address)
+        attested = await self._attestation.attest(request, conversation.challenge, current_caller().address)
         yield pb.AttestAgentResponse(
             result=pb.AttestAgentResponse.Result(svid=svid_to_proto(attested.svid), reattestable=attested.can_reattest)
         )
 
     async def RenewAgent(self, request: pb.RenewAgentRequest, context: Context) -> pb.RenewAgentResponse:
         """A new SVID for the calling agent."""
-        await take(self._limits.x509_signing, current_caller().host, doing="renew agent")
+        await take(self._limits.x509_signing, refusal="renew agent rate limiting", patience=context.time_remaining())
         csr = request.params.csr if request.HasField("params") else None
         return pb.RenewAgentResponse(svid=svid_to_proto(await self._nodes.renew(caller_id(), csr)))
 
     async def PostStatus(self, request: pb.PostStatusRequest, context: Context) -> pb.PostStatusResponse:
         """The calling agent's version."""
-        await take(self._limits.status, current_caller().host, doing="post status")
+        await take(self._limits.status, refusal="post status rate limiting", patience=context.time_remaining())
         await self._nodes.post_status(caller_id(), request.agent_version)
         return pb.PostStatusResponse()
 

@@ -21,6 +21,7 @@ from assay_server.api.bundle_change import (
 )
 from assay_server.api.items import answer_each
 from assay_server.api.page import page_from_proto
+from assay_server.authorization.ratelimit import RateLimits, take
 from assay_server.registration.bundles import BundleService, DeleteMode
 
 _CreateResult = pb.BatchCreateFederatedBundleResponse.Result
@@ -34,8 +35,9 @@ R = TypeVar("R", _CreateResult, _UpdateResult, _SetResult)
 class BundleApi:
     """The Bundle service; handlers translate and leave the deciding to the service behind."""
 
-    def __init__(self, bundles: BundleService) -> None:
+    def __init__(self, bundles: BundleService, limits: RateLimits) -> None:
         self._bundles = bundles
+        self._limits = limits
 
     async def CountBundles(self, request: pb.CountBundlesRequest, context: Context) -> pb.CountBundlesResponse:
         """How many bundles there are, our own included."""
@@ -56,6 +58,8 @@ class BundleApi:
         self, request: pb.PublishJWTAuthorityRequest, context: Context
     ) -> pb.PublishJWTAuthorityResponse:
         """Not built."""
+        refusal = "key publishing rate limiting"
+        await take(self._limits.publishing, refusal=refusal, patience=context.time_remaining())
         raise UnimplementedError("publishing JWT authorities upstream is not built yet")
 
     async def PublishWITAuthority(

@@ -12,13 +12,14 @@ from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
 from assay_proto.spire.api.types.jwtsvid_pb2 import JWTSVID
 from assay_server.api.svid_batch import log_x509, put_x509, sign_each
 from assay_server.api.svid_mint import jwt_audience, jwt_subject, mint_request
-from assay_server.authorization.caller import caller_id, current_caller
+from assay_server.authorization.caller import caller_id
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.ratelimit import RateLimits, take
 from assay_server.credential import IssuedJwt, Issuer
 
 log = structlog.get_logger(__name__)
 
+_SIGNING = "certificate signing rate limiting"
 
 # Signing holds the loop; after so many certificates, some five milliseconds, the other callers get their turn.
 _TURN = 25
@@ -65,7 +66,7 @@ class SvidApi:
         if not request.params:
             raise InvalidArgumentError("missing parameters")
         agent = caller_id()
-        await take(self._limits.x509_signing, current_caller().host, len(request.params), doing="certificate signing")
+        await take(self._limits.x509_signing, len(request.params), refusal=_SIGNING, patience=context.time_remaining())
         response = pb.BatchNewX509SVIDResponse()
         for start in range(0, len(request.params), _TURN):
             if start:
@@ -77,7 +78,9 @@ class SvidApi:
     async def NewJWTSVID(self, request: pb.NewJWTSVIDRequest, context: Context) -> pb.NewJWTSVIDResponse:
         """A JWT-SVID for an entry that is authorized for the calling agent now."""
         agent = caller_id()
-        await take(self._limits.jwt_signing, current_caller().host, doing="JWT signing request")
+        await take(
+            self._limits.jwt_signing, refusal="JWT signing request rate limiting", patience=context.time_remaining()
+        )
         entry = await self._entry(agent, request.entry_id)
         svid = self._issuer.workload_jwt(
             entry.spiffe_id,
@@ -91,12 +94,17 @@ class SvidApi:
 
     async def BatchNewWITSVID(self, request: pb.BatchNewWITSVIDRequest, context: Context) -> pb.BatchNewWITSVIDResponse:
         """Not built."""
+        if not request.params:
+            raise InvalidArgumentError("missing parameters")
+        await take(self._limits.wit_signing, len(request.params), refusal=_SIGNING, patience=context.time_remaining())
         raise UnimplementedError("WIT functionality is disabled")
 
     async def NewDownstreamX509CA(
         self, request: pb.NewDownstreamX509CARequest, context: Context
     ) -> pb.NewDownstreamX509CAResponse:
         """Not built."""
+        refusal = "downstream CA signing rate limit"
+        await take(self._limits.x509_signing, refusal=refusal, patience=context.time_remaining())
         raise UnimplementedError("downstream X.509 CAs are not built yet")
 
     async def _entry(self, agent: SpiffeId, entry_id: str) -> Entry:

@@ -1,14 +1,14 @@
 """Rate limits per caller's IP address: token buckets that make callers wait, as SPIRE's do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from assay.clock import Clock
 from assay.errors import AssayError, ResourceExhaustedError
+from assay_server.authorization.caller import current_caller
+from assay_server.model.rates import Rates
 
-ATTESTATIONS_PER_SECOND = 1
-SIGNATURES_PER_SECOND = 500
-STATUSES_PER_SECOND = 10
-_FORGET_AFTER = 60.0  # seconds
+# Seconds between looks for buckets that are full again, and so no different from none.
+_SWEEP = 60.0
 
 
 @dataclass(slots=True)
@@ -18,84 +18,93 @@ class _Bucket:
     tokens: float
     at: float
 
+    def fill(self, rate: int, now: float) -> None:
+        """Add what came since."""
+        self.tokens = min(rate, self.tokens + (now - self.at) * rate)
+        self.at = now
+
 
 class RateLimit:
-    """`rate` per second and address, in bursts of at most `rate`. The admin socket, which has no address, is free."""
+    """`rate` per second and address, in bursts of at most `rate`; None is without limit, and may be set at any time.
 
-    def __init__(self, rate: int, clock: Clock) -> None:
-        self._rate = rate
+    The admin socket, which has no address, is free.
+    """
+
+    def __init__(self, rate: int | None, clock: Clock) -> None:
+        self.rate = rate
         self._clock = clock
-        # Two generations: a bucket that was not touched for a whole one is full again and forgotten.
-        self._current: dict[str, _Bucket] = {}
-        self._previous: dict[str, _Bucket] = {}
-        self._turned = clock.monotonic()
+        self._buckets: dict[str, _Bucket] = {}
+        self._swept = clock.monotonic()
 
-    async def take(self, address: str, count: int = 1) -> None:
-        """Take tokens, waiting for them if need be.
+    async def take(self, address: str, count: int = 1, patience: float | None = None) -> None:
+        """Take tokens, waiting for them if need be, but not when that would take more than `patience` seconds.
 
         Raises:
-            ResourceExhaustedError: more are asked for than ever lie ready.
+            ResourceExhaustedError: more are asked for than ever lie ready, or sooner than they come.
         """
-        if not address:
+        rate = self.rate
+        if not address or rate is None:
             return
-        if count > self._rate:
-            raise ResourceExhaustedError(f"rate ({count}) exceeds burst size ({self._rate})")
-        bucket = self._bucket(address)
+        if count > rate:
+            raise ResourceExhaustedError(f"rate ({count}) exceeds burst size ({rate})")
+        bucket = self._bucket(address, rate)
+        wait = (count - bucket.tokens) / rate
+        if patience is not None and wait > max(0.0, patience):
+            raise ResourceExhaustedError(f"rate: Wait(n={count}) would exceed context deadline")
         bucket.tokens -= count
-        if bucket.tokens < 0:
-            await self._wait(bucket, count)
+        if wait > 0:
+            await self._wait(bucket, wait, count)
 
-    async def _wait(self, bucket: _Bucket, count: int) -> None:
+    async def _wait(self, bucket: _Bucket, seconds: float, count: int) -> None:
         try:
-            await self._clock.sleep(-bucket.tokens / self._rate)
+            await self._clock.sleep(seconds)
         except BaseException:
             # Whoever gives up waiting does not make those behind wait for nothing.
             bucket.tokens += count
             raise
 
-    def _bucket(self, address: str) -> _Bucket:
+    def _bucket(self, address: str, rate: int) -> _Bucket:
         now = self._clock.monotonic()
-        if now - self._turned >= _FORGET_AFTER:
-            self._previous, self._current, self._turned = self._current, {}, now
-        bucket = self._current.get(address) or self._previous.pop(address, None) or _Bucket(self._rate, now)
-        bucket.tokens = min(self._rate, bucket.tokens + (now - bucket.at) * self._rate)
-        bucket.at = now
-        self._current[address] = bucket
+        if now - self._swept >= _SWEEP:
+            self._sweep(rate, now)
+        bucket = self._buckets.get(address)
+        if bucket is None:
+            bucket = self._buckets[address] = _Bucket(rate, now)
+        else:
+            bucket.fill(rate, now)
         return bucket
 
+    def _sweep(self, rate: int, now: float) -> None:
+        self._swept = now
+        for bucket in self._buckets.values():
+            bucket.fill(rate, now)
+        self._buckets = {address: bucket for address, bucket in self._buckets.items() if bucket.tokens < rate}
 
-class NoLimit(RateLimit):
-    """A limit that is switched off."""
 
-    async def take(self, address: str, count: int = 1) -> None:
-        """Return at once."""
-
-
-@dataclass(frozen=True, slots=True)
 class RateLimits:
-    """The limits of the server. Renewals and X.509 batches share one budget, JWTs have their own."""
+    """The limits of the server. `set` changes them for all calls from then on; who waits already waits on."""
 
-    attestation: RateLimit
-    x509_signing: RateLimit
-    jwt_signing: RateLimit
-    status: RateLimit
+    def __init__(self, rates: Rates, clock: Clock) -> None:
+        self.attestation = RateLimit(rates.attestation, clock)
+        self.x509_signing = RateLimit(rates.x509_signing, clock)
+        self.jwt_signing = RateLimit(rates.jwt_signing, clock)
+        self.wit_signing = RateLimit(rates.wit_signing, clock)
+        self.publishing = RateLimit(rates.publishing, clock)
+        self.status = RateLimit(rates.status, clock)
 
-    @classmethod
-    def create(cls, clock: Clock, *, attestation: bool, signing: bool) -> "RateLimits":
-        """SPIRE's limits, with the two switches of its `ratelimit` block."""
-        attesting = RateLimit if attestation else NoLimit
-        limit = RateLimit if signing else NoLimit
-        return cls(
-            attestation=attesting(ATTESTATIONS_PER_SECOND, clock),
-            x509_signing=limit(SIGNATURES_PER_SECOND, clock),
-            jwt_signing=limit(SIGNATURES_PER_SECOND, clock),
-            status=RateLimit(STATUSES_PER_SECOND, clock),
-        )
+    def set(self, rates: Rates) -> None:
+        """Limit by these."""
+        for one in fields(rates):
+            limit: RateLimit = getattr(self, one.name)
+            limit.rate = getattr(rates, one.name)
 
 
-async def take(limit: RateLimit, address: str, count: int = 1, *, doing: str) -> None:
-    """Take tokens for what is named in the refusal, such as `attest agent`."""
+async def take(limit: RateLimit, count: int = 1, *, refusal: str, patience: float | None) -> None:
+    """Take tokens for the current caller, or refuse in SPIRE's words, such as `attest agent rate limiting`.
+
+    `patience` is how many seconds the caller still waits for its answer, None when it set no deadline.
+    """
     try:
-        await limit.take(address, count)
+        await limit.take(current_caller().host, count, patience)
     except AssayError as error:
-        raise ResourceExhaustedError(f"rejecting request due to {doing} rate limiting: {error.message}") from None
+        raise ResourceExhaustedError(f"rejecting request due to {refusal}: {error.message}") from None

@@ -1,5 +1,7 @@
 """What server.conf may say: SPIRE's keys, and ours in `assay { }`."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from assay.config.document import KeyPath
@@ -18,17 +20,19 @@ from assay.config.fields import (
 )
 from assay.sockets import ADMIN_SOCKET
 from assay_server.config.settings import DEFAULT_MESSAGE_BYTES, CaSubject
+from assay_server.model.rates import Rates
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_RATE = 1_000_000
 
 
 class RateLimitSection(Section):
     """`ratelimit { }`."""
 
     attestation: bool = True
-    """Let each address attest once a second; more wait."""
+    """Let each address attest once a second, or as often as `assay { ratelimit { } }` says; more wait."""
     signing: bool = True
-    """Let each address ask for 500 signatures a second, of each kind; more wait."""
+    """Let each address ask for 500 signatures a second of each kind, or as many as that says; more wait."""
 
 
 class CaSubjectSection(Section):
@@ -98,11 +102,44 @@ class ServerSection(Section):
     """Whether each line says where in the code it was logged."""
 
 
+Rate = Annotated[int, Field(ge=1, le=MAX_RATE)]
+
+
+class RatesSection(Section):
+    """`assay { ratelimit { } }`: how much SPIRE's limits let through, for each address and second and at once."""
+
+    attestation: Rate = 1
+    """Attestations of agents."""
+    x509_signing: Rate = 500
+    """X.509-SVIDs, renewals of agents and downstream CAs together, and so the largest batch that is taken."""
+    jwt_signing: Rate = 500
+    """JWT-SVIDs."""
+    wit_signing: Rate = 500
+    """WIT-SVIDs."""
+    publishing: Rate = 500
+    """Authorities that downstream servers publish."""
+    status: Rate = 10
+    """Agents that tell their version."""
+
+    def rates(self, switches: RateLimitSection) -> Rates:
+        """These, where they are not switched off."""
+        signing = switches.signing
+        return Rates(
+            attestation=self.attestation if switches.attestation else None,
+            x509_signing=self.x509_signing if signing else None,
+            jwt_signing=self.jwt_signing if signing else None,
+            wit_signing=self.wit_signing if signing else None,
+            publishing=self.publishing,
+            status=self.status,
+        )
+
+
 class AssaySection(Section):
     """`assay { }`: keys that SPIRE does not have."""
 
     max_message_bytes: int = Field(default=DEFAULT_MESSAGE_BYTES, ge=65536, le=MAX_MESSAGE_BYTES)
     """The largest request the server takes."""
+    ratelimit: RatesSection = RatesSection()
 
 
 class ServerFile(Section):
@@ -114,6 +151,7 @@ class ServerFile(Section):
 
 SECTIONS: tuple[KeyPath, ...] = (
     ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"), ("assay",),
+    ("assay", "ratelimit"),
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

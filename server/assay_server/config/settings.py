@@ -8,6 +8,7 @@ from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay_server.model.rates import Rates
 
 DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
 
@@ -45,8 +46,7 @@ class ServerConfig:
     ca_subject: CaSubject = CaSubject()
     jwt_issuer: str = ""
     admin_ids: frozenset[SpiffeId] = frozenset()
-    ratelimit_attestation: bool = True
-    ratelimit_signing: bool = True
+    rates: Rates = field(default_factory=Rates)
     prune_attested_nodes_expired_for: int | None = None
     prune_attested_nodes_batch_size: int = 1000
     prune_tofu_nodes: bool = False

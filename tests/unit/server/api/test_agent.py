@@ -35,6 +35,7 @@ from assay_server.credential import Issuer
 from assay_server.datastore.base import EntryFilter
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.model import Node
+from assay_server.model.rates import Rates
 from assay_server.plugins.nodeattestor_join_token import JoinTokenAttestor
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def houses(serve: Serve, store: SqlStore, issuer: Issuer, clock: FakeClock) -> H
             AttestationService(TD, attestors, rows, issuer),
             NodeService(store, rows, issuer, clock),
             tokens,
-            RateLimits.create(clock, attestation=True, signing=True),
+            RateLimits(Rates(), clock),
         )
         channel = await serve(service.served(service.AGENT, api), caller)
         return House(AgentStub(channel), store, clock)

@@ -11,6 +11,7 @@ from assay.rpc.method import Service
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.authority import Authority
+from assay.testing.clock import FakeClock
 from assay.wire import bundle as bundle_wire
 from assay.wire.service import BUNDLE, served
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2 as pb
@@ -19,8 +20,10 @@ from assay_proto.spire.api.types.bundle_pb2 import Bundle as Message
 from assay_proto.spire.api.types.bundle_pb2 import BundleMask, JWTKey, X509Certificate
 from assay_server.api.bundle import BundleApi
 from assay_server.authorization.caller import Caller, CallerKind
+from assay_server.authorization.ratelimit import RateLimits
 from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.store import SqlStore
+from assay_server.model.rates import Rates
 from assay_server.registration import BundleService
 
 if TYPE_CHECKING:
@@ -40,8 +43,8 @@ def north() -> Bundle:
 
 
 @pytest.fixture
-async def stub(serve: Serve, store: SqlStore) -> "BundleAsyncStub":
-    api = BundleApi(BundleService(store, TD))
+async def stub(serve: Serve, store: SqlStore, clock: FakeClock) -> "BundleAsyncStub":
+    api = BundleApi(BundleService(store, TD), RateLimits(Rates(), clock))
     return BundleStub(await serve(served(BUNDLE, api), Caller(CallerKind.LOCAL)))
 
 

@@ -30,6 +30,7 @@ from assay_server.authorization.ratelimit import RateLimits
 from assay_server.credential import Issuer
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.model import Node
+from assay_server.model.rates import Rates
 
 if TYPE_CHECKING:
     from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDAsyncStub
@@ -64,7 +65,7 @@ Houses = Callable[[Caller], Awaitable[House]]
 @pytest.fixture
 async def houses(serve: Serve, store: SqlStore, issuer: Issuer, clock: FakeClock) -> Houses:
     async def make(caller: Caller) -> House:
-        limits = RateLimits.create(clock, attestation=True, signing=True)
+        limits = RateLimits(Rates(), clock)
         api = SvidApi(TD, issuer, AuthorizedEntries(store, TD, clock), limits)
         channel = await serve(served(SVID, api), caller)
         return House(SVIDStub(channel), store, clock)
@@ -325,7 +326,10 @@ async def test_tokens_that_are_not_minted(
 async def test_what_is_not_built_says_so(admin: House) -> None:
     for call, reason in (
         (admin.stub.MintWITSVID(pb.MintWITSVIDRequest()), "WIT functionality is disabled"),
-        (admin.stub.BatchNewWITSVID(pb.BatchNewWITSVIDRequest()), "WIT functionality is disabled"),
+        (
+            admin.stub.BatchNewWITSVID(pb.BatchNewWITSVIDRequest(params=[pb.NewWITSVIDParams()])),
+            "WIT functionality is disabled",
+        ),
         (admin.stub.NewDownstreamX509CA(pb.NewDownstreamX509CARequest()), "downstream X.509 CAs are not built yet"),
     ):
         error = await refusal(call)

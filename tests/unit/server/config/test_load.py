@@ -13,6 +13,7 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.config import CaSubject, ServerConfig
 from assay_server.config.load import WITHOUT_FILE, LoadedServer, load
 from assay_server.config.schema import FLAGS, ServerSection
+from assay_server.model.rates import Rates
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "config"
 
@@ -79,7 +80,8 @@ def test_every_key_arrives() -> None:
         log_file = "/l"
         log_source_location = true
         """,
-        'plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }\nassay { max_message_bytes = 100000 }',
+        'plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }\nassay { max_message_bytes = 100000 '
+        "ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 } }",
     )
     untouched = {"trust_domain", "data_dir", "datastore_path"}
     least = config()
@@ -93,7 +95,18 @@ def test_every_key_arrives() -> None:
     assert found.ca_subject == CaSubject(("US", "CA"), ("Example",), "cn")
     assert found.admin_ids == {SpiffeId(TrustDomain("example.org"), "/admin")}
     assert (found.prune_attested_nodes_expired_for, found.max_message_bytes) == (2592000, 100000)
+    assert found.rates == Rates(
+        attestation=None, x509_signing=None, jwt_signing=None, wit_signing=None, publishing=6, status=7
+    )
     assert found.log == LogSettings("warning", "json", Path("/l"), source_location=True)
+
+
+def test_rates_are_spires_unless_ours_say_otherwise() -> None:
+    assert config().rates == Rates()
+    rest = "assay { ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 } }"
+    assert config(rest=rest).rates == Rates(attestation=2, x509_signing=3, jwt_signing=4, wit_signing=5)
+    (fault,) = refusal(rest="assay { ratelimit { status = 0 } }")
+    assert "assay.ratelimit.status" in fault
 
 
 def test_what_is_not_said_follows_what_is() -> None:
@@ -270,5 +283,5 @@ def test_helm_writes_lists_where_hcl_has_blocks() -> None:
         "health_checks": [{"listener_enabled": False}],
     }
     found = load(parse(json.dumps(document), "f")).config
-    assert not found.ratelimit_signing
+    assert (found.rates.jwt_signing, found.rates.attestation) == (None, 1)
     assert [plugin.name for plugin in found.node_attestors] == ["join_token"]

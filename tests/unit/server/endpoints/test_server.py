@@ -27,10 +27,12 @@ from assay_server.api.bundle import BundleApi
 from assay_server.api.health import HealthApi
 from assay_server.authorization.authorizer import Authorizer
 from assay_server.authorization.nodes import NodeRows
+from assay_server.authorization.ratelimit import RateLimits
 from assay_server.credential import Issuer
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.endpoints.identity import ServerIdentity
 from assay_server.endpoints.server import Endpoints
+from assay_server.model.rates import Rates
 from assay_server.registration.bundles import BundleService
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ async def house(store: SqlStore, issuer: Issuer, authority: Authority, clock: Fa
     await store.write(lambda tx: tx.bundles.put(authority.bundle))
     tls = TlsIdentity(authority.trust_domain, clock)
     await ServerIdentity(tls, issuer, store, clock).start()
-    api = BundleApi(BundleService(store, authority.trust_domain))
+    api = BundleApi(BundleService(store, authority.trust_domain), RateLimits(Rates(), clock))
     health = HealthApi(store, authority.trust_domain).handler()
     endpoints = Endpoints(
         Authorizer(store, NodeRows(store), clock, []),
