@@ -20,8 +20,9 @@ from assay.config.plugin import Catalog
 PAGE = Path(__file__).resolve().parent / "configuration.md"
 KINDS = {
     "DomainName": "trust domain", "FilePath": "path", "FractionalSeconds": "duration", "Identities": "SPIFFE IDs",
-    "KeyTypeName": "key type", "Port": "port", "PositiveSeconds": "duration", "Seconds": "duration",
-    "Rate": "number", "Texts": "list of text", "bool": "true, false", "int": "number",
+    "KeyTypeName": "key type", "Networks": "CIDR ranges", "Port": "port",
+    "PositiveSeconds": "duration", "Rate": "number", "Seconds": "duration",
+    "Texts": "list of text", "bool": "true, false", "int": "number",
 }  # fmt: skip
 DURATIONS = {"PositiveSeconds", "Seconds", "FractionalSeconds"}
 # Keys that are read not only at the start; the page says that all others are.

@@ -13,6 +13,7 @@ from assay.files import make_data_folder
 from assay.keymanager.base import KeyManager
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
+from assay.transport.proxy import TrustedProxies
 from assay.transport.tls import TlsIdentity
 from assay.wire.service import AGENT, BUNDLE, ENTRY, SVID, SYNC, TRUST_DOMAIN, served
 from assay_server.api.agent import AgentApi
@@ -130,7 +131,8 @@ async def _open(config: ServerConfig, parts: _Parts, supervisor: Supervisor) -> 
     await parts.identity.start()
     supervisor.start("server SVID", parts.identity.run)
     supervisor.defer("server APIs", lambda: parts.endpoints.close(CALL_GRACE))
-    await parts.endpoints.start(config.socket_path, config.bind_address, config.bind_port, parts.tls)
+    proxies = TrustedProxies(config.proxy_networks) if config.proxy_networks else None
+    await parts.endpoints.start(config.socket_path, config.bind_address, config.bind_port, parts.tls, proxies)
 
 
 def _key_manager(plugin: Plugin) -> KeyManager:

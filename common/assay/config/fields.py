@@ -1,7 +1,9 @@
 """Types of configuration values for the pydantic models: from what the syntaxes give to checked values."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -16,6 +18,7 @@ from assay.spiffeid import SpiffeId, TrustDomain
 
 MAX_PORT = 65535
 MAX_PATH_BYTES = 4095
+MAPPED_BITS = 96  # of an IPv6 address that stands for an IPv4 address
 
 _LEVELS: dict[str, LogLevel] = {
     "debug": "debug", "trace": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
@@ -78,6 +81,19 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        network = None
+    # Python takes masks, zones and single addresses as well; SPIRE does not.
+    if network is None or not re.fullmatch(r"[^/%]+/[0-9]+", text):
+        raise ValueError(f'"{text}" is not a CIDR range, such as 10.0.0.0/8')
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    bits = network.prefixlen - MAPPED_BITS
+    return network if mapped is None or bits < 0 else IPv4Network((mapped, bits))
+
+
 def _one_of(table: dict[str, T]) -> Callable[[str], T]:
     def choose(text: str) -> T:
         if text.lower() not in table:
@@ -102,5 +118,7 @@ Format: TypeAlias = Annotated[LogFormat, _from_text(_one_of(_FORMATS))]
 DomainName: TypeAlias = Annotated[TrustDomain, _from_text(TrustDomain.parse)]
 Identity: TypeAlias = Annotated[SpiffeId, _from_text(SpiffeId.parse)]
 KeyTypeName: TypeAlias = Annotated[KeyType, _from_text(_one_of({kind.value: kind for kind in KeyType}))]
+Network: TypeAlias = Annotated[IPv4Network | IPv6Network, _from_text(_network)]
+Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(_as_list)]
 Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 Identities: TypeAlias = Annotated[tuple[Identity, ...], BeforeValidator(_as_list)]

@@ -20,6 +20,7 @@ from assay.rpc.stock import Stock
 from assay.transport.entrance import Abort, Entrance, Leave
 from assay.transport.limits import ORDINARY, Limits
 from assay.transport.peer import Peer
+from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
 
@@ -103,13 +104,15 @@ class Server:
         """
         await self._entrance.listen_unix(path, mode, folder_mode, always=always)
 
-    async def listen_tls(self, host: str, port: int, identity: TlsIdentity) -> int:
-        """Serve on TLS clients with an X.509-SVID and those without; the port it got.
+    async def listen_tls(
+        self, host: str, port: int, identity: TlsIdentity, proxies: TrustedProxies | None = None
+    ) -> int:
+        """Serve on TLS clients with an X.509-SVID and those without, also from proxies; the port it got.
 
         Raises:
             OSError: the address cannot be had.
         """
-        return await self._entrance.listen_tls(host, port, identity)
+        return await self._entrance.listen_tls(host, port, identity, proxies)
 
     @property
     def connections(self) -> int:

@@ -16,6 +16,7 @@ from assay.transport.arrival import Arrival
 from assay.transport.limits import Limits
 from assay.transport.listener import BACKLOG, Listener
 from assay.transport.peer import Peer, TlsPeer, UnixPeer
+from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Guest, Room
 from assay.transport.tls import ALPN, Welcome, presented_chain
 
@@ -58,13 +59,13 @@ class Entrance(Generic[A]):
 
         self._listen(Listener(bound.socket, accept))
 
-    async def listen_tls(self, host: str, port: int, identity: Welcome) -> int:
-        """Accept TLS, of clients with an X.509-SVID and of those without; the port it got."""
+    async def listen_tls(self, host: str, port: int, identity: Welcome, proxies: TrustedProxies | None = None) -> int:
+        """Accept TLS, of clients with an X.509-SVID and of those without, also from proxies; the port it got."""
         listening = await tcp.listen(host, port, BACKLOG)
 
         def accept(connection: socket.socket, address: tuple[Any, ...]) -> Coroutine[Any, Any, None]:
             tcp.watch(connection)
-            return self._serve_tls(connection, tcp.address(address), identity)
+            return self._serve_tls(connection, address, identity, proxies)
 
         self._listen(Listener(listening, accept))
         return int(listening.getsockname()[1])
@@ -99,10 +100,15 @@ class Entrance(Generic[A]):
             peer.close()
             raise
 
-    async def _serve_tls(self, connection: socket.socket, address: str, identity: Welcome) -> None:
+    async def _serve_tls(
+        self, connection: socket.socket, found: tuple[Any, ...], identity: Welcome, proxies: TrustedProxies | None
+    ) -> None:
         guest = Guest(_this_task().cancel)
         self._room.welcome(guest)
         try:
+            address = tcp.address(found)
+            if proxies is not None:
+                address = await proxies.caller(connection, found, self._limits.handshake)
             outer, peer = await self._handshake(connection, address, identity)
             if peer.spiffe_id is None:
                 await self._join_guest(outer, peer, guest)

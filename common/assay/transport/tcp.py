@@ -10,6 +10,7 @@ from typing import Any
 KEEPALIVE_IDLE = 30
 KEEPALIVE_INTERVAL = 10
 UNACKED = 60_000
+_MAPPED = "::ffff:"
 
 
 async def listen(host: str, port: int, backlog: int) -> socket.socket:
@@ -33,6 +34,6 @@ def watch(connection: socket.socket) -> None:
 
 
 def address(found: tuple[Any, ...]) -> str:
-    """`host:port`, IPv6 hosts in brackets."""
-    host, port = found[0], found[1]
+    """`host:port`, IPv6 hosts in brackets; IPv4 callers of a socket that takes both are IPv4's."""
+    host, port = found[0].removeprefix(_MAPPED) if "." in found[0] else found[0], found[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

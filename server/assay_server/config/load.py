@@ -56,6 +56,7 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer
         jwt_issuer=server.jwt_issuer,
         admin_ids=frozenset(server.admin_ids),
         rates=checked.model.assay.ratelimit.rates(server.ratelimit),
+        proxy_networks=server.proxy_protocol_trusted_cidrs,
         prune_attested_nodes_expired_for=server.prune_attested_nodes_expired_for or None,
         prune_attested_nodes_batch_size=server.prune_attested_nodes_batch_size,
         prune_tofu_nodes=server.prune_tofu_nodes,

@@ -12,6 +12,7 @@ from assay.config.fields import (
     Identities,
     KeyTypeName,
     Level,
+    Networks,
     Port,
     PositiveSeconds,
     Seconds,
@@ -84,6 +85,8 @@ class ServerSection(Section):
     """The `iss` of JWT-SVIDs; none if empty."""
     admin_ids: Identities = ()
     """SPIFFE IDs whose callers on the TCP port may administer."""
+    proxy_protocol_trusted_cidrs: Networks = ()
+    """Proxies whose PROXY header (version 1 or 2) names the caller; from others the header is refused."""
     ratelimit: RateLimitSection = RateLimitSection()
     experimental: ExperimentalSection = ExperimentalSection()
     prune_attested_nodes_expired_for: Seconds = 0

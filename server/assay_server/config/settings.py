@@ -1,6 +1,7 @@
 """What the server runs with, every value checked; SPIRE's key names and defaults. Durations are whole seconds."""
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from assay.config.logging import LogSettings
@@ -47,6 +48,7 @@ class ServerConfig:
     jwt_issuer: str = ""
     admin_ids: frozenset[SpiffeId] = frozenset()
     rates: Rates = field(default_factory=Rates)
+    proxy_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     prune_attested_nodes_expired_for: int | None = None
     prune_attested_nodes_batch_size: int = 1000
     prune_tofu_nodes: bool = False

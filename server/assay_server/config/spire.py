@@ -17,7 +17,6 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("server", "max_attested_node_info_staleness"): warned(
         "has no effect: node information is always current", "0s", "0"
     ),
-    ("server", "proxy_protocol_trusted_cidrs"): NotBuilt("the PROXY protocol is not built yet: connections would fail"),
     ("server", "profiling_enabled"): _PROFILING,
     ("server", "profiling_freq"): _PROFILING,
     ("server", "profiling_names"): _PROFILING,

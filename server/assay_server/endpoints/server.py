@@ -9,6 +9,7 @@ from assay.errors import FailedPreconditionError
 from assay.http2.limits import Limits
 from assay.rpc.method import Service
 from assay.rpc.server import Options, Server
+from assay.transport.proxy import TrustedProxies
 from assay.transport.tls import TlsIdentity
 from assay_server.api.interceptor import AuthorizationInterceptor
 from assay_server.authorization.authorizer import Authorizer
@@ -32,21 +33,25 @@ class Endpoints:
         self._server = Server(self._interceptor, options)
         self._server.add_generic_rpc_handlers(services)
 
-    async def start(self, socket_path: Path, host: str, port: int, tls: TlsIdentity) -> int:
-        """Answer callers from now on; the TCP port.
+    async def start(
+        self, socket_path: Path, host: str, port: int, tls: TlsIdentity, proxies: TrustedProxies | None = None
+    ) -> int:
+        """Answer callers from now on; the TCP port, which also proxies may pass callers on to.
 
         Raises:
             FailedPreconditionError: the socket or the port is taken.
         """
-        bound = await self._listen_tls(host, port, tls)
+        bound = await self._listen_tls(host, port, tls, proxies)
         log.info("Starting Server APIs", address=f"{host}:{bound}", network="tcp")
         await self._server.listen_unix(socket_path, mode=SOCKET_MODE, folder_mode=SOCKET_FOLDER_MODE, always=True)
         log.info("Starting Server APIs", address=str(socket_path), network="unix")
         return bound
 
-    async def _listen_tls(self, host: str, port: int, tls: TlsIdentity) -> int:
+    async def _listen_tls(self, host: str, port: int, tls: TlsIdentity, proxies: TrustedProxies | None) -> int:
+        if proxies is not None:
+            log.info("PROXY protocol enabled on TCP listener", trusted_cidrs=[str(one) for one in proxies.networks])
         try:
-            return await self._server.listen_tls(host, port, tls)
+            return await self._server.listen_tls(host, port, tls, proxies)
         except OSError as error:
             raise FailedPreconditionError(
                 f"cannot listen on {host}:{port}: {error.strerror or error}",

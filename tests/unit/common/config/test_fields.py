@@ -1,3 +1,4 @@
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ from assay.spiffeid import SpiffeId, TrustDomain
         (fields.Texts, ["x", "y"], ("x", "y")),
         (fields.Identities, "spiffe://a/b", (SpiffeId(TrustDomain("a"), "/b"),)),
         (fields.KeyTypeName, "EC-P384", KeyType.EC_P384),
+        (fields.Networks, "10.1.2.3/8", (ip_network("10.0.0.0/8"),)),
+        (
+            fields.Networks,
+            ["::ffff:10.0.0.0/104", "2001:db8::/32"],
+            (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
+        ),
     ],
 )
 def test_takes(kind: type, given: object, value: object) -> None:
@@ -55,6 +62,10 @@ def test_takes(kind: type, given: object, value: object) -> None:
         (fields.FilePath, "a" * 5000, "not a usable path"),
         (fields.Level, "loud", "must be one of debug, trace, info"),
         (fields.Format, "xml", "must be one of text, json"),
+        *[
+            (fields.Network, given, "is not a CIDR range")
+            for given in ("10.0.0.1", "10.0.0.0/33", "10.0.0.0/255.0.0.0", "host/8", "fe80::%eth0/64", "", "/8")
+        ],
         (fields.KeyTypeName, "rsa-1024", "must be one of ec-p256, ec-p384, rsa-2048, rsa-4096"),
         (fields.DomainName, "Example.org", "lowercase"),
         (fields.DomainName, "a" * 256, "longer than 255"),

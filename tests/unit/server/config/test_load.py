@@ -1,5 +1,6 @@
 import json
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ def test_every_key_arrives() -> None:
         jwt_issuer = "https://issuer.example"
         admin_ids = ["spiffe://example.org/admin"]
         ratelimit { attestation = false signing = false }
+        proxy_protocol_trusted_cidrs = ["10.1.0.0/8", "::/0"]
         prune_attested_nodes_expired_for = "720h"
         prune_attested_nodes_batch_size = 5
         prune_tofu_nodes = true
@@ -95,6 +97,7 @@ def test_every_key_arrives() -> None:
     assert found.ca_subject == CaSubject(("US", "CA"), ("Example",), "cn")
     assert found.admin_ids == {SpiffeId(TrustDomain("example.org"), "/admin")}
     assert (found.prune_attested_nodes_expired_for, found.max_message_bytes) == (2592000, 100000)
+    assert found.proxy_networks == (ip_network("10.0.0.0/8"), ip_network("::/0"))
     assert found.rates == Rates(
         attestation=None, x509_signing=None, jwt_signing=None, wit_signing=None, publishing=6, status=7
     )
@@ -149,7 +152,6 @@ def test_a_store_that_is_not_built_is_refused(data: str, reason: str) -> None:
     [
         ("audit_log_enabled = true", "audit_log_enabled"),
         ("disable_jwt_svids = true", "disable_jwt_svids"),
-        ('proxy_protocol_trusted_cidrs = ["10.0.0.0/8"]', "proxy_protocol_trusted_cidrs"),
         ("experimental { require_pq_kem = true }", "experimental.require_pq_kem"),
         ("experimental { agent_spiffe_id_as_selector = true }", "experimental.agent_spiffe_id_as_selector"),
         ('experimental { feature_flags = ["wit-svid"] }', "experimental.feature_flags"),
