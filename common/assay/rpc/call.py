@@ -208,6 +208,10 @@ class Call:
         """Seconds until the caller's deadline; None when it set none."""
         return None if self._until is None else max(0.0, self._until - self._connection.loop.time())
 
+    async def turn(self) -> None:
+        """Wait for this caller's turn to do what holds the loop for a millisecond or two: others may be before it."""
+        await self._connection.whole_turn()
+
     def cancelled(self) -> bool:
         """Whether nobody waits for the answer any more."""
         return self._over
@@ -274,6 +278,9 @@ class Call:
 
     async def _serve(self, request: Any) -> None:  # noqa: ANN401 - the method's
         try:
+            turn = self._connection.begin_turn()
+            if turn is not None:
+                await turn
             if not self._method.request_streaming:
                 request = self._decoded(request)
             if self._method.response_streaming:

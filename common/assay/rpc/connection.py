@@ -11,7 +11,7 @@ from assay.rpc.deadline import Deadlines
 from assay.rpc.head import HTTP_OK, Opening, Openings
 from assay.rpc.status import StatusCode
 from assay.rpc.unspoken import Unspoken
-from assay.transport.peer import TlsPeer
+from assay.transport.peer import TlsPeer, caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.http2.stream import Receiver, Stream
     from assay.rpc.method import Method
     from assay.rpc.stock import Stock
+    from assay.rpc.turns import Turns
     from assay.transport.limits import Limits as TransportLimits
     from assay.transport.peer import Peer
 
@@ -36,6 +37,7 @@ class RpcConnection:
         limits: Limits,
         max_message: int,
         stock: Stock,
+        turns: Turns,
     ) -> None:
         self.loop = protocol.loop
         self.peer = peer
@@ -46,6 +48,8 @@ class RpcConnection:
         self.running: dict[Call, asyncio.Task[None]] = {}
         self._find = find
         self._stock = stock
+        self._turns = turns
+        self._caller = caller_of(peer)
         self._gone = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
         self._over: Callable[[], None] = _nothing
@@ -116,6 +120,14 @@ class RpcConnection:
         """Run a handler, which calls `left` at its end."""
         task = self.running[call] = self.loop.create_task(work)
         return task
+
+    def begin_turn(self) -> asyncio.Future[None] | None:
+        """What a call has to wait for before it begins, if anything."""
+        return self._turns.begin(self._caller)
+
+    async def whole_turn(self) -> None:
+        """Return when other callers had their turns."""
+        await self._turns.whole(self._caller)
 
     def cancel(self, call: Call, task: asyncio.Task[None]) -> None:
         """Cancel a handler. One that had not begun never gets to its end."""

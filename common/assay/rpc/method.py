@@ -31,7 +31,7 @@ class Handler(Protocol):
 
 
 class Context(Protocol):
-    """What a handler knows of its call; grpc.aio's contexts have it all, too."""
+    """What a handler knows of its call; grpc.aio's contexts have it all but `turn`, too."""
 
     def invocation_metadata(self) -> Metadata | None:
         """What the caller sent beside its request."""
@@ -39,6 +39,10 @@ class Context(Protocol):
 
     def time_remaining(self) -> float | None:
         """Seconds until the caller's deadline; None when it set none."""
+        ...
+
+    async def turn(self) -> None:
+        """Wait for this caller's turn to do what holds the loop for a millisecond or two."""
         ...
 
     async def read(self) -> Any:  # noqa: ANN401 - the method's request, or an object that says that there are no more

@@ -17,6 +17,7 @@ from assay.rpc.connection import RpcConnection
 from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.method import Details, GenericHandler, Method, method_of, unserved
 from assay.rpc.stock import Stock
+from assay.rpc.turns import Turns
 from assay.transport.entrance import Abort, Entrance, Leave
 from assay.transport.limits import ORDINARY, Limits
 from assay.transport.peer import Peer
@@ -83,6 +84,7 @@ class Server:
         self._connections: set[RpcConnection] = set()
         self._stock = Stock()
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(self._loop)
         self._entrance = Entrance(
             Http2Protocol, self._join, options.transport, room if room is not None else Room(per_connection=2)
         )
@@ -148,7 +150,9 @@ class Server:
 
     async def _join(self, protocol: Http2Protocol, peer: Peer, leave: Leave) -> Abort:
         options = self._options
-        connection = RpcConnection(protocol, peer, self._method, options.http2, options.max_message, self._stock)
+        connection = RpcConnection(
+            protocol, peer, self._method, options.http2, options.max_message, self._stock, self._turns
+        )
         self._connections.add(connection)
 
         def over() -> None:

@@ -13,7 +13,7 @@ log = logging.getLogger("assay.transport")
 
 BACKLOG = 1024
 # Connections taken in one turn of the loop, so that a flood leaves turns to those already served.
-BATCH = 32
+BATCH = 4
 # Seconds without accepting when the process is out of descriptors or memory.
 PAUSE = 0.1
 

@@ -6,7 +6,9 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Hashable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeAlias
 
@@ -152,6 +154,19 @@ class TlsPeer:
 
 
 Peer: TypeAlias = UnixPeer | TlsPeer
+
+
+def caller_of(peer: Peer) -> Hashable:
+    """Who shares with itself, when callers get the same: an identity, an address without one, a local process."""
+    if isinstance(peer, UnixPeer):
+        return peer.pid
+    return peer.spiffe_id or neighbourhood(peer.address)
+
+
+def neighbourhood(address: str) -> str:
+    """Of `host:port` the host, or the network of 64 bits that a host on IPv6 has to itself."""
+    host = address.rpartition(":")[0]
+    return str(ip_network((host.strip("[]").partition("%")[0], 64), strict=False)) if ":" in host else host
 
 
 def _gone(pid: int) -> UnauthenticatedError:

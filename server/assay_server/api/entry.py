@@ -14,7 +14,7 @@ from assay_server.api import status
 from assay_server.api.entry_change import change_refused, entry_to_create, entry_update
 from assay_server.api.entry_filter import entry_filter
 from assay_server.api.entry_sync import sync_entries
-from assay_server.api.entry_values import write_entries
+from assay_server.api.entry_values import write_in_turns
 from assay_server.api.items import answer_each
 from assay_server.api.page import page_from_proto
 from assay_server.authorization.caller import current_caller
@@ -46,7 +46,7 @@ class EntryApi:
         page = page_from_proto(request)
         entries, token = await self._entries.find(where, page)
         response = pb.ListEntriesResponse(next_page_token=token)
-        write_entries(response.entries, entries, _output_mask(request))
+        await write_in_turns(response.entries, entries, context, _output_mask(request))
         return response
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> entry_pb2.Entry:
@@ -86,17 +86,19 @@ class EntryApi:
         self, request: pb.GetAuthorizedEntriesRequest, context: Context
     ) -> pb.GetAuthorizedEntriesResponse:
         """All that the calling agent is authorized for, in one message."""
+        await context.turn()
         view = await self._view()
         response = pb.GetAuthorizedEntriesResponse()
-        write_entries(response.entries, view.entries.values(), _output_mask(request))
+        await write_in_turns(response.entries, view.entries.values(), context, _output_mask(request))
         return response
 
     async def SyncAuthorizedEntries(
         self, request_iterator: AsyncIterator[pb.SyncAuthorizedEntriesRequest], context: Context
     ) -> AsyncIterator[pb.SyncAuthorizedEntriesResponse]:
         """What the calling agent lacks of what it is authorized for, found out in a conversation."""
+        await context.turn()
         view = await self._view()
-        async for response in sync_entries(request_iterator, view.entries):
+        async for response in sync_entries(request_iterator, view.entries, context):
             yield response
 
     async def _view(self) -> AgentView:

@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from assay.entry import Entry
 from assay.errors import InvalidArgumentError
+from assay.rpc.method import Context
 from assay_proto.spire.api.server.entry.v1.entry_pb2 import (
     EntryRevision,
     SyncAuthorizedEntriesRequest,
     SyncAuthorizedEntriesResponse,
 )
 from assay_proto.spire.api.types.entry_pb2 import EntryMask
-from assay_server.api.entry_values import write_entries
+from assay_server.api.entry_values import write_in_turns
 
 PAGE = 500
 
@@ -23,7 +24,10 @@ T = TypeVar("T")
 
 
 async def sync_entries(
-    requests: AsyncIterator[SyncAuthorizedEntriesRequest], entries: Mapping[str, Entry], page: int = PAGE
+    requests: AsyncIterator[SyncAuthorizedEntriesRequest],
+    entries: Mapping[str, Entry],
+    context: Context,
+    page: int = PAGE,
 ) -> AsyncIterator[SyncAuthorizedEntriesResponse]:
     """The server's side of one conversation over the entries, by ID, that the agent is authorized for.
 
@@ -35,14 +39,15 @@ async def sync_entries(
         raise InvalidArgumentError("failed to receive request from stream: EOF")
     mask = _checked_mask(first)
     if len(entries) <= page:
-        yield _whole(list(entries.values()), mask)
+        yield await _whole(list(entries.values()), mask, context)
         return
     for revisions, more in _pages(list(entries.values()), page):
+        await context.turn()
         yield SyncAuthorizedEntriesResponse(entry_revisions=map(_revision, revisions), more=more)
     async for request in requests:
         wanted = [entries[entry_id] for entry_id in sorted(request.ids) if entry_id in entries]
         for found, more in _pages(wanted, page):
-            yield _whole(found, mask, more=more)
+            yield await _whole(found, mask, context, more=more)
 
 
 def _checked_mask(request: SyncAuthorizedEntriesRequest) -> EntryMask | None:
@@ -55,9 +60,11 @@ def _checked_mask(request: SyncAuthorizedEntriesRequest) -> EntryMask | None:
     return request.output_mask
 
 
-def _whole(entries: Sequence[Entry], mask: EntryMask | None, *, more: bool = False) -> SyncAuthorizedEntriesResponse:
+async def _whole(
+    entries: Sequence[Entry], mask: EntryMask | None, context: Context, *, more: bool = False
+) -> SyncAuthorizedEntriesResponse:
     response = SyncAuthorizedEntriesResponse(more=more)
-    write_entries(response.entries, entries, mask)
+    await write_in_turns(response.entries, entries, context, mask)
     return response
 
 

@@ -37,13 +37,16 @@ class SyncApi:
         credential = current_caller().credential
         if credential is None:
             raise PermissionDeniedError("caller ID missing from request context")
+        await context.turn()
         view = await self._authorized.view(credential.spiffe_id)
         updates = view.follow(_position(request), alarm=lambda: self._wait_expired(credential))
         async with aclosing(updates):
             async for update in updates:
                 self._check(credential, view.node)
-                for part in parts(update):
+                for number, part in enumerate(parts(update)):
                     yield part
+                    if number:
+                        await context.turn()
 
     def _check(self, credential: Credential, node: Node | None) -> None:
         try:
