@@ -124,7 +124,8 @@ class Agent:
         *rest, (chain, pem) = json.loads(text)
         key = serialization.load_pem_private_key(pem.encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return cls(*rest, ([bytes.fromhex(one) for one in chain], key))
+        port, address, token, entry_id = rest
+        return cls(port, address, token, entry_id, ([bytes.fromhex(one) for one in chain], key))
 
 
 def figures() -> Iterator[Wait]:

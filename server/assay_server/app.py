@@ -14,6 +14,7 @@ from assay.keymanager.base import KeyManager
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
 from assay.transport.proxy import TrustedProxies
+from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
 from assay.wire.service import AGENT, BUNDLE, ENTRY, SVID, SYNC, TRUST_DOMAIN, served
 from assay_server.api.agent import AgentApi
@@ -100,7 +101,7 @@ def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager) -> _
         authorized=authorized,
         identity=ServerIdentity(tls, issuer, store, clock, {admin.trust_domain for admin in config.admin_ids}),
         tls=tls,
-        endpoints=Endpoints(authorizer, services, max_message_bytes=config.max_message_bytes),
+        endpoints=Endpoints(authorizer, services, max_message_bytes=config.max_message_bytes, room=_room(config)),
     )
 
 
@@ -133,6 +134,10 @@ async def _open(config: ServerConfig, parts: _Parts, supervisor: Supervisor) -> 
     supervisor.defer("server APIs", lambda: parts.endpoints.close(CALL_GRACE))
     proxies = TrustedProxies(config.proxy_networks) if config.proxy_networks else None
     await parts.endpoints.start(config.socket_path, config.bind_address, config.bind_port, parts.tls, proxies)
+
+
+def _room(config: ServerConfig) -> Room:
+    return Room(per_connection=2, per_caller=config.connections_per_caller, guests=config.anonymous_connections)
 
 
 def _key_manager(plugin: Plugin) -> KeyManager:

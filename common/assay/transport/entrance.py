@@ -13,11 +13,12 @@ from assay.errors import UnauthenticatedError
 from assay.spiffeid import SpiffeId
 from assay.transport import tcp, unix
 from assay.transport.arrival import Arrival
+from assay.transport.guests import Guest
 from assay.transport.limits import Limits
 from assay.transport.listener import BACKLOG, Listener
-from assay.transport.peer import Peer, TlsPeer, UnixPeer
+from assay.transport.peer import Peer, TlsPeer, UnixPeer, neighbourhood
 from assay.transport.proxy import TrustedProxies
-from assay.transport.room import Guest, Room
+from assay.transport.room import Room
 from assay.transport.tls import ALPN, Welcome, presented_chain
 
 A = TypeVar("A", bound=Arrival)
@@ -103,12 +104,13 @@ class Entrance(Generic[A]):
     async def _serve_tls(
         self, connection: socket.socket, found: tuple[Any, ...], identity: Welcome, proxies: TrustedProxies | None
     ) -> None:
-        guest = Guest(_this_task().cancel)
+        address = tcp.address(found)
+        guest = Guest(_this_task().cancel, neighbourhood(address))
         self._room.welcome(guest)
         try:
-            address = tcp.address(found)
             if proxies is not None:
                 address = await proxies.caller(connection, found, self._limits.handshake)
+                self._room.turned_out(guest, neighbourhood(address))
             outer, peer = await self._handshake(connection, address, identity)
             if peer.spiffe_id is None:
                 await self._join_guest(outer, peer, guest)

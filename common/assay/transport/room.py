@@ -3,9 +3,10 @@
 import logging
 import resource
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 from assay.errors import ResourceExhaustedError
+from assay.transport.guests import Guest, Guests
 
 # Of the standard library, as in `assay.transport.listener`.
 log = logging.getLogger("assay.transport")
@@ -17,33 +18,32 @@ PER_CONNECTION = 4
 _UNLIMITED = 1 << 20
 
 
-class Guest:
-    """A connection whose caller has shown no certificate, or not yet."""
-
-    def __init__(self, evict: Callable[[], object]) -> None:
-        self.evict = evict
-
-    def leave(self) -> None:
-        """Have the connection ended, by what ends it now."""
-        self.evict()
-
-
 class Room:
     """Places for `most` connections.
 
-    Half of them at most belong to one caller (a user on Unix sockets, a SPIFFE ID on TLS), whose next connection is
-    refused. Half at most belong to guests all together: there the oldest goes for the newest, so that whoever wants
-    to attest gets in past those who stay without a reason.
+    Half of them at most, or `per_caller`, belong to one caller (a user on Unix sockets, a SPIFFE ID on TLS), whose next
+    connection is refused. Half at most, or `guests`, belong to guests all together: there the oldest from where most
+    come goes for the newest, so that whoever wants to attest gets in past those who stay without a reason, and past a
+    flood from elsewhere.
     """
 
-    def __init__(self, most: int | None = None, *, per_connection: int = PER_CONNECTION) -> None:
+    def __init__(
+        self,
+        most: int | None = None,
+        *,
+        per_connection: int = PER_CONNECTION,
+        per_caller: int | None = None,
+        guests: int | None = None,
+    ) -> None:
         """Without a number: as many as the process's limit of open files allows, with so many for each connection."""
         self._most = most
         self._per_connection = per_connection
+        self._per_caller = per_caller
+        self._most_guests = guests
         self._held: Counter[Hashable] = Counter()
         self._total = 0
         self._told: set[Hashable] = set()
-        self._guests: dict[Guest, None] = {}
+        self._guests = Guests()
 
     @property
     def most(self) -> int:
@@ -53,7 +53,11 @@ class Room:
     @property
     def share(self) -> int:
         """How many of them one caller may have."""
-        return max(1, self.most // 2)
+        return self._at_most(self._per_caller)
+
+    def _at_most(self, number: int | None) -> int:
+        half = max(1, self.most // 2)
+        return half if number is None else min(half, number)
 
     def enter(self, who: Hashable, *, always: bool = False) -> None:
         """Take a place for a caller; `leave` gives it back. `always` is for those whom no flood may keep out.
@@ -77,16 +81,20 @@ class Room:
             del self._held[who]
 
     def welcome(self, guest: Guest) -> None:
-        """Take a place for a guest, if need be the oldest one's."""
-        if len(self._guests) >= self.share:
-            oldest = next(iter(self._guests))
-            del self._guests[oldest]
+        """Take a place for a guest, if need be that of the oldest from where most come."""
+        if len(self._guests) >= self._at_most(self._most_guests):
+            oldest = self._guests.crowded_out()
+            self._guests.discard(oldest)
             oldest.leave()
-        self._guests[guest] = None
+        self._guests.add(guest)
+
+    def turned_out(self, guest: Guest, whence: Hashable) -> None:
+        """A guest comes from elsewhere than it seemed."""
+        self._guests.move(guest, whence)
 
     def part(self, guest: Guest) -> None:
         """A guest is gone, or no guest any more; nothing happens the second time."""
-        self._guests.pop(guest, None)
+        self._guests.discard(guest)
 
     def _tell(self, who: Hashable) -> None:
         if who not in self._told:

@@ -61,6 +61,8 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer
         prune_attested_nodes_batch_size=server.prune_attested_nodes_batch_size,
         prune_tofu_nodes=server.prune_tofu_nodes,
         max_message_bytes=checked.model.assay.max_message_bytes,
+        connections_per_caller=checked.model.assay.connections_per_caller,
+        anonymous_connections=checked.model.assay.anonymous_connections,
         log=LogSettings(server.log_level, server.log_format, server.log_file, server.log_source_location),
     )
     return LoadedServer(config, (*checked.warnings, *ttl_warnings(document, config)))

@@ -20,7 +20,12 @@ from assay.config.fields import (
     Texts,
 )
 from assay.sockets import ADMIN_SOCKET
-from assay_server.config.settings import DEFAULT_MESSAGE_BYTES, CaSubject
+from assay_server.config.settings import (
+    DEFAULT_ANONYMOUS_CONNECTIONS,
+    DEFAULT_CALLER_CONNECTIONS,
+    DEFAULT_MESSAGE_BYTES,
+    CaSubject,
+)
 from assay_server.model.rates import Rates
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -142,6 +147,10 @@ class AssaySection(Section):
 
     max_message_bytes: int = Field(default=DEFAULT_MESSAGE_BYTES, ge=65536, le=MAX_MESSAGE_BYTES)
     """The largest request the server takes."""
+    connections_per_caller: int = Field(default=DEFAULT_CALLER_CONNECTIONS, ge=1)
+    """On the TCP port, for each SPIFFE ID; never more than half of what the limit of open files allows."""
+    anonymous_connections: int = Field(default=DEFAULT_ANONYMOUS_CONNECTIONS, ge=1)
+    """On the TCP port, of all callers without certificate; the oldest from where most come goes for the newest."""
     ratelimit: RatesSection = RatesSection()
 
 

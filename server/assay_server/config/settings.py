@@ -12,6 +12,8 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.model.rates import Rates
 
 DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
+DEFAULT_CALLER_CONNECTIONS = 100
+DEFAULT_ANONYMOUS_CONNECTIONS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +55,6 @@ class ServerConfig:
     prune_attested_nodes_batch_size: int = 1000
     prune_tofu_nodes: bool = False
     max_message_bytes: int = DEFAULT_MESSAGE_BYTES
+    connections_per_caller: int = DEFAULT_CALLER_CONNECTIONS
+    anonymous_connections: int = DEFAULT_ANONYMOUS_CONNECTIONS
     log: LogSettings = field(default_factory=LogSettings)

@@ -10,6 +10,7 @@ from assay.http2.limits import Limits
 from assay.rpc.method import Service
 from assay.rpc.server import Options, Server
 from assay.transport.proxy import TrustedProxies
+from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
 from assay_server.api.interceptor import AuthorizationInterceptor
 from assay_server.authorization.authorizer import Authorizer
@@ -27,10 +28,12 @@ SOCKET_FOLDER_MODE = 0o750
 class Endpoints:
     """Serves on the admin socket and on TLS from `start` to `close`."""
 
-    def __init__(self, authorizer: Authorizer, services: Sequence[Service], *, max_message_bytes: int) -> None:
+    def __init__(
+        self, authorizer: Authorizer, services: Sequence[Service], *, max_message_bytes: int, room: Room
+    ) -> None:
         self._interceptor = AuthorizationInterceptor(authorizer)
         options = Options(max_message_bytes, CONNECTION_AGE, Limits(streams=CALLS_AT_ONCE))
-        self._server = Server(self._interceptor, options)
+        self._server = Server(self._interceptor, options, room=room)
         self._server.add_generic_rpc_handlers(services)
 
     async def start(

@@ -1,12 +1,16 @@
 """Who gets a place when there are few."""
 
 import resource
+from collections import Counter
 from functools import partial
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assay.errors import ResourceExhaustedError
-from assay.transport.room import PER_CONNECTION, RESERVED, Guest, Room
+from assay.transport.guests import Guest, Guests
+from assay.transport.room import PER_CONNECTION, RESERVED, Room
 
 
 def test_one_caller_has_half_of_the_places_and_others_the_rest() -> None:
@@ -69,3 +73,61 @@ def test_a_caller_at_its_limit_is_named_once(caplog: pytest.LogCaptureFixture) -
 def test_places_follow_the_limit_of_open_files() -> None:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert Room().most == (files - RESERVED) // PER_CONNECTION
+
+
+def test_callers_and_guests_may_have_fewer_than_half() -> None:
+    room, gone = Room(100, per_caller=1, guests=2), list[int]()
+    room.enter("a")
+    with pytest.raises(ResourceExhaustedError):
+        room.enter("a")
+    room.enter("b")
+    for number in range(3):
+        room.welcome(Guest(partial(gone.append, number)))
+    assert gone == [0]
+
+
+def test_a_flood_of_guests_drives_out_its_own() -> None:
+    room, gone = Room(10, guests=4), list[str]()
+    room.welcome(Guest(partial(gone.append, "quiet"), "quiet"))
+    for number in range(20):
+        room.welcome(Guest(partial(gone.append, f"flood {number}"), "flood"))
+    room.welcome(Guest(partial(gone.append, "late"), "late"))
+    assert gone == [f"flood {number}" for number in range(18)]
+
+
+def test_guests_of_a_proxy_count_for_whom_they_come() -> None:
+    room, gone = Room(10, guests=3), list[str]()
+    for name in "abc":
+        guest = Guest(partial(gone.append, name), "proxy")
+        room.welcome(guest)
+        room.turned_out(guest, "flood" if name != "a" else "quiet")
+    room.welcome(Guest(partial(gone.append, "d"), "proxy"))
+    assert gone == ["b"]
+
+
+PLACES = st.sampled_from("abcd")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "discard", "move"]), st.integers(0, 30), PLACES), max_size=200))
+def test_guests_are_counted_by_whence_they_come(steps: list[tuple[str, int, str]]) -> None:
+    """Against the plain way of telling who goes: a list, counted through."""
+    guests, known = Guests(), list[Guest]()
+    for what, number, whence in steps:
+        if what == "add":
+            known.append(Guest(lambda: None, whence))
+            guests.add(known[-1])
+        elif known:
+            guest = known[number % len(known)]
+            known.remove(guest)
+            if what == "discard":
+                guests.discard(guest)
+                guests.discard(guest)
+            else:
+                guests.move(guest, whence)
+                known.append(guest)
+        assert len(guests) == len(known)
+        if known:
+            counts = Counter(guest.whence for guest in known)
+            out = guests.crowded_out()
+            assert counts[out.whence] == max(counts.values())
+            assert out is next(guest for guest in known if guest.whence == out.whence)

@@ -82,7 +82,8 @@ def test_every_key_arrives() -> None:
         log_file = "/l"
         log_source_location = true
         """,
-        'plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }\nassay { max_message_bytes = 100000 '
+        'plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }\nassay { '
+        "max_message_bytes = 100000 connections_per_caller = 8 anonymous_connections = 9 "
         "ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 } }",
     )
     untouched = {"trust_domain", "data_dir", "datastore_path"}
@@ -97,6 +98,7 @@ def test_every_key_arrives() -> None:
     assert found.ca_subject == CaSubject(("US", "CA"), ("Example",), "cn")
     assert found.admin_ids == {SpiffeId(TrustDomain("example.org"), "/admin")}
     assert (found.prune_attested_nodes_expired_for, found.max_message_bytes) == (2592000, 100000)
+    assert (found.connections_per_caller, found.anonymous_connections) == (8, 9)
     assert found.proxy_networks == (ip_network("10.0.0.0/8"), ip_network("::/0"))
     assert found.rates == Rates(
         attestation=None, x509_signing=None, jwt_signing=None, wit_signing=None, publishing=6, status=7

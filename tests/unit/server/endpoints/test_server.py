@@ -19,6 +19,7 @@ from assay.errors import FailedPreconditionError
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
 from assay.transport.dial import SpiffeDialer, dial_unix
+from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
 from assay.wire.service import BUNDLE, served
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -86,6 +87,7 @@ async def house(store: SqlStore, issuer: Issuer, authority: Authority, clock: Fa
         Authorizer(store, NodeRows(store), clock, []),
         [served(BUNDLE, api), health],
         max_message_bytes=100_000,
+        room=Room(),
     )
     with TemporaryDirectory(prefix="assay-") as folder:
         path = Path(folder) / "private" / "api.sock"
@@ -131,7 +133,7 @@ async def test_a_message_over_the_limit_is_refused(house: House) -> None:
 
 
 async def test_a_port_that_is_taken_is_said(house: House) -> None:
-    other = Endpoints(house.endpoints._interceptor._authorizer, [], max_message_bytes=1000)
+    other = Endpoints(house.endpoints._interceptor._authorizer, [], max_message_bytes=1000, room=Room())
     with pytest.raises(FailedPreconditionError, match=f"cannot listen on 127.0.0.1:{house.port}: "):
         await other.start(
             house.socket.with_name("other.sock"),
