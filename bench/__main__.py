@@ -1,6 +1,7 @@
 """All benchmarks, or those named, in one table: `python -m bench [NAME...]`. A benchmark is a module with `figures`.
 
-`python -m bench soak` is another thing, with options of its own: it runs for minutes and says yes or no.
+`python -m bench soak` is another thing, with options of its own: it runs for minutes and says yes or no. So is
+`python -m bench flood`, which tells how long callers wait.
 """
 
 import importlib
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from bench import soak
+from bench import flood, soak
 from bench.figure import HEADER
 
 
@@ -28,4 +29,6 @@ def main(wanted: list[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["soak"]:
         sys.exit(soak.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["flood"]:
+        sys.exit(flood.main())
     main(sys.argv[1:])

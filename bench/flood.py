@@ -128,7 +128,13 @@ class Agent:
         return cls(port, address, token, entry_id, ([bytes.fromhex(one) for one in chain], key))
 
 
-def figures() -> Iterator[Wait]:
+def main() -> None:
+    """Print all figures, in some three minutes."""
+    for wait in measured():
+        print(wait, flush=True)
+
+
+def measured() -> Iterator[Wait]:
     for limits, label in (("", ""), (OFF, ", no rate limits")):
         with (
             tempfile.TemporaryDirectory(prefix="assay-") as name,
