@@ -30,5 +30,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["soak"]:
         sys.exit(soak.main(sys.argv[2:]))
     if sys.argv[1:2] == ["flood"]:
-        sys.exit(flood.main())
-    main(sys.argv[1:])
+        flood.main()
+    else:
+        main(sys.argv[1:])

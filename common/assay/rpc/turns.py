@@ -24,18 +24,19 @@ class Turns:
 
     def begin(self, caller: Hashable) -> asyncio.Future[None] | None:
         """A share for a call that begins: None if there is one now, else what to wait for."""
-        self._arm()
         if self._left and not self._waiting:
             self._left -= 1
+            if not self._left:  # not before: most turns of the loop see one call or two
+                self._arm()
             return None
         return self._wait(caller, 1)
 
     def whole(self, caller: Hashable) -> asyncio.Future[None]:
         """A turn of the loop for a piece of a long call: what to wait for."""
-        self._arm()
         return self._wait(caller, WHOLE)
 
     def _wait(self, caller: Hashable, shares: int) -> asyncio.Future[None]:
+        self._arm()
         turn = self._loop.create_future()
         self._waiting.setdefault(caller, deque()).append((shares, turn))
         return turn
