@@ -39,6 +39,7 @@ from assay_proto.spire.api.types import entry_pb2 as types
 from assay_proto.spire.api.types.selector_pb2 import Selector
 from assay_server.app import serve
 from assay_server.config import ServerConfig
+from assay_server.model.rates import Rates
 
 if TYPE_CHECKING:
     from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
@@ -221,8 +222,7 @@ def _config(folder: Path) -> ServerConfig:
         key_manager=Plugin("memory", {}),
         node_attestors=(Plugin("join_token", {}),),
         admin_ids=frozenset({House.ADMIN, House.FOREIGN_ADMIN, House.AGENT_ADMIN}),
-        ratelimit_attestation=False,
-        ratelimit_signing=False,
+        rates=Rates(attestation=None, x509_signing=None, jwt_signing=None, wit_signing=None),
     )
 
 
