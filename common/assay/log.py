@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
@@ -18,6 +19,7 @@ from structlog.processors import CallsiteParameter, CallsiteParameterAdder
 from assay.clock import Clock
 from assay.config.logging import LogSettings
 from assay.logline import as_go, render_json, render_text, rfc3339
+from assay.loglevel import LiveLevel
 
 REDACTED = "(redacted)"
 
@@ -32,7 +34,6 @@ _SECRET = re.compile(
     r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*",
     re.DOTALL,
 )
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LEVEL_NAMES = {"critical": "fatal", "exception": "error", "warn": "warning"}
 
 Event: TypeAlias = MutableMapping[str, Any]
@@ -91,7 +92,15 @@ class _Handler(logging.Handler):
         self._output.write(self._render(_fields(event, record.levelname.lower(), self._clock.now())))
 
 
-def configure(settings: LogSettings, clock: Clock) -> LogOutput:
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log of this process: where its lines go, and from which level on."""
+
+    output: LogOutput
+    level: LiveLevel
+
+
+def configure(settings: LogSettings, clock: Clock) -> Log:
     """Set up structlog and the standard library's logging for this process.
 
     Raises:
@@ -105,20 +114,21 @@ def configure(settings: LogSettings, clock: Clock) -> LogOutput:
             event.setdefault("subsystem_name", logger.subsystem)
         return render(_fields(event, method, clock.now()))
 
+    handler = _Handler(output, render, clock)
+    # What of ours users' programs have too logs the standard library's way, and here as much as the rest.
+    level = LiveLevel(settings.level, handler, logging.getLogger("assay"))
     processors: list[Any] = [finish]
     if settings.source_location:
         wanted = {CallsiteParameter.FILENAME, CallsiteParameter.LINENO, CallsiteParameter.FUNC_NAME}
         processors.insert(0, CallsiteParameterAdder(wanted))
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
+        wrapper_class=level.logger_class,
         logger_factory=lambda *names: _Logger(output, *names[:1]),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(handlers=[_Handler(output, render, clock)], level=logging.WARNING, force=True)
-    # What of ours users' programs have too logs the standard library's way, and here as much as the rest.
-    logging.getLogger("assay").setLevel(_LEVELS[settings.level])
-    return output
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    return Log(output, level)
 
 
 def subsystem_of(module: str) -> str:

@@ -11,16 +11,19 @@ from assay.config.plugin import Plugin
 from assay.errors import InvalidArgumentError
 from assay.files import make_data_folder
 from assay.keymanager.base import KeyManager
+from assay.loglevel import LiveLevel
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
-from assay.wire.service import AGENT, BUNDLE, ENTRY, SVID, SYNC, TRUST_DOMAIN, served
+from assay.wire.service import AGENT, BUNDLE, DEBUG, ENTRY, LOGGER, SVID, SYNC, TRUST_DOMAIN, served
 from assay_server.api.agent import AgentApi
 from assay_server.api.bundle import BundleApi
+from assay_server.api.debug import DebugApi
 from assay_server.api.entry import EntryApi
 from assay_server.api.health import HealthApi
+from assay_server.api.logger import LoggerApi
 from assay_server.api.svid import SvidApi
 from assay_server.api.sync import SyncApi
 from assay_server.api.trustdomain import TrustDomainApi
@@ -53,7 +56,7 @@ GRACE = 10.0
 CALL_GRACE = 2.0
 
 
-async def serve(config: ServerConfig, *, clock: Clock) -> None:
+async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel) -> None:
     """Run the server until SIGTERM or SIGINT.
 
     Raises:
@@ -67,7 +70,7 @@ async def serve(config: ServerConfig, *, clock: Clock) -> None:
         supervisor.defer("datastore", store.close)
         ca = CaManager(store, _key_manager(config.key_manager), clock, _ca_settings(config), config.trust_domain)
         await ca.start()
-        parts = _build(config, clock, store, ca)
+        parts = _build(config, clock, store, ca, level)
         for name, work in (
             ("CA rotation", ca.run),
             ("node rows", parts.rows.run),
@@ -89,17 +92,22 @@ class _Parts:
     endpoints: Endpoints
 
 
-def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager) -> _Parts:
+def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager, level: LiveLevel) -> _Parts:
     issuer = Issuer(config.trust_domain, ca, clock, _credential_settings(config))
     rows = NodeRows(store)
     authorized = AuthorizedEntries(store, config.trust_domain, clock)
     tls = TlsIdentity(config.trust_domain, clock, admitted=config.admin_ids)
-    services = _services(config, clock, store, issuer, rows, authorized)
+    identity = ServerIdentity(tls, issuer, store, clock, {admin.trust_domain for admin in config.admin_ids})
+    services = (
+        *_services(config, clock, store, issuer, rows, authorized),
+        served(DEBUG, DebugApi(store, config.trust_domain, clock, lambda: identity.chain)),
+        served(LOGGER, LoggerApi(level)),
+    )
     authorizer = Authorizer(store, rows, clock, config.admin_ids)
     return _Parts(
         rows=rows,
         authorized=authorized,
-        identity=ServerIdentity(tls, issuer, store, clock, {admin.trust_domain for admin in config.admin_ids}),
+        identity=identity,
         tls=tls,
         endpoints=Endpoints(authorizer, services, max_message_bytes=config.max_message_bytes, room=_room(config)),
     )

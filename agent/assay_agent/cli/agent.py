@@ -56,7 +56,7 @@ def run(flags: AgentFlags) -> None:
     from assay.cli.daemon import run_daemon  # noqa: PLC0415 - see the module's first line
     from assay_agent.app import serve  # noqa: PLC0415 - see the module's first line
 
-    run_daemon("Agent", loaded.config.log, loaded.warnings, lambda clock: serve(loaded.config, clock=clock))
+    run_daemon("Agent", loaded.config.log, loaded.warnings, lambda clock, _level: serve(loaded.config, clock=clock))
 
 
 @app.command(epilog="Example: assay agent validate --config agent.conf --output json")

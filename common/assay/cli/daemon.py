@@ -17,6 +17,7 @@ from assay.clock import Clock, SystemClock
 from assay.config.fault import ConfigError, Fault
 from assay.config.logging import LogSettings
 from assay.errors import AssayError
+from assay.loglevel import LiveLevel
 
 # No file or folder of ours is for others, nor for the group to write (SPIRE's umask). Sockets get their modes by name.
 UMASK = 0o027
@@ -28,7 +29,7 @@ def run_daemon(
     name: str,
     settings: LogSettings,
     warnings: Iterable[Fault],
-    serve: Callable[[Clock], Coroutine[Any, Any, None]],
+    serve: Callable[[Clock, LiveLevel], Coroutine[Any, Any, None]],
 ) -> None:
     """Log as configured and serve until a signal.
 
@@ -38,12 +39,12 @@ def run_daemon(
     """
     clock = SystemClock()
     try:
-        output = log.configure(settings, clock)
+        process_log = log.configure(settings, clock)
     except OSError as error:
         raise ConfigError([Fault(str(settings.file), "log_file", f"cannot be opened: {error.strerror}")]) from None
 
     def reopen(_number: int, _frame: object) -> None:
-        output.reopen()
+        process_log.output.reopen()
 
     signal.signal(signal.SIGUSR2, reopen)
     os.umask(os.umask(UMASK) | UMASK)
@@ -56,7 +57,7 @@ def run_daemon(
     gc.freeze()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(clock))
+            runner.run(serve(clock, process_log.level))
     except Exception as error:  # noqa: BLE001 - the outermost boundary of the process
         _log_crash(name, _cause(error))
         raise typer.Exit(1) from None

@@ -21,8 +21,8 @@ MAX_PATH_BYTES = 4095
 MAPPED_BITS = 96  # of an IPv6 address that stands for an IPv4 address
 
 _LEVELS: dict[str, LogLevel] = {
-    "debug": "debug", "trace": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
-    "fatal": "error", "panic": "error",
+    "debug": "debug", "trace": "trace", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
+    "fatal": "fatal", "panic": "panic",
 }  # fmt: skip
 _FORMATS: dict[str, LogFormat] = {"": "text", "text": "text", "json": "json"}
 

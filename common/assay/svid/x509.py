@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from assay.bundle import Bundle
 from assay.crypto.certificate import DAMAGE, dates_of, extensions_of, load
-from assay.errors import InvalidArgumentError
+from assay.errors import AssayError, InvalidArgumentError
 from assay.spiffeid import SpiffeId, SpiffeIdError, TrustDomain
 from assay.svid.refusal import Reason, SvidRefusedError
 
@@ -47,6 +47,26 @@ def verify_roots(chain: Sequence[bytes], roots: Mapping[TrustDomain, Sequence[by
     spiffe_id = _checked_id(leaf)
     _verify_path(leaf, intermediates, tuple(roots.get(spiffe_id.trust_domain, ())), spiffe_id, now)
     return spiffe_id
+
+
+def verified_path(chain: Sequence[bytes], bundle: Bundle, now: datetime) -> Sequence[x509.Certificate]:
+    """The certificates of an X.509-SVID from its leaf to the authority of `bundle` that stands behind it, both included.
+
+    Raises:
+        SvidRefusedError: the chain (DER, leaf first) is not valid now, or no authority does.
+    """
+    leaf, intermediates = _load(chain)
+    roots = tuple(authority.der for authority in bundle.x509_authorities)
+    return _verify_path(leaf, intermediates, roots, _checked_id(leaf), now)
+
+
+def certificate_id(certificate: x509.Certificate) -> SpiffeId | None:
+    """The SPIFFE ID of any certificate, an authority's as well; None if it has none."""
+    try:
+        names = [one.value for one in extensions_of(certificate) if one.oid == ExtensionOID.SUBJECT_ALTERNATIVE_NAME]
+        return SpiffeId.parse(_only_uri(names[0])) if names else None
+    except (AssayError, *DAMAGE):
+        return None
 
 
 def leaf_id(leaf: x509.Certificate) -> SpiffeId:
@@ -120,14 +140,14 @@ def _verify_path(
     roots: tuple[bytes, ...],
     spiffe_id: SpiffeId,
     now: datetime,
-) -> None:
+) -> Sequence[x509.Certificate]:
     if not roots:
         message = f'no X.509 bundle found for trust domain: "{spiffe_id.trust_domain}"'
         raise SvidRefusedError(Reason.UNKNOWN_TRUST_DOMAIN, message, spiffe_id=spiffe_id)
     try:
         policy = verification.PolicyBuilder().time(now).store(_store(roots)).max_chain_depth(MAX_INTERMEDIATES)
         policy = policy.extension_policies(ca_policy=_SIGNING, ee_policy=_LEAF)
-        policy.build_client_verifier().verify(leaf, intermediates)
+        return policy.build_client_verifier().verify(leaf, intermediates).chain
     except (verification.VerificationError, InvalidArgumentError, *DAMAGE) as error:
         message = f"X.509-SVID could not be verified: {_words(error)}"
         raise SvidRefusedError(_reason(leaf, now), message, spiffe_id=spiffe_id) from None

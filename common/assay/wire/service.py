@@ -13,7 +13,9 @@ from assay.rpc.reply import Reply
 from assay.rpc.status import EndError, StatusCode
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
+from assay_proto.spire.api.server.debug.v1 import debug_pb2
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
+from assay_proto.spire.api.server.logger.v1 import logger_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
 from assay_proto.spire.api.server.trustdomain.v1 import trustdomain_pb2
 from assay_proto.sync.v1 import sync_pb2
@@ -26,7 +28,9 @@ if TYPE_CHECKING:  # these exist in the stubs only
 
 AGENT: ServiceDescriptor = agent_pb2.DESCRIPTOR.services_by_name["Agent"]
 BUNDLE: ServiceDescriptor = bundle_pb2.DESCRIPTOR.services_by_name["Bundle"]
+DEBUG: ServiceDescriptor = debug_pb2.DESCRIPTOR.services_by_name["Debug"]
 ENTRY: ServiceDescriptor = entry_pb2.DESCRIPTOR.services_by_name["Entry"]
+LOGGER: ServiceDescriptor = logger_pb2.DESCRIPTOR.services_by_name["Logger"]
 SVID: ServiceDescriptor = svid_pb2.DESCRIPTOR.services_by_name["SVID"]
 SYNC: ServiceDescriptor = sync_pb2.DESCRIPTOR.services_by_name["Sync"]
 TRUST_DOMAIN: ServiceDescriptor = trustdomain_pb2.DESCRIPTOR.services_by_name["TrustDomain"]

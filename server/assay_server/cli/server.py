@@ -44,7 +44,9 @@ def run(flags: ServerFlags) -> None:
     from assay.cli.daemon import run_daemon  # noqa: PLC0415 - see the module's first line
     from assay_server.app import serve  # noqa: PLC0415 - see the module's first line
 
-    run_daemon("Server", loaded.config.log, loaded.warnings, lambda clock: serve(loaded.config, clock=clock))
+    run_daemon(
+        "Server", loaded.config.log, loaded.warnings, lambda clock, level: serve(loaded.config, clock=clock, level=level)
+    )
 
 
 @app.command(epilog="Example: assay server validate --config server.conf --output json")

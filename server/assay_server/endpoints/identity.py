@@ -1,7 +1,7 @@
 """The server's own SVID and the roots it takes callers by, kept fresh in the TLS listener."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -49,6 +49,11 @@ class ServerIdentity:
         self._trust_domains = frozenset({tls.trust_domain, *admitted})
         self._own = self._issue()
         self._roots: Roots = {}
+
+    @property
+    def chain(self) -> Sequence[bytes]:
+        """The server's X.509-SVID (DER, leaf first)."""
+        return self._own.svid.chain
 
     async def start(self) -> None:
         """Be ready for the first handshake."""

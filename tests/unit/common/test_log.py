@@ -26,7 +26,7 @@ clock = FakeClock(datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone.utc))
 
 
 def lines(settings: str, code: str, **env: str) -> list[str]:
-    program = f"{SETUP}\noutput = log.configure(LogSettings({settings}), clock)\n{code}"
+    program = f"{SETUP}\nconfigured = log.configure(LogSettings({settings}), clock)\n{code}"
     done = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
@@ -54,13 +54,37 @@ def test_times_are_local() -> None:
     ("level", "seen"),
     [
         ("debug", ["debug", "info", "warning", "error"]), ("info", ["info", "warning", "error"]),
-        ("warning", ["warning", "error"]), ("error", ["error"]),
+        ("warning", ["warning", "error"]), ("error", ["error"]), ("fatal", []), ("panic", []),
+        ("trace", ["debug", "info", "warning", "error"]),
     ],
 )  # fmt: skip
 def test_levels_filter(level: str, seen: list[str]) -> None:
     code = "for name in ('debug', 'info', 'warning', 'error'): getattr(early, name)('x')"
     found = lines(f"level={level!r}", code)
     assert [re.findall(r"level=(\w+)", line)[0] for line in found] == seen
+
+
+def test_a_change_of_level_reaches_loggers_that_have_logged() -> None:
+    code = """
+def say(word):
+    for name in ("debug", "info", "error"): getattr(early, name)(f"{word}-{name}")
+    logging.getLogger("grpc").warning("%s-library", word)
+say("launch")
+for level in ("debug", "error", "panic"):
+    configured.level.set(level)
+    say(level)
+configured.level.reset()
+say("reset")
+print(configured.level.current, configured.level.launch)
+"""
+    found = lines("", code)
+    assert [re.findall(r"msg=(\S+)", line)[0] for line in found[:-1]] == [
+        "launch-info", "launch-error", "launch-library",
+        "debug-debug", "debug-info", "debug-error", "debug-library",
+        "error-error",
+        "reset-info", "reset-error", "reset-library",
+    ]  # fmt: skip
+    assert found[-1] == "info info"
 
 
 def test_json_has_the_same_fields() -> None:
@@ -127,7 +151,7 @@ path = Path({str(path)!r})
 early.info("one")
 path.rename(path.with_name("old.log"))
 early.info("two")
-output.reopen()
+configured.output.reopen()
 early.info("three")
 """
     assert lines(f"file=Path({str(path)!r})", code) == []

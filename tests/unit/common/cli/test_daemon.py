@@ -13,23 +13,23 @@ from assay.config.fault import Fault
 from assay.config.logging import LogSettings
 from assay.errors import FailedPreconditionError
 
-async def quiet(clock):
+async def quiet(clock, level):
     pass
 
-async def refused(clock):
+async def refused(clock, level):
     raise FailedPreconditionError("a SPIRE database is there", hint="import it")
 
-async def grouped(clock):
+async def grouped(clock, level):
     async with asyncio.TaskGroup() as group:
         group.create_task(refused(clock))
 
-async def broken(clock):
+async def broken(clock, level):
     raise KeyError("x")
 
-async def masked(clock):
+async def masked(clock, level):
     print(oct(os.umask(0)))
 
-async def rotated(clock):
+async def rotated(clock, level):
     Path(sys.argv[2]).rename(sys.argv[2] + ".1")
     os.kill(os.getpid(), signal.SIGUSR2)
     await asyncio.sleep(0)

@@ -21,7 +21,7 @@ from assay.spiffeid import SpiffeId, TrustDomain
         (fields.FilePath, "./a", Path("a")),
         (fields.Level, "WARN", "warning"),
         (fields.Level, "debug", "debug"),
-        (fields.Level, "panic", "error"),
+        (fields.Level, "panic", "panic"),
         (fields.Format, "JSON", "json"),
         (fields.Format, "", "text"),
         (fields.DomainName, "example.org", TrustDomain("example.org")),

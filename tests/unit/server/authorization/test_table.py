@@ -4,7 +4,9 @@ import pytest
 
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
+from assay_proto.spire.api.server.debug.v1 import debug_pb2
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
+from assay_proto.spire.api.server.logger.v1 import logger_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
 from assay_proto.sync.v1 import sync_pb2
 from assay_server.authorization.table import RPCS, Who
@@ -13,7 +15,8 @@ OPERATOR = Who.LOCAL | Who.ADMIN
 SERVICES = [
     module.DESCRIPTOR.services_by_name[name]
     for module, name in (
-        (agent_pb2, "Agent"), (bundle_pb2, "Bundle"), (entry_pb2, "Entry"), (svid_pb2, "SVID"), (sync_pb2, "Sync"),
+        (agent_pb2, "Agent"), (bundle_pb2, "Bundle"), (debug_pb2, "Debug"), (entry_pb2, "Entry"),
+        (logger_pb2, "Logger"), (svid_pb2, "SVID"), (sync_pb2, "Sync"),
     )
 ]  # fmt: skip
 
