@@ -18,8 +18,8 @@ from structlog.processors import CallsiteParameter, CallsiteParameterAdder
 
 from assay.clock import Clock
 from assay.config.logging import LogSettings
-from assay.logline import as_go, render_json, render_text, rfc3339
 from assay.loglevel import LiveLevel
+from assay.logline import as_go, render_json, render_text, rfc3339
 
 REDACTED = "(redacted)"
 

@@ -1,17 +1,22 @@
 """The workloads' socket, from the gRPC server to the file."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from assay.http2.limits import Limits
 from assay.rpc.server import Options, Server, peer_of
 from assay.transport.peer import Peer
+from assay.wire.reflection import Reflection
 from assay.workloadapi import wire
 from assay.workloadapi.address import Endpoint
 from assay.workloadapi.client import WorkloadApiClient
-from assay_agent.endpoints import health, reflection
-from assay_agent.endpoints.descriptors import wire_pool
+from assay_agent.endpoints import health
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +57,7 @@ class Endpoints:
             AssayError: the socket cannot be had.
         """
         health.Health(self._probe).register(self._server)
-        reflection.register(self._server, (wire.SERVICE, health.SERVICE), wire_pool)
+        self._server.add_generic_rpc_handlers((Reflection((wire.SERVICE, health.SERVICE), _files),))
         await self._server.listen_unix(self._path, SOCKET_MODE, FOLDER_MODE)
         log.info("Starting agent APIs", address=str(self._path), apis=API_NAMES, network="unix")
 
@@ -64,3 +69,9 @@ class Endpoints:
     async def _probe(self) -> None:
         async with WorkloadApiClient(Endpoint.of_path(self._path)) as client:
             await client.fetch_x509(within=PROBE_TIMEOUT)
+
+
+def _files() -> Iterable["FileDescriptorProto"]:
+    from assay_agent.endpoints.descriptors import workload_api_files  # noqa: PLC0415 - few ever ask
+
+    return workload_api_files()

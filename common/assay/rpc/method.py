@@ -84,6 +84,7 @@ class Service:
     """The methods of a service, by their names."""
 
     def __init__(self, name: str, handlers: Mapping[str, Handler]) -> None:
+        self.name = name
         self._handlers = {f"/{name}/{method}": handler for method, handler in handlers.items()}
 
     def service(self, handler_call_details: Any, /) -> Handler | None:  # noqa: ANN401 - grpc's type or ours

@@ -41,6 +41,4 @@ class LoggerApi:
         return self._answer()
 
     def _answer(self) -> logger_pb2.Logger:
-        return logger_pb2.Logger(
-            current_level=TO_PROTO[self._level.current], launch_level=TO_PROTO[self._level.launch]
-        )
+        return logger_pb2.Logger(current_level=TO_PROTO[self._level.current], launch_level=TO_PROTO[self._level.launch])

@@ -1,4 +1,4 @@
-"""Which callers may use which RPC: SPIRE's default policy and our own Sync in one table. What is not here is refused.
+"""Which callers may use which RPC: SPIRE's default policy, our own Sync and reflection in one table. What is not here is refused.
 
 Names are full method names as they stand in the HTTP/2 path.
 """
@@ -84,5 +84,9 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         **_rules(_LOGGER_API, Who.LOCAL, "GetLogger", "SetLogLevel", "ResetLogLevel"),
         **_rules(_HEALTH_API, Who.LOCAL, "Check", "List", "Watch"),
         **_rules(_SYNC_API, Who.AGENT, "Watch"),
+        **{
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
+            for version in ("v1", "v1alpha")
+        },
     }
 )

@@ -45,7 +45,10 @@ def run(flags: ServerFlags) -> None:
     from assay_server.app import serve  # noqa: PLC0415 - see the module's first line
 
     run_daemon(
-        "Server", loaded.config.log, loaded.warnings, lambda clock, level: serve(loaded.config, clock=clock, level=level)
+        "Server",
+        loaded.config.log,
+        loaded.warnings,
+        lambda clock, level: serve(loaded.config, clock=clock, level=level),
     )
 
 

@@ -13,6 +13,7 @@ from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
 from assay_server.api.interceptor import AuthorizationInterceptor
+from assay_server.api.reflection import reflection_of
 from assay_server.authorization.authorizer import Authorizer
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ class Endpoints:
         self._interceptor = AuthorizationInterceptor(authorizer)
         options = Options(max_message_bytes, CONNECTION_AGE, Limits(streams=CALLS_AT_ONCE))
         self._server = Server(self._interceptor, options, room=room)
-        self._server.add_generic_rpc_handlers(services)
+        self._server.add_generic_rpc_handlers((*services, reflection_of(services)))
 
     async def start(
         self, socket_path: Path, host: str, port: int, tls: TlsIdentity, proxies: TrustedProxies | None = None

@@ -38,7 +38,9 @@ def own(issuer: Issuer) -> IssuedX509:
 
 
 @pytest.fixture
-async def stub(serve: Serve, store: SqlStore, authority: Authority, clock: FakeClock, own: IssuedX509) -> "DebugAsyncStub":
+async def stub(
+    serve: Serve, store: SqlStore, authority: Authority, clock: FakeClock, own: IssuedX509
+) -> "DebugAsyncStub":
     await store.write(lambda tx: tx.bundles.put(authority.bundle))
     api = DebugApi(store, authority.trust_domain, clock, lambda: own.chain)
     return DebugStub(await serve(served(DEBUG, api), Caller(CallerKind.LOCAL)))

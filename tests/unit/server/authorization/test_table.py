@@ -28,7 +28,7 @@ def test_every_rpc_of_the_services_has_a_rule(service: object) -> None:
 
 
 def test_there_are_spires_rules_and_ours() -> None:
-    assert len(RPCS) == 66
+    assert len(RPCS) == 68
     assert all(who for who in RPCS.values())
 
 
@@ -51,6 +51,8 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/spire.api.server.debug.v1.Debug/GetInfo", Who.LOCAL),
         ("/spire.api.server.logger.v1.Logger/SetLogLevel", Who.LOCAL),
         ("/grpc.health.v1.Health/Check", Who.LOCAL),
+        ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Who.LOCAL),
+        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/assay.sync.v1.Sync/Watch", Who.AGENT),
     ],
 )

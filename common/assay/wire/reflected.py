@@ -1,4 +1,4 @@
-"""gRPC server reflection (Workload Endpoint, section 7), in both versions clients ask for: they differ in name only."""
+"""Answers of gRPC server reflection (Workload Endpoint, section 7)."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import cached_property
@@ -8,28 +8,26 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
-from assay.rpc.method import MethodHandler, Registry, Service
+from assay.rpc.method import MethodHandler
 from assay.rpc.status import StatusCode
+from assay.wire.descriptors import wire_pool
 
-SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
-
-def register(server: Registry, services: Iterable[str], pool: Callable[[], DescriptorPool]) -> None:
-    """Describe these services, and reflection itself, from the pool, which is made when somebody asks."""
-    handler = MethodHandler(
-        stream_stream=_Reflection((*services, *SERVICES), pool).answer,
+def handler(services: Iterable[str], files: Callable[[], Iterable[FileDescriptorProto]]) -> MethodHandler:
+    """The one RPC of both versions."""
+    return MethodHandler(
+        stream_stream=_Reflection(services, files).answer,
         request_deserializer=pb.ServerReflectionRequest.FromString,
         response_serializer=pb.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers(Service(name, {"ServerReflectionInfo": handler}) for name in SERVICES)
 
 
 class _Reflection:
     """Answers from a pool."""
 
-    def __init__(self, services: Iterable[str], pool: Callable[[], DescriptorPool]) -> None:
+    def __init__(self, services: Iterable[str], files: Callable[[], Iterable[FileDescriptorProto]]) -> None:
         self._services = sorted(services)
-        self._make_pool = pool
+        self._files = files
 
     async def answer(
         self, requests: AsyncIterable[pb.ServerReflectionRequest], _context: object
@@ -43,7 +41,7 @@ class _Reflection:
 
     @cached_property
     def _pool(self) -> DescriptorPool:
-        return self._make_pool()
+        return wire_pool(self._files())
 
     def _answer(self, request: pb.ServerReflectionRequest) -> pb.ServerReflectionResponse:
         """The answer; raises KeyError when the pool has no such thing."""
