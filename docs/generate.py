@@ -26,11 +26,17 @@ KINDS = {
 }  # fmt: skip
 DURATIONS = {"PositiveSeconds", "Seconds", "FractionalSeconds"}
 # Keys that are read not only at the start; the page says that all others are.
+_RELOAD = "on `SIGHUP`, `SIGUSR1`"
 READ_AGAIN = {
     ("agent", "join_token_file"): "at each attestation",
     ("agent", "log_file"): "on `SIGUSR2`",
     ("agent", "trust_bundle_path"): "while no bundle is kept in `data_dir`",
+    ("agent", "log_level"): _RELOAD,
+    ("server", "admin_ids"): _RELOAD,
+    ("server", "attestation"): _RELOAD,
     ("server", "log_file"): "on `SIGUSR2`",
+    ("server", "log_level"): _RELOAD,
+    ("server", "signing"): _RELOAD,
 }
 
 

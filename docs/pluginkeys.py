@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _AT_ATTESTATION = "at each attestation"
+_ON_RELOAD = "on `SIGHUP`, `SIGUSR1`"
 
 PLUGIN_KEYS: Mapping[tuple[str, str, str], tuple[str, str, str, str]] = MappingProxyType({
     ("server", "sql", "database_type"): ("`sqlite3`", "`sqlite3`", "Which database; others are not built yet.", ""),
@@ -15,15 +16,15 @@ PLUGIN_KEYS: Mapping[tuple[str, str, str], tuple[str, str, str, str]] = MappingP
     ),
     ("server", "disk", "keys_path"): ("path", "`keys.json` in `data_dir`", "The CAs' keys, mode 0600.", ""),
     ("server", "x509pop", "ca_bundle_path"): (
-        "path", "**required**, or the next", "CA certificates (PEM) whose nodes are admitted.", "",
+        "path", "**required**, or the next", "CA certificates (PEM) whose nodes are admitted.", _ON_RELOAD,
     ),
-    ("server", "x509pop", "ca_bundle_paths"): ("list of paths", "", "The same in several files.", ""),
+    ("server", "x509pop", "ca_bundle_paths"): ("list of paths", "", "The same in several files.", _ON_RELOAD),
     ("server", "x509pop", "agent_path_template"): (
         "template", "`/{{ .PluginName }}/{{ .Fingerprint }}`",
-        "The path of an agent's ID below `/spire/agent`, from the fields of its certificate.", "",
+        "The path of an agent's ID below `/spire/agent`, from the fields of its certificate.", _ON_RELOAD,
     ),
-    ("server", "x509pop", "max_intermediates"): ("number", "`4`", "How many a node may send.", ""),
-    ("server", "x509pop", "max_rsa_key_size"): ("number", "`8192`", "The largest RSA key of a node, in bits.", ""),
+    ("server", "x509pop", "max_intermediates"): ("number", "`4`", "How many a node may send.", _ON_RELOAD),
+    ("server", "x509pop", "max_rsa_key_size"): ("number", "`8192`", "The largest RSA key of a node, in bits.", _ON_RELOAD),
     ("agent", "disk", "directory"): ("path", "`data_dir`", "The folder for keys.json, mode 0600.", ""),
     ("agent", "x509pop", "private_key_path"): ("path", "**required**", "The node's key (PEM).", _AT_ATTESTATION),
     ("agent", "x509pop", "certificate_path"): (

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -13,7 +13,9 @@ import structlog
 from assay.clock import Clock
 from assay.errors import AssayError
 from assay.files import make_data_folder
+from assay.loglevel import LiveLevel
 from assay.namespace import server_id
+from assay.reload import SIGNALS, Reload
 from assay.supervisor import Supervisor
 from assay.transport.known import Identity, KnownServer, Roots
 from assay_agent.attestation.bootstrap import Bootstrap
@@ -40,8 +42,10 @@ log = structlog.get_logger(__name__)
 GRACE = 10.0
 
 
-async def serve(config: AgentConfig, *, clock: Clock) -> None:
+async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: Callable[[], AgentConfig]) -> None:
     """Run the agent until SIGTERM or SIGINT. The workloads' socket is there before the node is attested.
+
+    SIGHUP and SIGUSR1 have it take over what `reread` says of the log's level, and name what needs a restart.
 
     Raises:
         AssayError: the node is not admitted, or not any more, or something this agent stands on cannot be had.
@@ -49,6 +53,9 @@ async def serve(config: AgentConfig, *, clock: Clock) -> None:
     log.info("Starting agent", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
     async with Supervisor(grace=GRACE) as supervisor:
         supervisor.stop_on_signals()
+        reload = Reload(config, reread, level)
+        supervisor.on_signals(SIGNALS, reload.ask)
+        supervisor.start("reload", reload.run)
         agent = _build(config, clock)
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)

@@ -25,7 +25,8 @@ REDACTED = "(redacted)"
 
 # SPIRE's subsystem names where ours differ; the others are the package's name, and daemons' top modules have none.
 _SUBSYSTEMS = {
-    "app": "", "attestation": "attestor", "ca": "ca_manager", "cache": "cache_manager", "cli": "", "sync": "manager",
+    "app": "", "attestation": "attestor", "ca": "ca_manager", "cache": "cache_manager", "cli": "",
+    "reload": "reconfigurer", "sync": "manager",
     "workload": "endpoints",
 }  # fmt: skip
 _SECRET_KEYS = frozenset({"join_token", "jwt_svid", "password", "private_key", "secret", "token"})

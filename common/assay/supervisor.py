@@ -5,7 +5,7 @@ A TaskGroup would cancel everything at once; a daemon must first stop answering,
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -83,6 +83,12 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
+            self._signals.append(number)
+
+    def on_signals(self, numbers: Iterable[signal.Signals], call: Callable[[], None]) -> None:
+        """Call that on the loop whenever one of these comes, until the end."""
+        for number in numbers:
+            asyncio.get_running_loop().add_signal_handler(number, call)
             self._signals.append(number)
 
     async def wait_stopped(self) -> None:

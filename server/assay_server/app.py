@@ -1,6 +1,6 @@
 """The server put together: the one place that knows every concrete class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from assay.errors import InvalidArgumentError
 from assay.files import make_data_folder
 from assay.keymanager.base import KeyManager
 from assay.loglevel import LiveLevel
+from assay.reload import SIGNALS, Reload
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
 from assay.transport.proxy import TrustedProxies
@@ -48,6 +49,7 @@ from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
 from assay_server.registration.federation import FederationService
 from assay_server.registration.pruning import EntryPruning
+from assay_server.reload import LIVE, LiveParts
 
 log = structlog.get_logger(__name__)
 
@@ -56,14 +58,16 @@ GRACE = 10.0
 CALL_GRACE = 2.0
 
 
-async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel) -> None:
-    """Run the server until SIGTERM or SIGINT.
+async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread: Callable[[], ServerConfig]) -> None:
+    """Run the server until SIGTERM or SIGINT; SIGHUP and SIGUSR1 have it take over what `reread` says and can change.
 
     Raises:
         AssayError: something the server stands on cannot be had: folder, store, keys, plugins, socket or port.
     """
     async with Supervisor(grace=GRACE) as supervisor:
         supervisor.stop_on_signals()
+        reload = Reload(config, reread, level)
+        supervisor.on_signals(SIGNALS, reload.ask)
         log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
         make_data_folder(config.data_dir)
         store = await open_store(config.datastore_path, clock=clock)
@@ -80,6 +84,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel) -> None
         ):
             supervisor.start(name, work)
         await _open(config, parts, supervisor)
+        supervisor.start("reload", lambda: reload.run(LIVE, parts.live.apply))
         await supervisor.wait_stopped()
 
 
@@ -90,6 +95,7 @@ class _Parts:
     identity: ServerIdentity
     tls: TlsIdentity
     endpoints: Endpoints
+    live: LiveParts
 
 
 def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager, level: LiveLevel) -> _Parts:
@@ -98,30 +104,51 @@ def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager, leve
     authorized = AuthorizedEntries(store, config.trust_domain, clock)
     tls = TlsIdentity(config.trust_domain, clock, admitted=config.admin_ids)
     identity = ServerIdentity(tls, issuer, store, clock, {admin.trust_domain for admin in config.admin_ids})
+    authorizer = Authorizer(store, rows, clock, config.admin_ids)
+    live = _live_parts(config, clock, store, rows, issuer, identity, authorizer)
     services = (
-        *_services(config, clock, store, issuer, rows, authorized),
+        *_services(config, clock, store, issuer, rows, authorized, live),
         served(DEBUG, DebugApi(store, config.trust_domain, clock, lambda: identity.chain)),
         served(LOGGER, LoggerApi(level)),
     )
-    authorizer = Authorizer(store, rows, clock, config.admin_ids)
     return _Parts(
         rows=rows,
         authorized=authorized,
         identity=identity,
         tls=tls,
         endpoints=Endpoints(authorizer, services, max_message_bytes=config.max_message_bytes, room=_room(config)),
+        live=live,
     )
 
 
-def _services(
-    config: ServerConfig, clock: Clock, store: Store, issuer: Issuer, rows: NodeRows, authorized: AuthorizedEntries
-) -> Sequence[Service]:
+def _live_parts(
+    config: ServerConfig,
+    clock: Clock,
+    store: Store,
+    rows: NodeRows,
+    issuer: Issuer,
+    identity: ServerIdentity,
+    authorizer: Authorizer,
+) -> LiveParts:
     trust_domain = config.trust_domain
     limits = RateLimits(config.rates, clock)
-    tokens = JoinTokens(store, clock, trust_domain)
-    attestors = node_attestors(config.node_attestors, Host(trust_domain, clock, tokens))
-    attestation = AttestationService(trust_domain, attestors, rows, issuer)
-    agents = AgentApi(trust_domain, attestation, NodeService(store, rows, issuer, clock), tokens, limits)
+    host = Host(trust_domain, clock, JoinTokens(store, clock, trust_domain))
+    attestation = AttestationService(trust_domain, node_attestors(config.node_attestors, host), rows, issuer)
+    return LiveParts(authorizer, identity, limits, attestation, host)
+
+
+def _services(
+    config: ServerConfig,
+    clock: Clock,
+    store: Store,
+    issuer: Issuer,
+    rows: NodeRows,
+    authorized: AuthorizedEntries,
+    live: LiveParts,
+) -> Sequence[Service]:
+    trust_domain, limits = config.trust_domain, live.limits
+    nodes = NodeService(store, rows, issuer, clock)
+    agents = AgentApi(trust_domain, live.attestation, nodes, live.host.tokens, limits)
     entries = EntryApi(EntryService(store, clock, trust_domain), authorized, trust_domain)
     svids = SvidApi(trust_domain, issuer, authorized, limits)
     health = HealthApi(store, trust_domain)

@@ -1,9 +1,10 @@
 """`assay agent`: run, validate, healthcheck. What a command alone needs is imported when it runs."""
 
 import os
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +22,10 @@ from assay.cli.taking import taking
 from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.config.load import WITHOUT_FILE, LoadedAgent, load
 from assay_agent.config.schema import FLAGS
+
+if TYPE_CHECKING:
+    from assay.clock import Clock
+    from assay.loglevel import LiveLevel
 
 DEFAULT_CONFIG = Path("conf/agent/agent.conf")
 
@@ -50,13 +55,19 @@ class AgentFlags(DaemonFlags):
 @app.command(epilog="Example: assay agent run --config agent.conf")
 @taking(AgentFlags)
 def run(flags: AgentFlags) -> None:
-    """Run the agent until SIGTERM or SIGINT. Flags win over the file."""
+    """Run the agent until SIGTERM or SIGINT. Flags win over the file.
+
+    SIGHUP and SIGUSR1 read the file again, SIGUSR2 opens the log file anew.
+    """
     loaded = _load(flags)
     load_structlog()
     from assay.cli.daemon import run_daemon  # noqa: PLC0415 - see the module's first line
     from assay_agent.app import serve  # noqa: PLC0415 - see the module's first line
 
-    run_daemon("Agent", loaded.config.log, loaded.warnings, lambda clock, _level: serve(loaded.config, clock=clock))
+    def serving(clock: "Clock", level: "LiveLevel") -> Coroutine[Any, Any, None]:
+        return serve(loaded.config, clock=clock, level=level, reread=lambda: _load(flags).config)
+
+    run_daemon("Agent", loaded.config.log, loaded.warnings, serving)
 
 
 @app.command(epilog="Example: assay agent validate --config agent.conf --output json")

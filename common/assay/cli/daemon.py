@@ -18,6 +18,7 @@ from assay.config.fault import ConfigError, Fault
 from assay.config.logging import LogSettings
 from assay.errors import AssayError
 from assay.loglevel import LiveLevel
+from assay.reload import SIGNALS
 
 # No file or folder of ours is for others, nor for the group to write (SPIRE's umask). Sockets get their modes by name.
 UMASK = 0o027
@@ -37,6 +38,9 @@ def run_daemon(
         ConfigError: the log file cannot be opened.
         typer.Exit: with status 1 when the daemon failed; the log has the reason.
     """
+    # Until the daemon is ready for them they would end it.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     clock = SystemClock()
     try:
         process_log = log.configure(settings, clock)

@@ -50,7 +50,7 @@ def verify_roots(chain: Sequence[bytes], roots: Mapping[TrustDomain, Sequence[by
 
 
 def verified_path(chain: Sequence[bytes], bundle: Bundle, now: datetime) -> Sequence[x509.Certificate]:
-    """The certificates of an X.509-SVID from its leaf to the authority of `bundle` that stands behind it, both included.
+    """The certificates of an X.509-SVID from its leaf to, and with, the authority of `bundle` that stands behind it.
 
     Raises:
         SvidRefusedError: the chain (DER, leaf first) is not valid now, or no authority does.

@@ -50,6 +50,10 @@ class TlsIdentity:
         self._roots: Mapping[TrustDomain, Sequence[bytes]] = {}
         self._context: ssl.SSLContext | None = None
 
+    def admit(self, admitted: Collection[SpiffeId]) -> None:
+        """Take these clients of other trust domains, and no more those of before."""
+        self._admitted = frozenset(admitted)
+
     def set(self, chain: Sequence[bytes], key: SigningKey, roots: Mapping[TrustDomain, Sequence[bytes]]) -> None:
         """Present `chain` (DER, leaf first) and take clients that the `roots` (DER) of their trust domain vouch for.
 

@@ -17,7 +17,7 @@ FOLDER = "assay_proto/"
 
 
 def wire_pool(files: Iterable[FileDescriptorProto]) -> DescriptorPool:
-    """A pool with these files, each after those that it imports, and with health and reflection, which all sockets have."""
+    """A pool with these files, each after those that it imports, beside those of health and reflection."""
     pool = DescriptorPool()
     reflection = renamed(REFLECTION_FILE, "grpc/reflection/v1/reflection.proto", "grpc.reflection.v1")
     for file in (to_proto(HEALTH_FILE), to_proto(REFLECTION_FILE), reflection, *files):

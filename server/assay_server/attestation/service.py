@@ -39,9 +39,12 @@ class AttestedAgent:
     can_reattest: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttestationService:
-    """Attests nodes with the attestors that are configured, by name."""
+    """Attests nodes with the attestors that are configured, by name; others may take their place at any time.
+
+    An attestation that is under way ends with the attestor that it began with.
+    """
 
     trust_domain: TrustDomain
     attestors: Mapping[str, ServerNodeAttestor]

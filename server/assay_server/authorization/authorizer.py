@@ -37,6 +37,10 @@ class Authorizer:
         self._clock = clock
         self._admin_ids = frozenset(admin_ids)
 
+    def set_admin_ids(self, admin_ids: Collection[SpiffeId]) -> None:
+        """Take these for administrators from the next RPC on, and no more those of before."""
+        self._admin_ids = frozenset(admin_ids)
+
     async def admit(self, method: str, approach: Approach) -> Caller:
         """Who the caller is, given that it may use this RPC (full method name).
 

@@ -1,4 +1,4 @@
-"""Which callers may use which RPC: SPIRE's default policy, our own Sync and reflection in one table. What is not here is refused.
+"""Which callers may use which RPC: SPIRE's default policy, our Sync, reflection. What is not here is refused.
 
 Names are full method names as they stand in the HTTP/2 path.
 """

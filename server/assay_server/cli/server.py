@@ -1,9 +1,10 @@
 """`assay server`: run, validate, healthcheck. What a command alone needs is imported when it runs."""
 
 import os
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,10 @@ from assay.sockets import ADMIN_SOCKET
 from assay_server.config.load import WITHOUT_FILE, LoadedServer, load
 from assay_server.config.schema import FLAGS
 
+if TYPE_CHECKING:
+    from assay.clock import Clock
+    from assay.loglevel import LiveLevel
+
 DEFAULT_CONFIG = Path("conf/server/server.conf")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run, check and probe a server.")
@@ -38,18 +43,19 @@ class ServerFlags(DaemonFlags):
 @app.command(epilog="Example: assay server run --config server.conf")
 @taking(ServerFlags)
 def run(flags: ServerFlags) -> None:
-    """Run the server until SIGTERM or SIGINT. Flags win over the file; --trust-domain and --data-dir do without one."""
+    """Run the server until SIGTERM or SIGINT. Flags win over the file; --trust-domain and --data-dir do without one.
+
+    SIGHUP and SIGUSR1 read the file again, SIGUSR2 opens the log file anew.
+    """
     loaded = _load(flags)
     load_structlog()
     from assay.cli.daemon import run_daemon  # noqa: PLC0415 - see the module's first line
     from assay_server.app import serve  # noqa: PLC0415 - see the module's first line
 
-    run_daemon(
-        "Server",
-        loaded.config.log,
-        loaded.warnings,
-        lambda clock, level: serve(loaded.config, clock=clock, level=level),
-    )
+    def serving(clock: "Clock", level: "LiveLevel") -> Coroutine[Any, Any, None]:
+        return serve(loaded.config, clock=clock, level=level, reread=lambda: _load(flags).config)
+
+    run_daemon("Server", loaded.config.log, loaded.warnings, serving)
 
 
 @app.command(epilog="Example: assay server validate --config server.conf --output json")

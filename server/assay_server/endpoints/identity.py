@@ -11,7 +11,7 @@ from assay.clock import Clock
 from assay.crypto import keys
 from assay.errors import AssayError
 from assay.keymanager.base import KeyType, SigningKey
-from assay.spiffeid import TrustDomain
+from assay.spiffeid import SpiffeId, TrustDomain
 from assay.transport.tls import TlsIdentity
 from assay_server.credential import IssuedX509, Issuer
 from assay_server.datastore.base import ChangeKind, Store
@@ -59,6 +59,18 @@ class ServerIdentity:
         """Be ready for the first handshake."""
         await self._read_roots()
 
+    async def admit(self, admin_ids: Collection[SpiffeId]) -> None:
+        """Take these administrators, with the roots of their trust domains, and no more those of before.
+
+        Raises:
+            UnavailableError: the bundles cannot be read; then nothing changes.
+        """
+        trust_domains = frozenset({self._tls.trust_domain, *(one.trust_domain for one in admin_ids)})
+        roots = await self._roots_of(trust_domains)
+        self._trust_domains = trust_domains
+        self._tls.admit(admin_ids)
+        self._take(roots)
+
     async def run(self) -> None:
         """Rotate and follow until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -88,14 +100,23 @@ class ServerIdentity:
         log.debug("Server SVID rotated", expiration=self._own.svid.not_after)
 
     async def _follow(self) -> None:
-        names = {trust_domain.name for trust_domain in self._trust_domains}
         async for changes in follow(self._store):
+            names = {trust_domain.name for trust_domain in self._trust_domains}
             if changes is None or any(one.kind is ChangeKind.BUNDLE and one.object_id in names for one in changes):
                 await self._read_roots()
 
     async def _read_roots(self) -> None:
-        bundles = await self._store.read(lambda tx: tx.bundles.get_many(self._trust_domains))
-        roots = {bundle.trust_domain: roots_of(bundle) for bundle in bundles}
+        trust_domains = self._trust_domains
+        roots = await self._roots_of(trust_domains)
+        # Not when other trust domains were admitted meanwhile: their roots are there already.
+        if trust_domains is self._trust_domains:
+            self._take(roots)
+
+    async def _roots_of(self, trust_domains: Collection[TrustDomain]) -> Roots:
+        bundles = await self._store.read(lambda tx: tx.bundles.get_many(trust_domains))
+        return {bundle.trust_domain: roots_of(bundle) for bundle in bundles}
+
+    def _take(self, roots: Roots) -> None:
         if roots != self._roots:
             self._roots = roots
             self._present()

@@ -21,7 +21,7 @@ async def refused(clock, level):
 
 async def grouped(clock, level):
     async with asyncio.TaskGroup() as group:
-        group.create_task(refused(clock))
+        group.create_task(refused(clock, level))
 
 async def broken(clock, level):
     raise KeyError("x")
