@@ -13,6 +13,7 @@ import structlog
 from assay.clock import Clock
 from assay.errors import AssayError
 from assay.files import make_data_folder
+from assay.health.serve import serve_health
 from assay.loglevel import LiveLevel
 from assay.namespace import server_id
 from assay.reload import SIGNALS, Reload
@@ -28,6 +29,7 @@ from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
 from assay_agent.endpoints import Endpoints
+from assay_agent.health import agent_checks
 from assay_agent.plugins import builtin
 from assay_agent.storage.disk import AgentStorage
 from assay_agent.sync.follower import Follower
@@ -60,6 +62,8 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)
         await agent.endpoints.start()
+        checks = agent_checks(agent.endpoints.probe, lambda: agent.identity.credentials() is not None)
+        supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         agent.identity.use(await agent.attestation.establish())
         _warn_of_lost_keys(config, agent.identity)
         supervisor.start("SVID rotation", agent.rotation.run)

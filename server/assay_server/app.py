@@ -10,6 +10,7 @@ from assay.clock import Clock
 from assay.config.plugin import Plugin
 from assay.errors import InvalidArgumentError
 from assay.files import make_data_folder
+from assay.health.serve import serve_health
 from assay.keymanager.base import KeyManager
 from assay.loglevel import LiveLevel
 from assay.reload import SIGNALS, Reload
@@ -44,6 +45,7 @@ from assay_server.datastore.base import Store
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
 from assay_server.endpoints.server import Endpoints
+from assay_server.health import server_checks
 from assay_server.plugins.builtin import Host, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
@@ -84,12 +86,15 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         ):
             supervisor.start(name, work)
         await _open(config, parts, supervisor)
+        checks = server_checks(store, config.trust_domain, ca, parts.issuer, config.socket_path)
+        supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         supervisor.start("reload", lambda: reload.run(LIVE, parts.live.apply))
         await supervisor.wait_stopped()
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
+    issuer: Issuer
     rows: NodeRows
     authorized: AuthorizedEntries
     identity: ServerIdentity
@@ -112,6 +117,7 @@ def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager, leve
         served(LOGGER, LoggerApi(level)),
     )
     return _Parts(
+        issuer=issuer,
         rows=rows,
         authorized=authorized,
         identity=identity,

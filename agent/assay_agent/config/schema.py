@@ -18,6 +18,7 @@ from assay.config.fields import (
     Section,
     Texts,
 )
+from assay.config.health import HealthChecksSection
 from assay.keymanager.base import KeyType
 from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.config.settings import BundleFormat
@@ -105,10 +106,11 @@ class AgentFile(Section):
     """The whole file but its plugins."""
 
     agent: AgentSection
+    health_checks: HealthChecksSection = HealthChecksSection()
     assay: AssaySection = AssaySection()
 
 
-SECTIONS: tuple[KeyPath, ...] = (("agent",), ("agent", "experimental"), ("assay",))
+SECTIONS: tuple[KeyPath, ...] = (("agent",), ("agent", "experimental"), ("health_checks",), ("assay",))
 
 FLAGS: dict[KeyPath, str] = {
     ("agent", "allow_unauthenticated_verifiers"): "--allow-unauthenticated-verifiers",

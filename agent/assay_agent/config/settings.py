@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from assay.config.health import HealthSettings
 from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
@@ -42,4 +43,5 @@ class AgentConfig:
     x509_svid_cache_max_size: int = 1000
     jwt_svid_cache_max_size: int = 1000
     sync_interval: float = 5.0
+    health: HealthSettings = field(default_factory=HealthSettings)
     log: LogSettings = field(default_factory=LogSettings)

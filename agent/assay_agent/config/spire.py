@@ -39,10 +39,6 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
         "has no effect: only changes are asked for", True, "true"
     ),
     ("telemetry",): warned("metrics are not built yet: none are sent or served"),
-    ("health_checks",): warned(
-        "the health listener is not built yet: nothing answers there; use `assay agent healthcheck`",
-        {"listener_enabled": False},
-    ),
 }
 
 CATALOG: Catalog = {

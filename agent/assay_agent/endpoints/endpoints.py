@@ -56,7 +56,7 @@ class Endpoints:
         Raises:
             AssayError: the socket cannot be had.
         """
-        health.Health(self._probe).register(self._server)
+        health.Health(self.probe).register(self._server)
         self._server.add_generic_rpc_handlers((Reflection((wire.SERVICE, health.SERVICE), _files),))
         await self._server.listen_unix(self._path, SOCKET_MODE, FOLDER_MODE)
         log.info("Starting agent APIs", address=str(self._path), apis=API_NAMES, network="unix")
@@ -66,7 +66,8 @@ class Endpoints:
         log.info("Stopping agent APIs", apis=API_NAMES)
         await self._server.close(grace)
 
-    async def _probe(self) -> None:
+    async def probe(self) -> None:
+        """Call the Workload API on this very socket; raises AssayError when it refuses, even for want of an entry."""
         async with WorkloadApiClient(Endpoint.of_path(self._path)) as client:
             await client.fetch_x509(within=PROBE_TIMEOUT)
 

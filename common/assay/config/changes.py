@@ -10,7 +10,7 @@ LEVEL = "log_level"
 
 # Settings that are not named as their keys are.
 _KEYS = {
-    "datastore_path": "plugins.DataStore", "key_manager": "plugins.KeyManager",
+    "datastore_path": "plugins.DataStore", "health": "health_checks", "key_manager": "plugins.KeyManager",
     "node_attestor": "plugins.NodeAttestor", "node_attestors": "plugins.NodeAttestor",
     "rates": "ratelimit",
     "workload_attestors": "plugins.WorkloadAttestor",

@@ -45,6 +45,12 @@ class CaManager:
         self._keys: dict[str, SigningKey] = {}  # by authority ID; journal lines without one are unusable
         self._x509: X509Signer | None = None
         self._jwt: JwtSigner | None = None
+        self._failures = dict.fromkeys(AuthorityKind, 0)
+
+    @property
+    def failed_rotations(self) -> int:
+        """How often in a row rotation failed of the kind of key that it fails most of."""
+        return max(self._failures.values())
 
     @property
     def x509(self) -> X509Signer:
@@ -122,7 +128,9 @@ class CaManager:
                     await self._prepare(kind, action.slot)
                 else:
                     await self._activate(kind, action.slot)
+            self._failures[kind] = 0
         except Exception as error:
+            self._failures[kind] += 1
             _report(WORDS[kind].failed, error)
             if (self._x509 if kind is AuthorityKind.X509 else self._jwt) is None:
                 raise

@@ -63,6 +63,7 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer
         max_message_bytes=checked.model.assay.max_message_bytes,
         connections_per_caller=checked.model.assay.connections_per_caller,
         anonymous_connections=checked.model.assay.anonymous_connections,
+        health=checked.model.health_checks.settings(),
         log=LogSettings(server.log_level, server.log_format, server.log_file, server.log_source_location),
     )
     return LoadedServer(config, (*checked.warnings, *ttl_warnings(document, config)))

@@ -19,6 +19,7 @@ from assay.config.fields import (
     Section,
     Texts,
 )
+from assay.config.health import HealthChecksSection
 from assay.sockets import ADMIN_SOCKET
 from assay_server.config.settings import (
     DEFAULT_ANONYMOUS_CONNECTIONS,
@@ -158,12 +159,13 @@ class ServerFile(Section):
     """The whole file but its plugins."""
 
     server: ServerSection
+    health_checks: HealthChecksSection = HealthChecksSection()
     assay: AssaySection = AssaySection()
 
 
 SECTIONS: tuple[KeyPath, ...] = (
-    ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"), ("assay",),
-    ("assay", "ratelimit"),
+    ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"),
+    ("health_checks",), ("assay",), ("assay", "ratelimit"),
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

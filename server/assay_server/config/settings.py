@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
+from assay.config.health import HealthSettings
 from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
@@ -57,4 +58,5 @@ class ServerConfig:
     max_message_bytes: int = DEFAULT_MESSAGE_BYTES
     connections_per_caller: int = DEFAULT_CALLER_CONNECTIONS
     anonymous_connections: int = DEFAULT_ANONYMOUS_CONNECTIONS
+    health: HealthSettings = field(default_factory=HealthSettings)
     log: LogSettings = field(default_factory=LogSettings)

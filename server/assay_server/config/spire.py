@@ -39,10 +39,6 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("server", "experimental", "wit_issuer"): warned("WIT-SVIDs are not built yet"),
     ("server", "experimental", "wit_key_type"): warned("WIT-SVIDs are not built yet"),
     ("telemetry",): warned("metrics are not built yet: none are sent or served"),
-    ("health_checks",): warned(
-        "the health listener is not built yet: nothing answers there; use `assay server healthcheck`",
-        {"listener_enabled": False},
-    ),
 }
 
 CATALOG: Catalog = {

@@ -36,9 +36,11 @@ async def signalled(server: ServerProcess, number: signal.Signals, words: str = 
     assert server.process is not None
     server.process.send_signal(number)
     async with asyncio.timeout(20):
-        while words not in server.log[before:]:
+        said = ""
+        while words not in said:
             await asyncio.sleep(0.01)
-    return server.log[before:]
+            said = server.log[before:]
+    return said
 
 
 def edit(server: ServerProcess, old: str, new: str) -> None:

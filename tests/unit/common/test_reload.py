@@ -21,7 +21,7 @@ from assay.reload import Reload
 class Config:
     ca_ttl: int = 1
     admin_ids: tuple[str, ...] = ()
-    log: LogSettings = LogSettings()
+    log: LogSettings = field(default_factory=LogSettings)
 
 
 @dataclass
@@ -48,7 +48,6 @@ class Daemon:
         self.applied.append(config)
 
 
-
 @asynccontextmanager
 async def running(daemon: Daemon) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
@@ -62,8 +61,10 @@ async def reloaded(daemon: Daemon) -> list[EventDict]:
     with capture_logs() as logs:
         daemon.reload.ask()
         async with asyncio.timeout(5):
-            while not any(line["event"].startswith("Configuration") for line in logs):
+            said: list[str] = []
+            while not any(event.startswith("Configuration") for event in said):
                 await asyncio.sleep(0)
+                said = [line["event"] for line in logs]
     assert logs[0]["event"] == "Reconfigure signal received"
     return logs[1:]
 

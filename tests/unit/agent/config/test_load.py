@@ -5,6 +5,7 @@ import pytest
 
 from assay.config.check import Override
 from assay.config.fault import ConfigError
+from assay.config.health import HealthSettings
 from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
 from assay.config.source import parse, read
@@ -69,6 +70,7 @@ def test_every_key_arrives() -> None:
         log_format = "json"
         log_file = "/l"
         """,
+        "health_checks { listener_enabled = true }\n"
         'plugins {\n KeyManager "memory" {}\n NodeAttestor "x509pop" { plugin_data { private_key_path = "k" } }\n'
         ' WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }\n}',
     )
@@ -101,6 +103,14 @@ def test_the_agent_is_told_whom_to_trust() -> None:
         "f:1: agent.trust_bundle_path: must be configured, in the file or with --trust-bundle, unless "
         "insecure_bootstrap is set; `assay bundle show` on the server prints the bundle"
     )
+
+
+def test_health_checks_have_spires_defaults() -> None:
+    assert config().health == HealthSettings(False, "localhost", 80, "/live", "/ready")
+    found = config(
+        rest='health_checks { listener_enabled = true bind_address = "[::1]" bind_port = 8080 live_path = "" }'
+    )
+    assert found.health == HealthSettings(True, "::1", 8080, "/live", "/ready")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +165,6 @@ def test_bad_or_missing_things_are_refused(agent: str, reason: str) -> None:
         ('experimental { broker { socket_path = "x" } }', "", "agent.experimental.broker"),
         ("experimental { use_sync_authorized_entries = false }", "", "agent.experimental.use_sync_authorized_entries"),
         ("", 'telemetry { DogStatsd = [{ address = "x" }] }', "telemetry"),
-        ("", "health_checks { listener_enabled = true }", "health_checks"),
     ],
 )
 def test_what_is_only_absent_is_a_warning(agent: str, rest: str, key: str) -> None:

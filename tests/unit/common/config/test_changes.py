@@ -1,6 +1,6 @@
 """Which settings differ, and which of them a running daemon takes over."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assay.config.changes import Changes, compare, in_effect
@@ -13,7 +13,7 @@ class Config:
     ca_ttl: int = 1
     rates: int = 1
     node_attestors: tuple[Plugin, ...] = ()
-    log: LogSettings = LogSettings()
+    log: LogSettings = field(default_factory=LogSettings)
 
 
 LIVE = {"rates", "node_attestors"}

@@ -7,6 +7,7 @@ import pytest
 
 from assay.config.check import Override
 from assay.config.fault import ConfigError
+from assay.config.health import HealthSettings
 from assay.config.logging import LogSettings
 from assay.config.source import parse, read
 from assay.keymanager.base import KeyType
@@ -84,7 +85,7 @@ def test_every_key_arrives() -> None:
         """,
         'plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }\nassay { '
         "max_message_bytes = 100000 connections_per_caller = 8 anonymous_connections = 9 "
-        "ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 } }",
+        "ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 } }\nhealth_checks { listener_enabled = true }",
     )
     untouched = {"trust_domain", "data_dir", "datastore_path"}
     least = config()
@@ -118,6 +119,14 @@ def test_what_is_not_said_follows_what_is() -> None:
     assert config('ca_key_type = "ec-p384"').jwt_key_type is KeyType.EC_P384
     assert config('default_x509_svid_ttl = "2h"').agent_ttl == 7200
     assert config('prune_attested_nodes_expired_for = "0s"').prune_attested_nodes_expired_for is None
+
+
+def test_health_checks_have_spires_defaults() -> None:
+    assert config().health == HealthSettings(False, "localhost", 80, "/live", "/ready")
+    found = config(
+        rest='health_checks { listener_enabled = true bind_address = "[::1]" bind_port = 8080 live_path = "" }'
+    )
+    assert found.health == HealthSettings(True, "::1", 8080, "/live", "/ready")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +188,6 @@ def test_what_would_make_the_server_do_something_else_is_a_fault(server: str, ke
         ("experimental { events_based_cache = true }", "", "server.experimental.events_based_cache"),
         ("", "telemetry { Prometheus { port = 9988 } }", "telemetry"),
         ("", "telemetry { Statsd { address = 1 } Statsd { address = 2 } }", "telemetry"),
-        ("", "health_checks { listener_enabled = true }", "health_checks"),
         (
             "",
             'plugins { DataStore "sql" { plugin_data { max_open_conns = 5 } } }',
