@@ -1,9 +1,10 @@
-"""SPIRE's spelling of flags, for the scripts that use it: `-socketPath /x` is `--socket-path /x`."""
+"""SPIRE's spelling of flags, for the scripts that use it: `-socketPath /x` and `--socketPath /x` are `--socket-path /x`."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-_FLAG = re.compile(r"-([A-Za-z][A-Za-z0-9]+)(=.*)?", re.DOTALL)
+# Go takes one dash or two; with two only what has a capital cannot be ours.
+_FLAG = re.compile(r"-(?:-(?=[a-z0-9]*[A-Z]))?([A-Za-z][A-Za-z0-9]+)(=.*)?", re.DOTALL)
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=SVID)(?=TTL)")
 
 # Go's flags take `-shallow=false`; ours are either there or not.

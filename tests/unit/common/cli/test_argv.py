@@ -15,14 +15,14 @@ from assay.cli.argv import spire_flags
         ("-federatesWith", "--federates-with"), ("-matchFederatesWithOn", "--match-federates-with-on"),
         ("-trustBundle", "--trust-bundle"), ("-insecureBootstrap", "--insecure-bootstrap"), ("-dns", "--dns"),
         ("-ttl", "--ttl"), ("-help", "--help"), ("-socketPath=/a=b", "--socket-path=/a=b"),
-        ("-logLevel=", "--log-level="),
+        ("-logLevel=", "--log-level="), ("--socketPath", "--socket-path"), ("--logLevel=A", "--log-level=A"),
     ],
 )  # fmt: skip
 def test_spires_flags_are_respelled(spire: str, ours: str) -> None:
     assert spire_flags([spire]) == [ours]
 
 
-@pytest.mark.parametrize("argument", ["-", "-h", "-o", "-5", "--socket-path", "--", "x509", "-1h", "unix:uid:0", ""])
+@pytest.mark.parametrize("argument", ["-", "-h", "-o", "-5", "--socket-path", "--", "--banned", "--ttl=5", "x509", "-1h", "unix:uid:0", ""])
 def test_everything_else_stays(argument: str) -> None:
     assert spire_flags([argument]) == [argument]
 
