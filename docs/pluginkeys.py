@@ -24,7 +24,9 @@ PLUGIN_KEYS: Mapping[tuple[str, str, str], tuple[str, str, str, str]] = MappingP
         "The path of an agent's ID below `/spire/agent`, from the fields of its certificate.", _ON_RELOAD,
     ),
     ("server", "x509pop", "max_intermediates"): ("number", "`4`", "How many a node may send.", _ON_RELOAD),
-    ("server", "x509pop", "max_rsa_key_size"): ("number", "`8192`", "The largest RSA key of a node, in bits.", _ON_RELOAD),
+    ("server", "x509pop", "max_rsa_key_size"): (
+        "number", "`8192`", "The largest RSA key of a node, in bits.", _ON_RELOAD,
+    ),
     ("agent", "disk", "directory"): ("path", "`data_dir`", "The folder for keys.json, mode 0600.", ""),
     ("agent", "x509pop", "private_key_path"): ("path", "**required**", "The node's key (PEM).", _AT_ATTESTATION),
     ("agent", "x509pop", "certificate_path"): (

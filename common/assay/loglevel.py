@@ -25,10 +25,10 @@ class LiveLevel:
     """
 
     def __init__(self, launch: LogLevel, *standard: logging.Handler | logging.Logger) -> None:
-        self.launch = launch
+        self.launch: LogLevel = launch
         self.logger_class = type("LiveLogger", (_Logger,), {})
         self._standard = standard
-        self._current = launch
+        self._current: LogLevel = launch
         self.set(launch)
 
     @property

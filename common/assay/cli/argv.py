@@ -1,4 +1,4 @@
-"""SPIRE's spelling of flags, for the scripts that use it: `-socketPath /x` and `--socketPath /x` are `--socket-path /x`."""
+"""SPIRE's spelling of flags, for the scripts that use it: `-socketPath` and `--socketPath` are `--socket-path`."""
 
 import re
 from collections.abc import Iterator, Sequence

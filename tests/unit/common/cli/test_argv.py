@@ -22,7 +22,9 @@ def test_spires_flags_are_respelled(spire: str, ours: str) -> None:
     assert spire_flags([spire]) == [ours]
 
 
-@pytest.mark.parametrize("argument", ["-", "-h", "-o", "-5", "--socket-path", "--", "--banned", "--ttl=5", "x509", "-1h", "unix:uid:0", ""])
+@pytest.mark.parametrize(
+    "argument", ["-", "-h", "-o", "-5", "--socket-path", "--", "--banned", "--ttl=5", "x509", "-1h", "unix:uid:0", ""]
+)
 def test_everything_else_stays(argument: str) -> None:
     assert spire_flags([argument]) == [argument]
 

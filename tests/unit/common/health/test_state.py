@@ -21,7 +21,7 @@ def test_a_fault_is_told_in_spires_words(live: bool, ready: bool, fault: str) ->
 def test_all_is_well_when_every_part_is() -> None:
     states = {"server": WELL, "catalog.datastore": WELL}
     for aspect in ("live", "ready"):
-        assert report(states, aspect) == (True, b'{"catalog.datastore":{},"server":{}}\n')  # type: ignore[arg-type]
+        assert report(states, aspect) == (True, b'{"catalog.datastore":{},"server":{}}\n')
 
 
 def test_one_part_that_fails_is_named_with_its_reason() -> None:

@@ -70,7 +70,7 @@ async def test_a_reset_goes_back_to_the_launch(stub: "LoggerAsyncStub", level: L
     [(0, "newLevel value cannot be LogLevel_UNSPECIFIED"), (8, "unsupported log level"), (-1, "unsupported log level")],
 )
 async def test_what_is_no_level_changes_nothing(
-    stub: "LoggerAsyncStub", level: LiveLevel, number: logger_pb2.LogLevel, words: str
+    stub: "LoggerAsyncStub", level: LiveLevel, number: "logger_pb2.LogLevel.ValueType", words: str
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as error:
         await stub.SetLogLevel(pb.SetLogLevelRequest(new_level=number))
