@@ -89,7 +89,7 @@ class AgentSection(Section):
     """How many JWT-SVIDs are kept; 0 for the default."""
     experimental: ExperimentalSection = ExperimentalSection()
     log_level: Level = "info"
-    """DEBUG, INFO, WARN or ERROR, in any case."""
+    """TRACE, DEBUG, INFO, WARN, ERROR, FATAL or PANIC, in any case."""
     log_format: Format = "text"
     """`text`, as SPIRE writes it, or `json`."""
     log_file: FilePath | None = None

@@ -102,7 +102,7 @@ class ServerSection(Section):
     prune_tofu_nodes: bool = False
     """Forget also those that could not attest again."""
     log_level: Level = "info"
-    """DEBUG, INFO, WARN or ERROR, in any case."""
+    """TRACE, DEBUG, INFO, WARN, ERROR, FATAL or PANIC, in any case."""
     log_format: Format = "text"
     """`text`, as SPIRE writes it, or `json`."""
     log_file: FilePath | None = None

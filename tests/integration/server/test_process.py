@@ -11,6 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha import reflection_pb2
 
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentStub
@@ -56,6 +57,24 @@ async def test_a_watching_agent_does_not_hold_it_up(server: ServerProcess) -> No
                 pass
     # Sent away with these words, not cut off when the grace for calls under way was over.
     assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAVAILABLE, "server is shutting down")
+
+
+async def test_a_caller_who_never_ends_its_call_does_not_hold_it_up(server: ServerProcess) -> None:
+    async with server.admin() as channel:
+        method = channel.stream_stream(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            reflection_pb2.ServerReflectionRequest.SerializeToString,
+            reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        call = method()
+        await call.write(reflection_pb2.ServerReflectionRequest(list_services="*"))
+        answer = await call.read()
+        assert isinstance(answer, reflection_pb2.ServerReflectionResponse)
+        assert "spire.api.server.logger.v1.Logger" in {one.name for one in answer.list_services_response.service}
+        assert await server.stop() == 0
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call.read()
+    assert "in time" not in server.log
 
 
 @pytest.mark.parametrize(
