@@ -200,6 +200,19 @@ async def test_signals_stop_and_are_given_back(number: signal.Signals) -> None:
     assert signal.getsignal(number) in {before, signal.SIG_DFL, signal.default_int_handler}
 
 
+async def test_other_signals_call_what_was_asked_for_and_are_given_back() -> None:
+    before, called = signal.getsignal(signal.SIGHUP), asyncio.Event()
+    async with Supervisor(grace=5) as supervisor:
+        supervisor.on_signals((signal.SIGHUP, signal.SIGUSR1), called.set)
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+            await called.wait()
+            called.clear()
+        supervisor.stop()
+        await supervisor.wait_stopped()
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
 async def test_the_body_can_await_again_after_the_context() -> None:
     async with Supervisor(grace=5) as supervisor:
         supervisor.stop()

@@ -8,7 +8,8 @@ from cryptography import x509
 from assay.bundle import Bundle, X509Authority
 from assay.errors import UnauthenticatedError
 from assay.spiffeid import TrustDomain
-from assay.svid.x509 import MAX_INTERMEDIATES, verify, verify_roots
+from assay.svid.refusal import SvidRefusedError
+from assay.svid.x509 import MAX_INTERMEDIATES, certificate_id, verified_path, verify, verify_roots
 from assay.testing.authority import (
     Authority,
     Ca,
@@ -283,3 +284,14 @@ def test_refuses_what_is_no_chain(authority: Authority, chain: list[bytes]) -> N
 def test_a_broken_anchor_is_an_error_and_not_a_pass(authority: Authority) -> None:
     with pytest.raises(UnauthenticatedError):
         verify_roots(authority.x509_svid().chain, {HOME: [b"junk"]}, START)
+
+
+def test_the_path_goes_from_the_leaf_to_its_authority() -> None:
+    authority = Authority()
+    svid = authority.x509_svid()
+    leaf, root = verified_path(svid.chain, authority.bundle, START)
+    assert certificate_id(leaf) == authority.id("/workload")
+    assert root == authority.root.certificate
+    assert certificate_id(root) is None
+    with pytest.raises(SvidRefusedError):
+        verified_path(svid.chain, Authority().bundle, START)

@@ -78,6 +78,7 @@ async def test_the_chain_goes_from_the_servers_svid_to_its_authority(
     assert leaf.expires_at == int(START.timestamp()) + 3600
     certificate = authority.root.certificate
     assert root.subject == certificate.subject.rfc4514_string()
+    assert not root.HasField("id")  # this authority has no name
     assert root.expires_at == int(certificate.not_valid_after_utc.timestamp())
 
 

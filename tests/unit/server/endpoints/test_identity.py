@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from assay.bundle import X509Authority
 from assay.crypto import keys
+from assay.errors import UnavailableError
 from assay.keymanager.base import KeyType
 from assay.spiffeid import TrustDomain
 from assay.testing.authority import Authority
@@ -31,6 +32,10 @@ class Listener:
     trust_domain: TrustDomain
     given: list[tuple[Any, Any, Any]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    admitted: object = None
+
+    def admit(self, admitted: object) -> None:
+        self.admitted = admitted
 
     def set(self, chain: object, key: object, roots: object) -> None:
         self.given.append((chain, key, roots))
@@ -128,6 +133,31 @@ async def test_other_changes_do_not_touch_the_listener(
         await put(store, OTHER)  # the first that concerns it
         await listener.next()
         assert len(listener.given) == 2
+
+
+async def test_other_administrators_come_with_the_roots_of_their_trust_domains(
+    identity: ServerIdentity, listener: Listener, store: SqlStore, clock: FakeClock, authority: Authority
+) -> None:
+    await put(store, authority, OTHER, STRANGER)
+    admin = STRANGER.id("/admin")
+    async with running(identity, clock):
+        await listener.next()
+        await identity.admit({admin})
+        roots = {authority.trust_domain: (authority.root.der,), STRANGER.trust_domain: (STRANGER.root.der,)}
+        assert (await listener.next())[2] == roots
+        assert listener.admitted == {admin}
+        await store.write(lambda tx: tx.bundles.put(replace(STRANGER.bundle, x509_authorities=())))
+        assert (await listener.next())[2] == {**roots, STRANGER.trust_domain: ()}
+
+
+async def test_administrators_stay_when_the_bundles_cannot_be_read(
+    identity: ServerIdentity, listener: Listener, store: SqlStore
+) -> None:
+    await identity.start()
+    await store.close()
+    with pytest.raises(UnavailableError):
+        await identity.admit({STRANGER.id("/admin")})
+    assert listener.admitted is None
 
 
 @pytest.mark.parametrize(("at", "past"), [(NOW, False), (NOW + 1795, False), (NOW + 1796, True)])
