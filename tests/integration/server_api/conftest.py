@@ -18,6 +18,7 @@ from assay.config.plugin import Plugin
 from assay.crypto import csr, keys
 from assay.errors import DenialReason
 from assay.keymanager.base import KeyType, SigningKey
+from assay.loglevel import LiveLevel
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.authority import Authority, leaf_extensions
 from assay.testing.clock import FakeClock
@@ -202,7 +203,7 @@ async def _running(clock: FakeClock) -> AsyncGenerator[House]:
     with TemporaryDirectory(prefix="assay-") as folder:
         config = _config(Path(folder))
         async with asyncio.TaskGroup() as tasks, dial_unix(config.socket_path) as admin:
-            server = tasks.create_task(serve(config, clock=clock))
+            server = tasks.create_task(serve(config, clock=clock, level=LiveLevel("info"), reread=lambda: config))
             house = House(Path(folder), config.bind_port, clock, Authority("foreign.test", now=clock.now()), admin)
             async with asyncio.timeout(PATIENCE):
                 bundle = await house.bundles.GetBundle(bundle_pb2.GetBundleRequest(), wait_for_ready=True)

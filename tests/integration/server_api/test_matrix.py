@@ -61,6 +61,10 @@ POLICY = """
         L  Check List Watch
     assay.sync.v1.Sync
         G  Watch
+    grpc.reflection.v1.ServerReflection
+        L  ServerReflectionInfo
+    grpc.reflection.v1alpha.ServerReflection
+        L  ServerReflectionInfo
 """
 
 
