@@ -14,11 +14,13 @@ from assay.spiffeid import TrustDomain
 from assay.testing.clock import FakeClock
 from assay.wire.service import BUNDLE, served
 from assay_server.api.bundle import BundleApi
+from assay_server.authorization.ratelimit import RateLimits
 from assay_server.ca import CaManager, CaSettings
 from assay_server.ca.manager import TICK
 from assay_server.credential import CredentialSettings, Issuer
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.health import ROTATION_FAILURES, server_checks
+from assay_server.model.rates import Rates
 from assay_server.registration.bundles import BundleService
 
 HOME = TrustDomain("example.org")
@@ -43,7 +45,9 @@ async def house(store: SqlStore, clock: FakeClock, tmp_path: Path) -> AsyncItera
     ca = CaManager(store, MemoryKeyManager(), clock, CaSettings(), HOME)
     await ca.start()
     server = Server()
-    server.add_generic_rpc_handlers((served(BUNDLE, BundleApi(BundleService(store, HOME))),))
+    server.add_generic_rpc_handlers(
+        (served(BUNDLE, BundleApi(BundleService(store, HOME), RateLimits(Rates(), clock))),)
+    )
     await server.listen_unix(tmp_path / "api.sock")
     yield House(store, ca, server, tmp_path / "api.sock", clock)
     await server.close(0)

@@ -85,7 +85,8 @@ def test_every_key_arrives() -> None:
         """,
         'plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }\nassay { '
         "max_message_bytes = 100000 connections_per_caller = 8 anonymous_connections = 9 "
-        "ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 } }\nhealth_checks { listener_enabled = true }",
+        "ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 } }"
+        "\nhealth_checks { listener_enabled = true }",
     )
     untouched = {"trust_domain", "data_dir", "datastore_path"}
     least = config()
