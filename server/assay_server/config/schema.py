@@ -19,6 +19,8 @@ from assay.config.fields import (
     Section,
     Texts,
 )
+from assay.config.telemetry import SECTIONS as TELEMETRY
+from assay.config.telemetry import TelemetrySection
 from assay.sockets import ADMIN_SOCKET
 from assay_server.config.settings import (
     DEFAULT_ANONYMOUS_CONNECTIONS,
@@ -100,6 +102,8 @@ class ServerSection(Section):
     """How many are forgotten in one transaction."""
     prune_tofu_nodes: bool = False
     """Forget also those that could not attest again."""
+    audit_log_enabled: bool = False
+    """Write a line to the log for each call, as SPIRE does."""
     log_level: Level = "info"
     """DEBUG, INFO, WARN or ERROR, in any case."""
     log_format: Format = "text"
@@ -152,18 +156,22 @@ class AssaySection(Section):
     anonymous_connections: int = Field(default=DEFAULT_ANONYMOUS_CONNECTIONS, ge=1)
     """On the TCP port, of all callers without certificate; the oldest from where most come goes for the newest."""
     ratelimit: RatesSection = RatesSection()
+    audit_log_file: FilePath | None = None
+    """Append a line of JSON for each call ([audit.md](audit.md)); no such file if not set."""
 
 
 class ServerFile(Section):
     """The whole file but its plugins."""
 
     server: ServerSection
+    telemetry: TelemetrySection = TelemetrySection()
     assay: AssaySection = AssaySection()
 
 
 SECTIONS: tuple[KeyPath, ...] = (
     ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"), ("assay",),
     ("assay", "ratelimit"),
+    *TELEMETRY,
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

@@ -9,6 +9,7 @@ from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.telemetry.settings import TelemetrySettings
 from assay_server.model.rates import Rates
 
 DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -57,4 +58,7 @@ class ServerConfig:
     max_message_bytes: int = DEFAULT_MESSAGE_BYTES
     connections_per_caller: int = DEFAULT_CALLER_CONNECTIONS
     anonymous_connections: int = DEFAULT_ANONYMOUS_CONNECTIONS
+    audit_log: bool = False
+    audit_log_file: Path | None = None
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log: LogSettings = field(default_factory=LogSettings)
