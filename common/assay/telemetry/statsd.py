@@ -8,9 +8,8 @@ from assay.config.address import host_port
 from assay.telemetry.emitter import Take
 from assay.telemetry.metrics import Key, Labels
 
-# Seconds between two sendings, and seconds for the last one.
+# Seconds between two sendings.
 FLUSH_INTERVAL = 0.3
-STOP_PATIENCE = 1.0
 
 # A collector that is not there would fill the log, a line for each packet.
 logging.getLogger("datadog.dogstatsd").setLevel(logging.ERROR)
@@ -56,7 +55,9 @@ class StatsdSink:
 
     def close(self) -> None:
         """Send what waits, and no more."""
-        self._client.stop(STOP_PATIENCE)
+        # `stop` would leave the library's thread behind.
+        self._client.disable_buffering = True
+        self._client.close_socket()
 
     def _named(self, key: Key, labels: Labels) -> tuple[str, list[str] | None]:
         if self._tags:

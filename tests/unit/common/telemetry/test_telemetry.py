@@ -1,5 +1,6 @@
 """Telemetry put together from settings."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,9 +15,10 @@ from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
 from assay.telemetry.metrics import OFF
 from assay.telemetry.settings import PrometheusSettings, TelemetrySettings
-from assay.telemetry.telemetry import UPTIME_SECONDS, Telemetry
+from assay.telemetry.telemetry import Telemetry
 from assay.testing.clock import FakeClock
 from assay.testing.deployment import free_port
+from assay.testing.metrics import Recorded
 from assay.testing.wait import until
 
 TD = TrustDomain("example.org")
@@ -64,20 +66,16 @@ async def test_a_port_that_is_taken_keeps_the_daemon_from_starting() -> None:
 
 async def test_what_is_in_memory_comes_out_on_a_signal() -> None:
     on = telemetry(TelemetrySettings(in_memory=True, hostname_label=False))
-    clock = FakeClock()
     with capture_logs() as log:
         os.kill(os.getpid(), signal.SIGUSR1)
         await until(lambda: bool(log))
     assert [line["event"] for line in log] == ["[G] 'spire_server.started.1_2_3.example_org': 1.000"]
-    del clock
     await on.close()
 
 
 async def test_collectors_get_what_waits_before_the_end() -> None:
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dog,
-    ):
+    udp = socket.AF_INET, socket.SOCK_DGRAM
+    with socket.socket(*udp) as plain, socket.socket(*udp) as dog:
         addresses: list[str] = []
         for one in (plain, dog):
             one.bind(("127.0.0.1", 0))
@@ -89,5 +87,16 @@ async def test_collectors_get_what_waits_before_the_end() -> None:
         assert dog.recv(1000) == b"spire_server.started:1|g|#version:1_2_3,trust_domain_id:example_org\n"
 
 
-def test_uptime_is_said_as_often_as_spire_does() -> None:
-    assert UPTIME_SECONDS == 10
+async def test_uptime_is_said_as_often_as_spire_says_it() -> None:
+    on = telemetry(TelemetrySettings(in_memory=True))
+    metrics = on.metrics = Recorded()
+    clock = FakeClock()
+    task = asyncio.get_running_loop().create_task(on.run(clock))
+    await clock.wait_sleepers()
+    clock.advance(9.9)
+    assert len(metrics.taken) == 1
+    clock.advance(0.1)
+    await until(lambda: len(metrics.taken) == 2)
+    assert {(kind, name) for kind, name, _, _ in metrics.taken} == {("gauge", "uptime_in_ms")}
+    task.cancel()
+    await on.close()
