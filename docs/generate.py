@@ -19,6 +19,7 @@ from assay.config.plugin import Catalog
 
 PAGE = Path(__file__).resolve().parent / "configuration.md"
 KINDS = {
+    "Collectors": "list of collectors",
     "DomainName": "trust domain", "FilePath": "path", "FractionalSeconds": "duration", "Identities": "SPIFFE IDs",
     "KeyTypeName": "key type", "Networks": "CIDR ranges", "Port": "port",
     "PositiveSeconds": "duration", "Rate": "number", "Seconds": "duration",

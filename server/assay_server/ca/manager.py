@@ -138,6 +138,7 @@ class CaManager:
                 raise
 
     async def _prepare(self, kind: AuthorityKind, slot: Slot) -> None:
+        log.debug(WORDS[kind].preparing, slot=slot.value)
         key = await self._key_manager.generate(key_id(kind, slot), self._maker.key_type(kind))
         record = self._maker.record(kind, slot, key, self._clock.now())
         journal = (*self._except(kind), *slots.put(self._of(kind), record))

@@ -69,6 +69,7 @@ class ServerIdentity:
             tasks.create_task(self._follow())
 
     def _issue(self) -> _Own:
+        log.debug("Rotating server SVID")
         with measured(self._metrics, ("svid", "rotate")):
             key = keys.generate(KeyType.EC_P256)
             return _Own(self._issuer.server_x509(key.public_key()), key)
