@@ -55,6 +55,7 @@ class StatsdSink:
 
     def close(self) -> None:
         """Send what waits, and no more."""
+        self._client.flush()
         # `stop` would leave the library's thread behind.
         self._client.disable_buffering = True
         self._client.close_socket()

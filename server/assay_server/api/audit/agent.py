@@ -29,11 +29,9 @@ def named(request: Any, _response: Any) -> Fields:  # noqa: ANN401
     return spiffe_id(request, "spiffe_id", "id")
 
 
-def attested(request: Any, response: Any) -> Fields:  # noqa: ANN401
-    """By what it attested, and as whom."""
-    kind = request.params.data.type
-    result = response.result.svid if response is not None else None
-    return {**({"node_attestor_type": kind} if kind else {}), **spiffe_id(result, "agent_id", "id")}
+def attested(_request: Any, response: Any) -> Fields:  # noqa: ANN401
+    """As whom; the handler notes by what."""
+    return spiffe_id(response.result.svid if response is not None else None, "agent_id", "id")
 
 
 def renewed(request: Any, _response: Any) -> Fields:  # noqa: ANN401

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 from assay.clock import Clock
 from assay.rpc import server
@@ -63,9 +62,7 @@ class Audit:
     def _stream(self, method: Method) -> Callable[[object, object], AsyncIterator[object]]:
         async def stream(request: object, context: object) -> AsyncIterator[object]:
             call = self._begun(method, context)
-            if method.request_streaming:
-                request = call.hearing(cast("AsyncIterator[object]", request))
-            else:
+            if not method.request_streaming:
                 call.request = request
             response: object = None
             try:
@@ -93,7 +90,7 @@ class Audit:
 
 @dataclass(slots=True)
 class _Call:
-    """One call while it runs. `request` is the first message, None until there is one."""
+    """One call while it runs. `request` is None when there may be many: handlers note what those say."""
 
     path: str
     caller: LocalCaller | RemoteCaller
@@ -101,13 +98,6 @@ class _Call:
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     request: object = None
     said: bool = False
-
-    async def hearing(self, requests: AsyncIterator[object]) -> AsyncIterator[object]:
-        """The same requests; the first is kept."""
-        async for request in requests:
-            if self.request is None:
-                self.request = request
-            yield request
 
     def succeeded(self, response: object) -> None:
         """Say that it was done, once; of a batch each item, done or not."""
@@ -135,7 +125,8 @@ class _Call:
     def _about(self, response: object) -> Fields:
         about = ABOUT.get(self.path)
         # What a caller sent in place of a message says nothing.
-        return about(self.request, response) if about and hasattr(self.request, "DESCRIPTOR") else {}
+        known = self.request is None or hasattr(self.request, "DESCRIPTOR")
+        return about(self.request, response) if about and known else {}
 
 
 def _role(path: str) -> str:

@@ -188,13 +188,15 @@ async def test_the_log_has_spires_words(store: SqlStore, keys: DiskKeyManager, c
         await started(store, keys, clock)
     assert [line["event"] for line in logs] == [
         "Journal loaded",
+        "Preparing X509 CA",
         "X509 CA prepared",
         "X509 CA activated",
         "Successfully rotated X.509 CA",
+        "Preparing JWT key",
         "JWT key prepared",
         "JWT key activated",
     ]
-    prepared = logs[1]
+    prepared = logs[2]
     assert prepared["slot"] == "A"
     assert prepared["issued_at"] == "2026-01-01T00:00:00Z"
     assert prepared["expiration"] == "2026-01-02T00:00:00Z"

@@ -12,15 +12,14 @@ from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
+from assay_proto.spire.api.types import bundle_pb2 as bundle_types
 from assay_proto.spire.api.types import (
-    attestation_pb2,
     federateswith_pb2,
     jwtsvid_pb2,
     selector_pb2,
     status_pb2,
     x509svid_pb2,
 )
-from assay_proto.spire.api.types import bundle_pb2 as bundle_types
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.api.audit.fields import ABOUT, ITEMS
 from assay_server.authorization.table import RPCS
@@ -79,15 +78,11 @@ def test_by_what_agents_are_looked_for() -> None:
     assert about("agent.v1.Agent/CountAgents", agent_pb2.CountAgentsRequest()) == {}
 
 
-def test_attestation_tells_the_kind_and_the_agent_but_not_what_was_sent() -> None:
-    data = attestation_pb2.AttestationData(type="join_token", payload=SECRET.encode())
-    request = agent_pb2.AttestAgentRequest(params=agent_pb2.AttestAgentRequest.Params(data=data))
+def test_attestation_tells_the_agent() -> None:
     result = agent_pb2.AttestAgentResponse.Result(svid=x509svid_pb2.X509SVID(id=AGENT))
-    assert about("agent.v1.Agent/AttestAgent", request) == {"node_attestor_type": "join_token"}
-    assert about("agent.v1.Agent/AttestAgent", request, agent_pb2.AttestAgentResponse(result=result)) == {
-        "node_attestor_type": "join_token",
-        "agent_id": ONE,
-    }
+    answer = agent_pb2.AttestAgentResponse(result=result)
+    assert about("agent.v1.Agent/AttestAgent", None, answer) == {"agent_id": ONE}
+    assert about("agent.v1.Agent/AttestAgent", None) == {}
 
 
 def test_tokens_are_for_how_long_and_for_whom() -> None:

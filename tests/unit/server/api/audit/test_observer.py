@@ -81,7 +81,7 @@ async def house(store: SqlStore, clock: FakeClock, tmp_path: Path) -> AsyncItera
     guard = AuthorizationInterceptor(Authorizer(store, NodeRows(store), clock, []), house.peer_of)
     server = Server(lambda path, method: audit(guard(path, method)))
     api = EntryApi(EntryService(store, clock, TD), AuthorizedEntries(store, TD, clock), TD)
-    stream = grpc.unary_stream_rpc_method_handler(house.stream)
+    stream: Any = grpc.unary_stream_rpc_method_handler(house.stream)
     streams = grpc.method_handlers_generic_handler(AGENTS.strip("/"), {"GetAgent": stream, "AttestAgent": stream})
     server.add_generic_rpc_handlers((served(ENTRY, api), streams))
     async with AsyncExitStack() as stack:
