@@ -95,7 +95,9 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 def _listening(host: str, port: int) -> _Server:
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Of a name that has both, Go takes the IPv4 address: there Prometheus looked for SPIRE.
+        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
 
         class Listener(_Server):
             address_family = family

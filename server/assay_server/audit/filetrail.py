@@ -44,10 +44,6 @@ class FileTrail:
             # What was called is done by now: to refuse the answer would hide that too.
             log.error("Audit log cannot be written", error=str(error), request_id=record.request_id)  # noqa: TRY400
 
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._file)
-
     def _in_place(self) -> bool:
         try:
             return os.path.samestat(self._path.stat(), os.fstat(self._file))

@@ -113,11 +113,12 @@ class _Call:
             self.write(self, about, Outcome(code, status.message) if status.code else _OK)
 
     def failed(self, error: EndError | asyncio.CancelledError) -> None:
-        """Say why it was not done. A stream that was granted and is left by its caller has had its line."""
+        """Say why it was not done. A granted stream that its caller leaves, or the server's end, has had its line."""
+        ended = not isinstance(error, EndError) or error.code is StatusCode.UNAVAILABLE
+        if self.said and ended:
+            return
         if isinstance(error, EndError):
             outcome = Outcome(status_name(error.code.name), error.message)
-        elif self.said:
-            return
         else:
             outcome = Outcome("Canceled", "call was cancelled")
         self.write(self, {**self._about(None), **noted()}, outcome)

@@ -55,3 +55,10 @@ def test_a_port_that_is_taken_is_refused(exporter: Exporter) -> None:
 def test_a_closed_one_gives_its_port_back(exporter: Exporter) -> None:
     exporter.close()
     Exporter(lambda: b"", "127.0.0.1", exporter.port).close()
+
+
+def test_localhost_is_the_ipv4_address_as_in_go() -> None:
+    exporter = Exporter(lambda: b"metric 1\n", "localhost", 0)
+    exporter.start()
+    assert ask(exporter)[0] == 200
+    exporter.close()

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from assay.errors import UnavailableError
 from assay.rpc.server import Server
 from assay.spiffeid import TrustDomain
 from assay.testing.clock import FakeClock
@@ -173,6 +174,16 @@ async def test_a_stream_is_said_when_it_is_granted_and_when_it_is_refused_later(
     with capture_logs(), pytest.raises(grpc.aio.AioRpcError):
         [_ async for _ in house.channel.unary_stream(f"{AGENTS}GetAgent")(b"")]
     assert house.trail.said()[-2:] == [({}, "OK"), ({}, "Internal")]
+
+
+async def test_a_granted_stream_that_the_servers_end_ends_has_had_its_line(house: House) -> None:
+    def behave() -> bytes:
+        raise UnavailableError("server is shutting down")
+
+    house.behavior = behave
+    with capture_logs(), pytest.raises(grpc.aio.AioRpcError):
+        [_ async for _ in house.channel.unary_stream(f"{AGENTS}GetAgent")(b"")]
+    assert house.trail.said() == [({}, "OK")]
 
 
 async def test_notes_of_handlers_are_part_of_it(house: House) -> None:
