@@ -1,5 +1,7 @@
 """The server put together: the one place that knows every concrete class."""
 
+import asyncio
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -91,6 +93,7 @@ async def serve(config: ServerConfig, *, clock: Clock) -> None:
         ):
             supervisor.start(name, work)
         if telemetry.on:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, telemetry.dump)
             supervisor.start("uptime", lambda: telemetry.run(clock))
             supervisor.start("index size", lambda: gauge_index(parts.authorized, telemetry.metrics, clock))
         await _open(config, parts, supervisor)

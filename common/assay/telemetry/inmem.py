@@ -1,6 +1,6 @@
 """Metrics kept in memory until somebody asks with SIGUSR1; one log line each, in SPIRE's form."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from assay.telemetry.emitter import Take
@@ -57,11 +57,6 @@ class InMemorySink:
         yield from (f"[G] '{name}': {value:.3f}" for name, value in sorted(self._gauges.items()))
         yield from (f"[C] '{name}': {aggregate}" for name, aggregate in sorted(self._counters.items()))
         yield from (f"[S] '{name}': {aggregate}" for name, aggregate in sorted(self._summaries.items()))
-
-    def dump(self, write: Callable[[str], object]) -> None:
-        """Write every line."""
-        for line in self.lines():
-            write(line)
 
 
 def _name(key: Key, labels: Labels) -> str:

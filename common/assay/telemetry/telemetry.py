@@ -1,9 +1,8 @@
 """The metrics of a daemon put together from its settings: sinks are loaded only when they are asked for."""
 
 import asyncio
-import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 
 import structlog
@@ -29,6 +28,7 @@ class Telemetry:
 
     def __init__(self, settings: TelemetrySettings, *, prefix: str, trust_domain: TrustDomain, version: str) -> None:
         self._closers: list[Callable[[], object]] = []
+        self._lines: Callable[[], Iterable[str]] = tuple
         self._began = monotonic()
         self.on = settings.on
         self.metrics: Metrics = OFF
@@ -44,6 +44,11 @@ class Telemetry:
         while True:
             self.metrics.gauge(("uptime_in_ms",), int((monotonic() - self._began) * 1000))
             await clock.sleep(UPTIME_SECONDS)
+
+    def dump(self) -> None:
+        """Write what is in memory to the log."""
+        for line in self._lines():
+            log.info(line)
 
     async def close(self) -> None:
         """Send what waits, and stop listening."""
@@ -77,9 +82,7 @@ class Telemetry:
         from assay.telemetry.inmem import InMemorySink  # noqa: PLC0415 - likewise
 
         sink = InMemorySink()
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, sink.dump, log.info)
-        self._closers.append(lambda: loop.call_soon_threadsafe(loop.remove_signal_handler, signal.SIGUSR1))
+        self._lines = sink.lines
         return sink
 
     def _prometheus(self, host: str, port: int) -> Sink:

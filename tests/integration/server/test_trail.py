@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,9 @@ def test_everything_is_told_but_secrets(told: Told) -> None:
     issued = next(one for one in told.trail() if one["method"] == "NewJWTSVID")
     assert issued["caller"]["spiffe_id"] == told.agent_id()
     assert issued["object"].keys() == {"entry_id", "audience", "spiffe_id", "ttl"}
+
+    told.processes["server"].send_signal(signal.SIGUSR1)
+    told.until("server", lambda: "[C] 'spire_server.rpc.svid.v1.svid.mint_jwtsvid.OK." in told.log("server"))
 
     lines = [line for line in told.log("server").splitlines() if "type=audit" in line]
     assert len(lines) == sum(one["status"] != "denied" for one in told.trail())
