@@ -25,6 +25,9 @@ _OPERATIONS: Mapping[str, tuple[str, Mapping[str, str]]] = {
         "bundle",
         {"get": "fetch", "get_many": "fetch", "find": "list", "count": "count", "put": "set", "delete": "delete"},
     ),
+    "federation_relationships": (
+        "federation_relationship", {"get": "fetch", "find": "list", "put": "update", "delete": "delete"},
+    ),
     "authorities": ("ca_journal", {"load": "fetch", "save": "set"}),
 }  # fmt: skip
 

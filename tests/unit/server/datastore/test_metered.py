@@ -70,6 +70,7 @@ async def test_what_was_undone_counts_as_what_undid_it(metered: Store, metrics: 
         (lambda tx: tx.join_tokens.get("t"), "join_token.fetch"),
         (lambda tx: tx.authorities.load(), "ca_journal.fetch"),
         (lambda tx: tx.bundles.count(), "bundle.count"),
+        (lambda tx: tx.federation_relationships.get(TD), "federation_relationship.fetch"),
         (lambda tx: tx.entries.expired(1), "registration_entry.prune"),
     ],
 )
