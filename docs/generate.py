@@ -13,12 +13,13 @@ from typing import Any
 from pluginkeys import PLUGIN_KEYS
 
 from assay.config.duration import format_duration
-from assay.config.fields import Section
+from assay.config.fields import Section, section_type
 from assay.config.notbuilt import NotBuilt
 from assay.config.plugin import Catalog
 
 PAGE = Path(__file__).resolve().parent / "configuration.md"
 KINDS = {
+    "Collectors": "list of collectors",
     "DomainName": "trust domain", "FilePath": "path", "FractionalSeconds": "duration", "Identities": "SPIFFE IDs",
     "KeyTypeName": "key type", "Networks": "CIDR ranges", "Port": "port",
     "PositiveSeconds": "duration", "Rate": "number", "Seconds": "duration",
@@ -62,7 +63,7 @@ def is_section(model: type[Section], key: str) -> bool:
 
 def annotation(model: type[Section], key: str) -> Any:  # noqa: ANN401 - any type
     """A field's type, without its validators."""
-    return model.model_fields[key].annotation
+    return section_type(model.model_fields[key].annotation)
 
 
 def plain_keys(model: type[Section]) -> list[str]:

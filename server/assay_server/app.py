@@ -1,7 +1,9 @@
 """The server put together: the one place that knows every concrete class."""
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -12,20 +14,24 @@ from assay.errors import InvalidArgumentError
 from assay.files import make_data_folder
 from assay.health.serve import serve_health
 from assay.keymanager.base import KeyManager
+from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
 from assay.reload import SIGNALS, Reload
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
+from assay.telemetry.telemetry import Telemetry
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
 from assay.wire.service import AGENT, BUNDLE, DEBUG, ENTRY, LOGGER, SVID, SYNC, TRUST_DOMAIN, served
 from assay_server.api.agent import AgentApi
+from assay_server.api.audit.observer import Audit
 from assay_server.api.bundle import BundleApi
 from assay_server.api.debug import DebugApi
 from assay_server.api.entry import EntryApi
 from assay_server.api.health import HealthApi
 from assay_server.api.logger import LoggerApi
+from assay_server.api.metered import RpcMetrics
 from assay_server.api.svid import SvidApi
 from assay_server.api.sync import SyncApi
 from assay_server.api.trustdomain import TrustDomainApi
@@ -33,8 +39,12 @@ from assay_server.attestation.nodes import NodeService
 from assay_server.attestation.pruning import NodePruning, NodePruningSettings
 from assay_server.attestation.service import AttestationService
 from assay_server.attestation.tokens import JoinTokens
+from assay_server.audit.filetrail import FileTrail
+from assay_server.audit.logtrail import LogTrail
+from assay_server.audit.record import Trail
 from assay_server.authorization.authorizer import Authorizer
 from assay_server.authorization.index import AuthorizedEntries
+from assay_server.authorization.index_gauges import gauge_index
 from assay_server.authorization.nodes import NodeRows
 from assay_server.authorization.ratelimit import RateLimits
 from assay_server.ca import CaManager, CaSettings
@@ -42,9 +52,10 @@ from assay_server.config import CaSubject, ServerConfig
 from assay_server.credential import CredentialSettings, Issuer, Subject
 from assay_server.credential.subject import DEFAULT_CA_SUBJECT
 from assay_server.datastore.base import Store
+from assay_server.datastore.metered import MeteredStore
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
-from assay_server.endpoints.server import Endpoints
+from assay_server.endpoints.server import Endpoints, Observer
 from assay_server.health import server_checks
 from assay_server.plugins.builtin import Host, node_attestors
 from assay_server.registration.bundles import BundleService
@@ -72,24 +83,42 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         supervisor.on_signals(SIGNALS, reload.ask)
         log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
         make_data_folder(config.data_dir)
-        store = await open_store(config.datastore_path, clock=clock)
-        supervisor.defer("datastore", store.close)
-        ca = CaManager(store, _key_manager(config.key_manager), clock, _ca_settings(config), config.trust_domain)
+        telemetry = _telemetry(config)
+        supervisor.defer("telemetry", telemetry.close)
+        sql = await open_store(config.datastore_path, clock=clock)
+        supervisor.defer("datastore", sql.close)
+        store = MeteredStore(sql, telemetry.metrics) if telemetry.on else sql
+        keys = MeteredKeyManager(_key_manager(config.key_manager), telemetry.metrics, "server_key_manager")
+        ca = CaManager(store, keys, clock, _ca_settings(config), config.trust_domain, telemetry.metrics)
         await ca.start()
-        parts = _build(config, clock, store, ca, level)
+        parts = _build(config, clock, store, ca, telemetry, level)
         for name, work in (
             ("CA rotation", ca.run),
             ("node rows", parts.rows.run),
             ("authorized entries", parts.authorized.run),
-            ("entry pruning", EntryPruning(store, clock).run),
-            ("node pruning", NodePruning(store, clock, _prune_settings(config)).run),
+            ("entry pruning", EntryPruning(store, clock, telemetry.metrics).run),
+            ("node pruning", NodePruning(store, clock, _prune_settings(config), telemetry.metrics).run),
         ):
             supervisor.start(name, work)
+        if telemetry.on:
+            supervisor.on_signals((signal.SIGUSR1,), _reload_and_dump(reload, telemetry))
+            supervisor.start("uptime", lambda: telemetry.run(clock))
+            supervisor.start("index size", lambda: gauge_index(parts.authorized, telemetry.metrics, clock))
         await _open(config, parts, supervisor)
         checks = server_checks(store, config.trust_domain, ca, parts.issuer, config.socket_path)
         supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         supervisor.start("reload", lambda: reload.run(LIVE, parts.live.apply))
         await supervisor.wait_stopped()
+
+
+def _reload_and_dump(reload: Reload[ServerConfig], telemetry: Telemetry) -> Callable[[], None]:
+    """SIGUSR1 means both to SPIRE's operators."""
+
+    def signalled() -> None:
+        reload.ask()
+        telemetry.dump()
+
+    return signalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +132,16 @@ class _Parts:
     live: LiveParts
 
 
-def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager, level: LiveLevel) -> _Parts:
-    issuer = Issuer(config.trust_domain, ca, clock, _credential_settings(config))
+def _build(
+    config: ServerConfig, clock: Clock, store: Store, ca: CaManager, telemetry: Telemetry, level: LiveLevel
+) -> _Parts:
+    metrics = telemetry.metrics
+    issuer = Issuer(config.trust_domain, ca, clock, _credential_settings(config), metrics)
     rows = NodeRows(store)
-    authorized = AuthorizedEntries(store, config.trust_domain, clock)
+    authorized = AuthorizedEntries(store, config.trust_domain, clock, metrics)
     tls = TlsIdentity(config.trust_domain, clock, admitted=config.admin_ids)
-    identity = ServerIdentity(tls, issuer, store, clock, {admin.trust_domain for admin in config.admin_ids})
+    foreign = {admin.trust_domain for admin in config.admin_ids}
+    identity = ServerIdentity(tls, issuer, store, clock, foreign, metrics)
     authorizer = Authorizer(store, rows, clock, config.admin_ids)
     live = _live_parts(config, clock, store, rows, issuer, identity, authorizer)
     services = (
@@ -122,7 +155,13 @@ def _build(config: ServerConfig, clock: Clock, store: Store, ca: CaManager, leve
         authorized=authorized,
         identity=identity,
         tls=tls,
-        endpoints=Endpoints(authorizer, services, max_message_bytes=config.max_message_bytes, room=_room(config)),
+        endpoints=Endpoints(
+            authorizer,
+            services,
+            max_message_bytes=config.max_message_bytes,
+            room=_room(config),
+            observers=_observers(config, clock, telemetry),
+        ),
         live=live,
     )
 
@@ -179,6 +218,20 @@ async def _open(config: ServerConfig, parts: _Parts, supervisor: Supervisor) -> 
 
 def _room(config: ServerConfig) -> Room:
     return Room(per_connection=2, per_caller=config.connections_per_caller, guests=config.anonymous_connections)
+
+
+def _telemetry(config: ServerConfig) -> Telemetry:
+    return Telemetry(
+        config.telemetry, prefix="spire_server", trust_domain=config.trust_domain, version=version("assay")
+    )
+
+
+def _observers(config: ServerConfig, clock: Clock, telemetry: Telemetry) -> list[Observer]:
+    trails: list[Trail] = [LogTrail(config.admin_ids)] if config.audit_log else []
+    if config.audit_log_file is not None:
+        trails.append(FileTrail(config.audit_log_file))
+    observers: list[Observer] = [Audit(trails, clock)] if trails else []
+    return [*observers, RpcMetrics(telemetry.metrics)] if telemetry.on else observers
 
 
 def _key_manager(plugin: Plugin) -> KeyManager:

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from assay.config.document import Document, KeyPath, is_section
 from assay.config.fault import ConfigError, Fault
-from assay.config.fields import Section
+from assay.config.fields import Section, section_type
 from assay.config.notbuilt import NotBuilt, sift
 from assay.config.plugin import Catalog, Plugin, PluginReader
 from assay.config.sections import unwrap
@@ -115,7 +115,7 @@ def _known(schema: Schema[M], section: KeyPath) -> set[str]:
     model: type[Section] | None = schema.model
     for key in section:
         field_of = model.model_fields.get(str(key)) if model else None
-        kind = field_of.annotation if field_of else None
+        kind = section_type(field_of.annotation) if field_of else None
         model = kind if isinstance(kind, type) and issubclass(kind, Section) else None
     known = {str(path[-1]) for path in schema.not_built if path[:-1] == section}
     known |= model.model_fields.keys() if model else set()

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from types import UnionType
+from typing import Annotated, TypeAlias, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
@@ -33,6 +34,12 @@ class Section(BaseModel):
     """A section: no unknown keys; numbers where text is meant are taken as text, as HCL does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, arbitrary_types_allowed=True)
+
+
+def section_type(annotation: object) -> object:
+    """The class of a section that may be left out altogether; any other type as it is."""
+    kinds = [kind for kind in get_args(annotation) if isinstance(kind, type) and issubclass(kind, Section)]
+    return kinds[0] if kinds and isinstance(annotation, UnionType) else annotation
 
 
 def _from_text(parse: Callable[[str], T]) -> PlainValidator:
@@ -103,7 +110,7 @@ def _one_of(table: dict[str, T]) -> Callable[[str], T]:
     return choose
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
     """HCL 1 takes one value where a list is meant."""
     return value if is_list(value) else [value]
 
@@ -119,6 +126,6 @@ DomainName: TypeAlias = Annotated[TrustDomain, _from_text(TrustDomain.parse)]
 Identity: TypeAlias = Annotated[SpiffeId, _from_text(SpiffeId.parse)]
 KeyTypeName: TypeAlias = Annotated[KeyType, _from_text(_one_of({kind.value: kind for kind in KeyType}))]
 Network: TypeAlias = Annotated[IPv4Network | IPv6Network, _from_text(_network)]
-Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(_as_list)]
-Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Identities: TypeAlias = Annotated[tuple[Identity, ...], BeforeValidator(_as_list)]
+Networks: TypeAlias = Annotated[tuple[Network, ...], BeforeValidator(as_list)]
+Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+Identities: TypeAlias = Annotated[tuple[Identity, ...], BeforeValidator(as_list)]

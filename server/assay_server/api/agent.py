@@ -15,6 +15,7 @@ from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.api.agent_conversation import Conversation
 from assay_server.api.agent_filter import node_filter
 from assay_server.api.agent_values import agent_to_proto, svid_to_proto
+from assay_server.api.audit.note import note
 from assay_server.api.page import page_from_proto
 from assay_server.attestation.nodes import NodeService
 from assay_server.attestation.service import Attestation, AttestationService
@@ -73,6 +74,7 @@ class AgentApi:
         await take(self._limits.attestation, refusal="attest agent rate limiting", patience=context.time_remaining())
         conversation = Conversation(context)
         params = await conversation.params()
+        note(node_attestor_type=params.data.type)
         request = Attestation(params.data.type, params.data.payload, params.params.csr)
         attested = await self._attestation.attest(request, conversation.challenge, current_caller().address)
         yield pb.AttestAgentResponse(

@@ -8,6 +8,7 @@ from assay.rpc.method import Context
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
 from assay_proto.spire.api.types.jwtsvid_pb2 import JWTSVID
+from assay_server.api.audit.note import note
 from assay_server.api.svid_batch import log_x509, put_x509, sign_each
 from assay_server.api.svid_mint import jwt_audience, jwt_subject, mint_request
 from assay_server.authorization.caller import caller_id
@@ -86,6 +87,7 @@ class SvidApi:
             ttl=entry.jwt_svid_ttl,
             include_jti=entry.jwt_svid_include_jti,
         )
+        note(ttl=entry.jwt_svid_ttl)
         response = pb.NewJWTSVIDResponse()
         _put_jwt(response.svid, svid)
         return response

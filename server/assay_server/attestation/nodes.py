@@ -103,6 +103,7 @@ class NodeService:
             await self.rows.write(
                 agent, lambda tx: _change(tx, agent, lambda known: replace(known, agent_version=version))
             )
+            log.debug("Agent status updated", spiffe_id=str(agent), agent_version=version)
 
 
 def delete_node(tx: Transaction, node: Node) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from assay.clock import Clock
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay_server.attestation.nodes import delete_node
 from assay_server.datastore.base import NodeFilter, Page, Store, Transaction
 
@@ -37,6 +38,7 @@ class NodePruning:
     store: Store
     clock: Clock
     settings: NodePruningSettings
+    metrics: Metrics = OFF
 
     async def run(self) -> None:
         """Prune until cancelled."""
@@ -52,7 +54,8 @@ class NodePruning:
     async def prune(self) -> int:
         """Prune once; how many agents were forgotten."""
         now = int(self.clock.now().timestamp())
-        count = await self.store.write(lambda tx: _prune(tx, self.settings, now))
+        with measured(self.metrics, ("node", "manager", "prune")):
+            count = await self.store.write(lambda tx: _prune(tx, self.settings, now))
         if self.settings.expired_for is not None:
             log.info("Pruned expired agents", count=count)
         return count

@@ -67,6 +67,11 @@ def current_caller() -> Caller:
     return _current.get()
 
 
+def admitted_caller() -> Caller | None:
+    """The caller of the RPC that is being answered; None while it was not admitted."""
+    return _current.get(None)
+
+
 def set_current_caller(caller: Caller) -> None:
     """Say whom the running task answers, until it ends: each RPC has a task, and so a context, of its own."""
     _current.set(caller)

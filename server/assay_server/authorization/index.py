@@ -14,9 +14,10 @@ from assay.clock import Clock
 from assay.entry import Entry
 from assay.errors import AssayError
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay_server.authorization.index_read import read
 from assay_server.authorization.index_source import NotInMemoryError, RecentSource, StoredSource
-from assay_server.authorization.index_state import IndexState, Reading
+from assay_server.authorization.index_state import IndexSize, IndexState, Reading
 from assay_server.authorization.view import AgentView, Pending
 from assay_server.datastore.base import Change, ChangeKind, Store
 
@@ -32,8 +33,9 @@ log = structlog.get_logger(__name__)
 class AuthorizedEntries:
     """The views of all agents that were asked for lately. An answer never lacks a write acknowledged before it."""
 
-    def __init__(self, store: Store, trust_domain: TrustDomain, clock: Clock) -> None:
+    def __init__(self, store: Store, trust_domain: TrustDomain, clock: Clock, metrics: Metrics = OFF) -> None:
         self._store = store
+        self._metrics = metrics
         self._clock = clock
         self._state = IndexState(trust_domain)
         self._views: dict[str, AgentView] = {}
@@ -65,6 +67,11 @@ class AuthorizedEntries:
         """The entry, if that agent is authorized for it now."""
         return (await self.view(agent_id)).get(entry_id)
 
+    @property
+    def size(self) -> IndexSize:
+        """How much is held now."""
+        return self._state.size
+
     async def _follow_store(self) -> None:
         async for _ in self._store.watch():
             await self._catch_up_surely()
@@ -83,7 +90,8 @@ class AuthorizedEntries:
         async with self._lock:
             # Whoever held the lock before us may have done our work as well.
             if not self._is_current():
-                await self._advance()
+                with measured(self._metrics, ("entry", "cache", "reload")):
+                    await self._advance()
 
     def _is_current(self) -> bool:
         return not self._wanted and self._state.sequence >= self._store.sequence

@@ -27,6 +27,9 @@ class AliasTable:
         for alias in aliases:
             self.put(alias)
 
+    def __len__(self) -> int:
+        return len(self._aliases)
+
     def __contains__(self, entry_id: str) -> bool:
         return entry_id in self._aliases
 

@@ -53,6 +53,15 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexSize:
+    """How many entries, node aliases and agents the index holds."""
+
+    entries: int
+    aliases: int
+    agents: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     entry: Entry
     reach: Reach
@@ -88,6 +97,11 @@ class IndexState:
         self._take_in_bundles(reading.bundles, touched)
         self.sequence = reading.sequence
         return touched
+
+    @property
+    def size(self) -> IndexSize:
+        """How much is held."""
+        return IndexSize(len(self.graph), len(self.aliases), len(self.agents))
 
     def drop(self, paths: Collection[str]) -> None:
         """Forget these agents and the entries that they alone needed."""

@@ -14,9 +14,11 @@ from assay.clock import Clock
 from assay.errors import AssayError, UnavailableError
 from assay.keymanager import KeyManager, SigningKey
 from assay.spiffeid import TrustDomain
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay_server.ca import publication, slots
 from assay_server.ca.authority import AuthorityMaker, jwt_signer, key_id, x509_signer
 from assay_server.ca.journal import check_trust_domain, unusable
+from assay_server.ca.measure import KEYS, PRUNE, PRUNED, count_activated
 from assay_server.ca.settings import CaSettings
 from assay_server.ca.wording import WORDS, fields
 from assay_server.credential import JwtSigner, X509Signer
@@ -34,8 +36,15 @@ class CaManager:
     """Implements credential.Authorities: `start` once, then `run`."""
 
     def __init__(
-        self, store: Store, key_manager: KeyManager, clock: Clock, settings: CaSettings, trust_domain: TrustDomain
+        self,
+        store: Store,
+        key_manager: KeyManager,
+        clock: Clock,
+        settings: CaSettings,
+        trust_domain: TrustDomain,
+        metrics: Metrics = OFF,
     ) -> None:
+        self._metrics = metrics
         self._store = store
         self._key_manager = key_manager
         self._clock = clock
@@ -125,7 +134,8 @@ class CaManager:
         try:
             for action in slots.plan(int(self._clock.now().timestamp()), usable):
                 if action.step is slots.Step.PREPARE:
-                    await self._prepare(kind, action.slot)
+                    with measured(self._metrics, ("ca", "manager", KEYS[kind], "prepare")):
+                        await self._prepare(kind, action.slot)
                 else:
                     await self._activate(kind, action.slot)
             self._failures[kind] = 0
@@ -136,6 +146,7 @@ class CaManager:
                 raise
 
     async def _prepare(self, kind: AuthorityKind, slot: Slot) -> None:
+        log.debug(WORDS[kind].preparing, slot=slot.value)
         key = await self._key_manager.generate(key_id(kind, slot), self._maker.key_type(kind))
         record = self._maker.record(kind, slot, key, self._clock.now())
         journal = (*self._except(kind), *slots.put(self._of(kind), record))
@@ -160,6 +171,7 @@ class CaManager:
     def _sign_with(self, record: AuthorityRecord) -> None:
         key = self._keys[record.authority_id]
         log.info(WORDS[record.kind].activated, **fields(record))
+        count_activated(self._metrics, record, self._clock.now(), self._trust_domain)
         if record.kind is AuthorityKind.JWT:
             self._jwt = jwt_signer(record, key)
             return
@@ -179,7 +191,10 @@ class CaManager:
             return True
 
         try:
-            if await self._store.write(write):
+            with measured(self._metrics, PRUNE):
+                pruned = await self._store.write(write)
+            if pruned:
+                self._metrics.count(PRUNED)
                 log.debug("Expired certificates were successfully pruned from bundle")
         except Exception as error:  # noqa: BLE001 - reported; the next pruning may succeed
             _report("Could not prune CA certificates", error)

@@ -11,6 +11,7 @@ from assay_server.model import AuthorityKind, AuthorityRecord
 class Words:
     """The messages about one kind of key."""
 
+    preparing: str
     prepared: str
     activated: str
     unusable: str
@@ -19,12 +20,14 @@ class Words:
 
 WORDS: Mapping[AuthorityKind, Words] = {
     AuthorityKind.X509: Words(
+        preparing="Preparing X509 CA",
         prepared="X509 CA prepared",
         activated="X509 CA activated",
         unusable="X509CA slot unusable",
         failed="Unable to rotate X509 CA",
     ),
     AuthorityKind.JWT: Words(
+        preparing="Preparing JWT key",
         prepared="JWT key prepared",
         activated="JWT key activated",
         unusable="JWT key slot unusable",

@@ -20,6 +20,8 @@ from assay.config.fields import (
     Texts,
 )
 from assay.config.health import HealthChecksSection
+from assay.config.telemetry import SECTIONS as TELEMETRY
+from assay.config.telemetry import TelemetrySection
 from assay.sockets import ADMIN_SOCKET
 from assay_server.config.settings import (
     DEFAULT_ANONYMOUS_CONNECTIONS,
@@ -101,6 +103,8 @@ class ServerSection(Section):
     """How many are forgotten in one transaction."""
     prune_tofu_nodes: bool = False
     """Forget also those that could not attest again."""
+    audit_log_enabled: bool = False
+    """Write a line to the log for each call, as SPIRE does."""
     log_level: Level = "info"
     """TRACE, DEBUG, INFO, WARN, ERROR, FATAL or PANIC, in any case."""
     log_format: Format = "text"
@@ -153,6 +157,8 @@ class AssaySection(Section):
     anonymous_connections: int = Field(default=DEFAULT_ANONYMOUS_CONNECTIONS, ge=1)
     """On the TCP port, of all callers without certificate; the oldest from where most come goes for the newest."""
     ratelimit: RatesSection = RatesSection()
+    audit_log_file: FilePath | None = None
+    """Append a line of JSON for each call ([audit.md](audit.md)); no such file if not set."""
 
 
 class ServerFile(Section):
@@ -160,12 +166,13 @@ class ServerFile(Section):
 
     server: ServerSection
     health_checks: HealthChecksSection = HealthChecksSection()
+    telemetry: TelemetrySection = TelemetrySection()
     assay: AssaySection = AssaySection()
 
 
 SECTIONS: tuple[KeyPath, ...] = (
     ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"),
-    ("health_checks",), ("assay",), ("assay", "ratelimit"),
+    ("health_checks",), ("assay",), ("assay", "ratelimit"), *TELEMETRY,
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

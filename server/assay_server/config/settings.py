@@ -10,6 +10,7 @@ from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.telemetry.settings import TelemetrySettings
 from assay_server.model.rates import Rates
 
 DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -59,4 +60,7 @@ class ServerConfig:
     connections_per_caller: int = DEFAULT_CALLER_CONNECTIONS
     anonymous_connections: int = DEFAULT_ANONYMOUS_CONNECTIONS
     health: HealthSettings = field(default_factory=HealthSettings)
+    audit_log: bool = False
+    audit_log_file: Path | None = None
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -1,5 +1,6 @@
 """What SPIRE's server has and this one does not have yet, key by key and plugin by plugin."""
 
+from assay.config import telemetry
 from assay.config.document import KeyPath
 from assay.config.notbuilt import NotBuilt, warned
 from assay.config.plugin import SPIRE_NODE_ATTESTORS, BuiltIn, Catalog
@@ -8,7 +9,6 @@ _PUSHED = warned("has no effect: changes are pushed to agents as they are made")
 _PROFILING = warned("profiling is not built; the key has no effect")
 
 NOT_BUILT: dict[KeyPath, NotBuilt] = {
-    ("server", "audit_log_enabled"): NotBuilt("the audit log is not built yet: calls would leave no trail"),
     ("server", "disable_jwt_svids"): NotBuilt("is not built yet: JWT-SVIDs would be issued all the same"),
     ("server", "federation"): warned(
         "federation endpoints are not built yet: no bundle endpoint is served and no foreign bundle is fetched; "
@@ -38,7 +38,7 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("server", "experimental", "sql_transaction_timeout"): _PUSHED,
     ("server", "experimental", "wit_issuer"): warned("WIT-SVIDs are not built yet"),
     ("server", "experimental", "wit_key_type"): warned("WIT-SVIDs are not built yet"),
-    ("telemetry",): warned("metrics are not built yet: none are sent or served"),
+    **telemetry.NOT_BUILT,
 }
 
 CATALOG: Catalog = {

@@ -11,11 +11,15 @@ from assay.crypto.keys import PublicKey
 from assay.errors import AssayError, UnavailableError
 from assay.namespace import server_id
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.telemetry.metrics import OFF, Metrics
 from assay_server.credential import template, validate
 from assay_server.credential.authorities import Authorities, JwtSigner
 from assay_server.credential.jwt import Claims, TokenSigner, audience_of
 from assay_server.credential.leaf import IssuedX509, LeafIssuer, LeafOrder, check_member
 from assay_server.credential.subject import DEFAULT_SVID_SUBJECT, Subject
+
+_SIGN_X509 = ("server_ca", "sign", "x509_svid")
+_SIGN_JWT = ("server_ca", "sign", "jwt_svid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +60,14 @@ class Issuer:
     """
 
     def __init__(
-        self, trust_domain: TrustDomain, authorities: Authorities, clock: Clock, settings: CredentialSettings
+        self,
+        trust_domain: TrustDomain,
+        authorities: Authorities,
+        clock: Clock,
+        settings: CredentialSettings,
+        metrics: Metrics = OFF,
     ) -> None:
+        self._metrics = metrics
         self._trust_domain = trust_domain
         self._authorities = authorities
         self._clock = clock
@@ -84,7 +94,10 @@ class Issuer:
         Raises:
             UnavailableError: no authority is active.
         """
-        return self._leaves.issue_each(self._authorities.x509, orders, self._settings.x509_svid_ttl, self._clock.now())
+        ttl, now = self._settings.x509_svid_ttl, self._clock.now()
+        issued = self._leaves.issue_each(self._authorities.x509, orders, ttl, now)
+        self._metrics.count(_SIGN_X509, sum(isinstance(one, IssuedX509) for one in issued))
+        return issued
 
     def agent_x509(self, public_key: PublicKey, spiffe_id: SpiffeId) -> IssuedX509:
         """An agent's X.509-SVID."""
@@ -108,10 +121,13 @@ class Issuer:
         claims = Claims(spiffe_id, wanted, issued_at, expires_at, self._settings.jwt_issuer, include_jti)
         token = issuance.signer.sign(claims)
         validate.check_jwt(token, spiffe_id=spiffe_id, audience=wanted, now=now)
+        self._metrics.count(_SIGN_JWT)
         return IssuedJwt(token, spiffe_id, issued_at, expires_at)
 
     def _only(self, order: LeafOrder, default_ttl: int) -> IssuedX509:
-        return self._leaves.issue(self._authorities.x509, order, default_ttl, self._clock.now())
+        issued = self._leaves.issue(self._authorities.x509, order, default_ttl, self._clock.now())
+        self._metrics.count(_SIGN_X509)
+        return issued
 
     def _jwt_issuance(self, now: datetime) -> _JwtIssuance:
         authority = self._authorities.jwt

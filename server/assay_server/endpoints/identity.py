@@ -12,6 +12,7 @@ from assay.crypto import keys
 from assay.errors import AssayError
 from assay.keymanager.base import KeyType, SigningKey
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay.transport.tls import TlsIdentity
 from assay_server.credential import IssuedX509, Issuer
 from assay_server.datastore.base import ChangeKind, Store
@@ -40,8 +41,15 @@ class ServerIdentity:
     """
 
     def __init__(
-        self, tls: TlsIdentity, issuer: Issuer, store: Store, clock: Clock, admitted: Collection[TrustDomain] = ()
+        self,
+        tls: TlsIdentity,
+        issuer: Issuer,
+        store: Store,
+        clock: Clock,
+        admitted: Collection[TrustDomain] = (),
+        metrics: Metrics = OFF,
     ) -> None:
+        self._metrics = metrics
         self._tls = tls
         self._issuer = issuer
         self._store = store
@@ -78,8 +86,10 @@ class ServerIdentity:
             tasks.create_task(self._follow())
 
     def _issue(self) -> _Own:
-        key = keys.generate(KeyType.EC_P256)
-        return _Own(self._issuer.server_x509(key.public_key()), key)
+        log.debug("Rotating server SVID")
+        with measured(self._metrics, ("svid", "rotate")):
+            key = keys.generate(KeyType.EC_P256)
+            return _Own(self._issuer.server_x509(key.public_key()), key)
 
     def _present(self) -> None:
         self._tls.set(self._own.svid.chain, self._own.key, self._roots)

@@ -1,13 +1,13 @@
 """The gRPC server: one set of services on the admin socket and on TLS."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
 
 from assay.errors import FailedPreconditionError
 from assay.http2.limits import Limits
-from assay.rpc.method import Service
+from assay.rpc.method import Method, Service
 from assay.rpc.server import Options, Server
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
@@ -15,6 +15,10 @@ from assay.transport.tls import TlsIdentity
 from assay_server.api.interceptor import AuthorizationInterceptor
 from assay_server.api.reflection import reflection_of
 from assay_server.authorization.authorizer import Authorizer
+from assay_server.authorization.table import RPCS
+
+# Stands round a guarded method and sees what comes and goes.
+Observer = Callable[[Method], Method]
 
 log = structlog.get_logger(__name__)
 
@@ -27,14 +31,21 @@ SOCKET_FOLDER_MODE = 0o750
 
 
 class Endpoints:
-    """Serves on the admin socket and on TLS from `start` to `close`."""
+    """Serves on the admin socket and on TLS from `start` to `close`; each observer stands round those before it."""
 
     def __init__(
-        self, authorizer: Authorizer, services: Sequence[Service], *, max_message_bytes: int, room: Room
+        self,
+        authorizer: Authorizer,
+        services: Sequence[Service],
+        *,
+        max_message_bytes: int,
+        room: Room,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._interceptor = AuthorizationInterceptor(authorizer)
+        self._observers = observers
         options = Options(max_message_bytes, CONNECTION_AGE, Limits(streams=CALLS_AT_ONCE))
-        self._server = Server(self._interceptor, options, room=room)
+        self._server = Server(self._guarded, options, room=room)
         self._server.add_generic_rpc_handlers((*services, reflection_of(services)))
 
     async def start(
@@ -50,6 +61,13 @@ class Endpoints:
         await self._server.listen_unix(socket_path, mode=SOCKET_MODE, folder_mode=SOCKET_FOLDER_MODE, always=True)
         log.info("Starting Server APIs", address=str(socket_path), network="unix")
         return bound
+
+    def _guarded(self, path: str, method: Method | None) -> Method:
+        guarded = self._interceptor(path, method)
+        # Names that callers make up are nobody's to count.
+        for observe in self._observers if path in RPCS else ():
+            guarded = observe(guarded)
+        return guarded
 
     async def _listen_tls(self, host: str, port: int, tls: TlsIdentity, proxies: TrustedProxies | None) -> int:
         if proxies is not None:

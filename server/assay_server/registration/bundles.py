@@ -4,9 +4,11 @@ Deleting a federated bundle keeps `federates_with` true: entries that name it st
 lose the name, as the caller says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+
+import structlog
 
 from assay.bundle import Bundle, JwtAuthority, X509Authority
 from assay.errors import (
@@ -21,6 +23,8 @@ from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.registration.batch import write_each
 from assay_server.registration.bundle_change import appended, replaced
 from assay_server.registration.own_bundle import OwnBundle
+
+log = structlog.get_logger(__name__)
 
 
 class DeleteMode(Enum):
@@ -89,15 +93,15 @@ class BundleService:
 
     async def create(self, bundles: Sequence[Bundle]) -> list[Bundle | AssayError]:
         """Add foreign bundles that are not there yet."""
-        return await write_each(self._store, bundles, self._create)
+        return _said(await write_each(self._store, bundles, self._create), log.debug, "Federated bundle created")
 
     async def set(self, bundles: Sequence[Bundle]) -> list[Bundle | AssayError]:
         """Add foreign bundles or replace them."""
-        return await write_each(self._store, bundles, self._set)
+        return _said(await write_each(self._store, bundles, self._set), log.info, "Bundle set successfully")
 
     async def update(self, updates: Sequence[BundleUpdate]) -> list[Bundle | AssayError]:
         """Change foreign bundles that are there."""
-        return await write_each(self._store, updates, self._update)
+        return _said(await write_each(self._store, updates, self._update), log.debug, "Federated bundle updated")
 
     async def delete(self, trust_domains: Sequence[TrustDomain], mode: DeleteMode) -> list[AssayError | None]:
         """Remove foreign bundles."""
@@ -173,3 +177,11 @@ def _release(tx: Transaction, trust_domain: TrustDomain, mode: DeleteMode) -> No
         else:
             left = tuple(each for each in entry.federates_with if each != trust_domain)
             tx.entries.update(replace(entry, federates_with=left, revision=entry.revision + 1))
+
+
+def _said(outcomes: list[Bundle | AssayError], say: Callable[..., object], message: str) -> list[Bundle | AssayError]:
+    """The outcomes, with a line in the log for each bundle, in SPIRE's words."""
+    for bundle in outcomes:
+        if isinstance(bundle, Bundle):
+            say(message, trust_domain_id=bundle.trust_domain.name)
+    return outcomes

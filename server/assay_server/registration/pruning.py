@@ -5,6 +5,7 @@ import structlog
 from assay.clock import Clock
 from assay.entry import Entry
 from assay.errors import AssayError
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay_server.datastore.base import Store, Transaction
 
 INTERVAL = 300.0  # seconds
@@ -15,9 +16,10 @@ log = structlog.get_logger(__name__)
 class EntryPruning:
     """The task that deletes expired entries."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, metrics: Metrics = OFF) -> None:
         self._store = store
         self._clock = clock
+        self._metrics = metrics
 
     async def run(self) -> None:
         """Prune now and every five minutes until cancelled; a store that fails once is tried again."""
@@ -31,7 +33,8 @@ class EntryPruning:
     async def prune(self) -> int:
         """Delete what has expired; how many entries that were."""
         now = int(self._clock.now().timestamp())
-        gone = await self._store.write(lambda tx: _prune(tx, now))
+        with measured(self._metrics, ("registration_entry", "manager", "prune")):
+            gone = await self._store.write(lambda tx: _prune(tx, now))
         for entry in gone:
             log.info(
                 "Pruned an expired registration",

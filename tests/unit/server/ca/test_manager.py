@@ -22,8 +22,10 @@ from assay.svid import jwt
 from assay.svid.x509 import verify
 from assay.testing.authority import Ca
 from assay.testing.clock import FakeClock
+from assay.testing.metrics import Recorded
 from assay_server.ca import CaManager, CaSettings
 from assay_server.credential import CredentialSettings, Issuer
+from assay_server.credential.leaf import LeafOrder
 from assay_server.datastore.base import ChangeKind, Store, Transaction, Written
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.model import AuthorityKind, AuthorityRecord, AuthorityStatus, Slot
@@ -186,13 +188,15 @@ async def test_the_log_has_spires_words(store: SqlStore, keys: DiskKeyManager, c
         await started(store, keys, clock)
     assert [line["event"] for line in logs] == [
         "Journal loaded",
+        "Preparing X509 CA",
         "X509 CA prepared",
         "X509 CA activated",
         "Successfully rotated X.509 CA",
+        "Preparing JWT key",
         "JWT key prepared",
         "JWT key activated",
     ]
-    prepared = logs[1]
+    prepared = logs[2]
     assert prepared["slot"] == "A"
     assert prepared["issued_at"] == "2026-01-01T00:00:00Z"
     assert prepared["expiration"] == "2026-01-02T00:00:00Z"
@@ -483,3 +487,29 @@ async def test_keys_of_spires_are_found_under_their_names(store: SqlStore, tmp_p
 
 def _is(der: bytes, certificate: x509.Certificate) -> bool:
     return x509.load_der_x509_certificate(der) == certificate
+
+
+async def test_what_a_ca_does_is_counted(store: SqlStore, keys: DiskKeyManager, clock: FakeClock) -> None:
+    metrics = Recorded()
+    ca = CaManager(store, keys, clock, DEFAULT, HOME, metrics)
+    await ca.start()
+    issuer = Issuer(HOME, ca, clock, CredentialSettings(), metrics)
+    issuer.workload_jwt(WEB, ["a"])
+    orders = [LeafOrder(to_pkix(KEY), WEB), LeafOrder(to_pkix(KEY), SpiffeId.parse("spiffe://other.test/x"))]
+    issuer.workload_x509_each(orders)
+    assert metrics.counts() == {
+        ("ca.manager.x509_ca.prepare", "OK"): 1,
+        ("ca.manager.x509_ca.activate", ""): 1,
+        ("ca.manager.jwt_key.prepare", "OK"): 1,
+        ("manager.jwt_key.activate", ""): 1,
+        ("ca.manager.bundle.prune", "OK"): 1,
+        ("server_ca.sign.jwt_svid", ""): 1,
+        ("server_ca.sign.x509_svid", ""): 1,
+    }
+    gauges = {name: (labels, value) for kind, name, labels, value in metrics.taken if kind == "gauge"}
+    labels = {"trust_domain_id": "example.org"}
+    expiration = int(clock.now().timestamp()) + DAY
+    assert gauges == {
+        "manager.x509_ca.rotate.expiration": (labels, expiration),
+        "manager.x509_ca.rotate.ttl": (labels, DAY),
+    }

@@ -12,6 +12,7 @@ from assay.config.logging import LogSettings
 from assay.config.source import parse, read
 from assay.keymanager.base import KeyType
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.telemetry.settings import PrometheusSettings, TelemetrySettings
 from assay_server.config import CaSubject, ServerConfig
 from assay_server.config.load import WITHOUT_FILE, LoadedServer, load
 from assay_server.config.schema import FLAGS, ServerSection
@@ -82,11 +83,17 @@ def test_every_key_arrives() -> None:
         log_format = "json"
         log_file = "/l"
         log_source_location = true
+        audit_log_enabled = true
         """,
-        'plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }\nassay { '
-        "max_message_bytes = 100000 connections_per_caller = 8 anonymous_connections = 9 "
-        "ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 } }"
-        "\nhealth_checks { listener_enabled = true }",
+        """
+        plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }
+        telemetry { Prometheus { port = 9988 } }
+        health_checks { listener_enabled = true }
+        assay {
+            max_message_bytes = 100000 connections_per_caller = 8 anonymous_connections = 9 audit_log_file = "/a"
+            ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 }
+        }
+        """,
     )
     untouched = {"trust_domain", "data_dir", "datastore_path"}
     least = config()
@@ -105,6 +112,8 @@ def test_every_key_arrives() -> None:
     assert found.rates == Rates(
         attestation=None, x509_signing=None, jwt_signing=None, wit_signing=None, publishing=6, status=7
     )
+    assert (found.audit_log, found.audit_log_file) == (True, Path("/a"))
+    assert found.telemetry == TelemetrySettings(prometheus=PrometheusSettings("localhost", 9988))
     assert found.log == LogSettings("warning", "json", Path("/l"), source_location=True)
 
 
@@ -162,7 +171,6 @@ def test_a_store_that_is_not_built_is_refused(data: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("server", "key"),
     [
-        ("audit_log_enabled = true", "audit_log_enabled"),
         ("disable_jwt_svids = true", "disable_jwt_svids"),
         ("experimental { require_pq_kem = true }", "experimental.require_pq_kem"),
         ("experimental { agent_spiffe_id_as_selector = true }", "experimental.agent_spiffe_id_as_selector"),
@@ -187,8 +195,7 @@ def test_what_would_make_the_server_do_something_else_is_a_fault(server: str, ke
         ("profiling_enabled = true", "", "server.profiling_enabled"),
         ('experimental { cache_reload_interval = "1s" }', "", "server.experimental.cache_reload_interval"),
         ("experimental { events_based_cache = true }", "", "server.experimental.events_based_cache"),
-        ("", "telemetry { Prometheus { port = 9988 } }", "telemetry"),
-        ("", "telemetry { Statsd { address = 1 } Statsd { address = 2 } }", "telemetry"),
+        ("", 'telemetry { M3 = [{ address = "localhost:9000" env = "prod" }] }', "telemetry.M3"),
         (
             "",
             'plugins { DataStore "sql" { plugin_data { max_open_conns = 5 } } }',

@@ -1,0 +1,101 @@
+"""The metrics of a daemon put together from its settings: sinks are loaded only when they are asked for."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+import structlog
+
+from assay.clock import Clock
+from assay.errors import FailedPreconditionError
+from assay.spiffeid import TrustDomain
+from assay.telemetry.emitter import Emitter, Sink
+from assay.telemetry.metrics import OFF, Metrics
+from assay.telemetry.settings import TelemetrySettings
+
+log = structlog.get_logger(__name__)
+
+UPTIME_SECONDS = 10.0
+
+
+class Telemetry:
+    """Metrics that go where the settings say, from `open` to `close`.
+
+    Raises:
+        FailedPreconditionError: a port is taken, or a library is not there.
+    """
+
+    def __init__(self, settings: TelemetrySettings, *, prefix: str, trust_domain: TrustDomain, version: str) -> None:
+        self._closers: list[Callable[[], object]] = []
+        self._lines: Callable[[], Iterable[str]] = tuple
+        self._began = monotonic()
+        self.on = settings.on
+        self.metrics: Metrics = OFF
+        if not self.on:
+            return
+        self.metrics = Emitter(
+            self._sinks(settings), settings, prefix=prefix, trust_domain=trust_domain.name, host=socket.gethostname()
+        )
+        self.metrics.gauge(("started",), 1, (("version", version), ("trust_domain_id", trust_domain.name)))
+
+    async def run(self, clock: Clock) -> None:
+        """Say how long the daemon runs, every ten seconds until cancelled."""
+        while True:
+            self.metrics.gauge(("uptime_in_ms",), int((monotonic() - self._began) * 1000))
+            await clock.sleep(UPTIME_SECONDS)
+
+    def dump(self) -> None:
+        """Write what is in memory to the log."""
+        for line in self._lines():
+            log.info(line)
+
+    async def close(self) -> None:
+        """Send what waits, and stop listening."""
+        for close in reversed(self._closers):
+            await asyncio.to_thread(close)
+
+    def _sinks(self, settings: TelemetrySettings) -> list[Sink]:
+        sinks: list[Sink] = []
+        if settings.dogstatsd or settings.statsd:
+            sinks += self._statsd(settings)
+        if settings.in_memory:
+            sinks.append(self._in_memory())
+        if settings.prometheus is not None:
+            sinks.append(self._prometheus(settings.prometheus.host, settings.prometheus.port))
+        return sinks
+
+    def _statsd(self, settings: TelemetrySettings) -> list[Sink]:
+        try:
+            from assay.telemetry.statsd import StatsdSink  # noqa: PLC0415 - only where it is configured
+        except ModuleNotFoundError as error:
+            raise FailedPreconditionError(
+                f'telemetry.Statsd and telemetry.DogStatsd need the library "{error.name}"',
+                hint='install it: pip install "assay[statsd]"',
+            ) from None
+        sinks = [StatsdSink(address, tags=True) for address in settings.dogstatsd]
+        sinks += [StatsdSink(address, tags=False) for address in settings.statsd]
+        self._closers += [sink.close for sink in sinks]
+        return [*sinks]
+
+    def _in_memory(self) -> Sink:
+        from assay.telemetry.inmem import InMemorySink  # noqa: PLC0415 - likewise
+
+        sink = InMemorySink()
+        self._lines = sink.lines
+        return sink
+
+    def _prometheus(self, host: str, port: int) -> Sink:
+        from assay.telemetry.exporter import Exporter  # noqa: PLC0415 - likewise
+        from assay.telemetry.prometheus import PrometheusSink  # noqa: PLC0415 - likewise
+
+        if host != "localhost":
+            log.warning(
+                "Prometheus metrics are open to the network. Please ensure access to this port is tightly controlled"
+            )
+        sink = PrometheusSink()
+        exporter = Exporter(sink.render, host, port)
+        log.info("Starting prometheus exporter", host=host, port=port)
+        exporter.start()
+        self._closers.append(exporter.close)
+        return sink

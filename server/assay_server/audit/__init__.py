@@ -1,0 +1,1 @@
+"""The audit trail: who called what, on which object, and how that ended (docs/audit.md)."""
