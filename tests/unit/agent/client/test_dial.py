@@ -121,4 +121,5 @@ async def test_a_connection_that_the_server_has_ended_is_made_anew(house: House)
         assert await client.bundle() == house.home.bundle
         async with asyncio.timeout(10):
             await connection.wait_gone()
+        assert await client.bundle() == house.home.bundle
         assert house.server.connections == 1

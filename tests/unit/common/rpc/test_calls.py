@@ -155,7 +155,8 @@ async def test_every_kind_can_be_refused(house: House, form: str, kind: str) -> 
         calls = {
             "Unary": lambda: channel.unary_unary(S + kind)(b""),
             "Push": lambda: channel.unary_stream(S + kind)(b"").read(),
-            "Collect": lambda: channel.stream_unary(S + kind)(iter([b"", b""])),
+            # One message: a client in C that is refused while it sends the next one may report its sending instead.
+            "Collect": lambda: channel.stream_unary(S + kind)(iter([b""])),
             "Talk": lambda: channel.stream_stream(S + kind)(iter([b""])).read(),
         }
         error = await refusal(calls[kind]())
