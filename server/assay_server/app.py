@@ -1,7 +1,7 @@
 """The server put together: the one place that knows every concrete class."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,6 @@ from assay.clock import Clock
 from assay.config.plugin import Plugin
 from assay.errors import InvalidArgumentError
 from assay.files import make_data_folder
-from assay.health.serve import serve_health
 from assay.keymanager.base import KeyManager
 from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
@@ -25,7 +24,6 @@ from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
 from assay.wire.service import AGENT, BUNDLE, DEBUG, ENTRY, LOGGER, SVID, SYNC, TRUST_DOMAIN, served
 from assay_server.api.agent import AgentApi
-from assay_server.api.audit.observer import Audit
 from assay_server.api.bundle import BundleApi
 from assay_server.api.debug import DebugApi
 from assay_server.api.entry import EntryApi
@@ -39,9 +37,6 @@ from assay_server.attestation.nodes import NodeService
 from assay_server.attestation.pruning import NodePruning, NodePruningSettings
 from assay_server.attestation.service import AttestationService
 from assay_server.attestation.tokens import JoinTokens
-from assay_server.audit.filetrail import FileTrail
-from assay_server.audit.logtrail import LogTrail
-from assay_server.audit.record import Trail
 from assay_server.authorization.authorizer import Authorizer
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.index_gauges import gauge_index
@@ -56,7 +51,6 @@ from assay_server.datastore.metered import MeteredStore
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
 from assay_server.endpoints.server import Endpoints, Observer
-from assay_server.health import server_checks
 from assay_server.plugins.builtin import Host, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
@@ -105,8 +99,8 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
             supervisor.start("uptime", lambda: telemetry.run(clock))
             supervisor.start("index size", lambda: gauge_index(parts.authorized, telemetry.metrics, clock))
         await _open(config, parts, supervisor)
-        checks = server_checks(store, config.trust_domain, ca, parts.issuer, config.socket_path)
-        supervisor.start("health", lambda: serve_health(config.health, checks, clock))
+        if config.health.enabled:
+            supervisor.start("health", _health(config, clock, store, ca, parts.issuer))
         supervisor.start("reload", lambda: reload.run(LIVE, parts.live.apply))
         await supervisor.wait_stopped()
 
@@ -216,22 +210,41 @@ async def _open(config: ServerConfig, parts: _Parts, supervisor: Supervisor) -> 
     await parts.endpoints.start(config.socket_path, config.bind_address, config.bind_port, parts.tls, proxies)
 
 
+def _health(
+    config: ServerConfig, clock: Clock, store: Store, ca: CaManager, issuer: Issuer
+) -> Callable[[], Awaitable[None]]:
+    from assay.health.serve import serve_health  # noqa: PLC0415 - few switch it on
+    from assay_server.health import server_checks  # noqa: PLC0415 - likewise
+
+    checks = server_checks(store, config.trust_domain, ca, issuer, config.socket_path)
+    return lambda: serve_health(config.health, checks, clock)
+
+
 def _room(config: ServerConfig) -> Room:
     return Room(per_connection=2, per_caller=config.connections_per_caller, guests=config.anonymous_connections)
 
 
 def _telemetry(config: ServerConfig) -> Telemetry:
-    return Telemetry(
-        config.telemetry, prefix="spire_server", trust_domain=config.trust_domain, version=version("assay")
-    )
+    # Looking it up reads a file.
+    ours = version("assay") if config.telemetry.on else ""
+    return Telemetry(config.telemetry, prefix="spire_server", trust_domain=config.trust_domain, version=ours)
 
 
 def _observers(config: ServerConfig, clock: Clock, telemetry: Telemetry) -> list[Observer]:
+    observers = [_audit(config, clock)] if config.audit_log or config.audit_log_file is not None else []
+    return [*observers, RpcMetrics(telemetry.metrics)] if telemetry.on else observers
+
+
+def _audit(config: ServerConfig, clock: Clock) -> Observer:
+    from assay_server.api.audit.observer import Audit  # noqa: PLC0415 - few switch it on
+    from assay_server.audit.filetrail import FileTrail  # noqa: PLC0415 - likewise
+    from assay_server.audit.logtrail import LogTrail  # noqa: PLC0415 - likewise
+    from assay_server.audit.record import Trail  # noqa: PLC0415 - likewise
+
     trails: list[Trail] = [LogTrail(config.admin_ids)] if config.audit_log else []
     if config.audit_log_file is not None:
         trails.append(FileTrail(config.audit_log_file))
-    observers: list[Observer] = [Audit(trails, clock)] if trails else []
-    return [*observers, RpcMetrics(telemetry.metrics)] if telemetry.on else observers
+    return Audit(trails, clock)
 
 
 def _key_manager(plugin: Plugin) -> KeyManager:
