@@ -12,7 +12,7 @@ from assay.http2.errors import ErrorCode
 from assay.http2.headers import Field, Fields, encode
 from assay.rpc.message import Assembler, check_encoding, framed, whole
 from assay.rpc.metadata import to_send
-from assay.rpc.status import EndError, Metadata, StatusCode, code_of, percent_encoded
+from assay.rpc.status import EndError, Metadata, StatusCode, code_of, percent_encoded, undecodable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -209,7 +209,7 @@ class Call:
         return None if self._until is None else max(0.0, self._until - self._connection.loop.time())
 
     async def turn(self) -> None:
-        """Wait for this caller's turn to do what holds the loop for a millisecond or two: others may be before it."""
+        """Wait for this caller's turn to do what holds the loop for some milliseconds: others may be before it."""
         await self._connection.whole_turn()
 
     def cancelled(self) -> bool:
@@ -315,7 +315,7 @@ class Call:
         try:
             return message if decode is None else decode(message)
         except Exception as error:  # noqa: BLE001 - whatever the codec raises, the message is none of the method's
-            raise EndError(StatusCode.INTERNAL, f"grpc: error unmarshalling request: {error}") from None
+            raise undecodable(error) from None
 
     def _encoded(self, message: Any) -> bytes:  # noqa: ANN401 - the method's
         encode_ = self._method.encode

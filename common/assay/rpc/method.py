@@ -42,7 +42,7 @@ class Context(Protocol):
         ...
 
     async def turn(self) -> None:
-        """Wait for this caller's turn to do what holds the loop for a millisecond or two."""
+        """Wait for this caller's turn to do what holds the loop for some milliseconds."""
         ...
 
     async def read(self) -> Any:  # noqa: ANN401 - the method's request, or an object that says that there are no more

@@ -56,6 +56,11 @@ def code_of(code: Named) -> StatusCode:
     return code if isinstance(code, StatusCode) else StatusCode[code.name]
 
 
+def undecodable(error: Exception) -> EndError:
+    """How a call ends whose request is no message of its method, in the words of gRPC's Go library."""
+    return EndError(StatusCode.INTERNAL, f"grpc: error unmarshalling request: {error}")
+
+
 def percent_encoded(message: str) -> bytes:
     """A message as grpc-message carries it: printable ASCII but `%` as it is, all else as bytes of UTF-8 in hex.
 

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from assay.errors import AssayError
 from assay.rpc import server
 from assay.rpc.method import Codec, Method
-from assay.rpc.status import EndError, StatusCode
+from assay.rpc.status import EndError, StatusCode, undecodable
 from assay.transport.peer import Peer, TlsPeer
 from assay.wire.status import DETAILS_KEY, details_of
 from assay_server.api.interceptor_streams import OpenStreams
@@ -118,7 +118,7 @@ def _end_of(method: str, approach: Approach | None, error: Exception) -> EndErro
     if isinstance(error, AssayError):
         return _refusal(method, approach, error)
     if isinstance(error, DecodeError):
-        return EndError(StatusCode.INTERNAL, f"grpc: error unmarshalling request: {error}")
+        return undecodable(error)
     log.error("Unexpected error", method=method, exc_info=error, **(caller_fields(approach) if approach else {}))
     return EndError(StatusCode.INTERNAL, "internal error")
 
