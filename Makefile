@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := common server agent tests bench examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check interop bench proto proto-check docs docs-check format clean
+.PHONY: help up test check interop bench proto proto-check sql sql-check docs docs-check format clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,7 @@ up: $(VENV)/run ## start a server and an agent, fetch both kinds of SVID; ARGS=-
 test: $(VENV)/dev ## all tests that need only Python
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not interop' $(ARGS)
 
-check: $(VENV)/dev proto-check docs-check ## lint, types, layers, generated code and pages, a test for each row of the standards
+check: $(VENV)/dev proto-check sql-check docs-check ## lint, types, layers, generated code and pages, a test for each row of the standards
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
@@ -45,6 +45,12 @@ proto: $(VENV)/dev ## generate the protobuf code anew
 
 proto-check: $(VENV)/dev
 	$(BIN)/python proto/generate.py --check
+
+sql: $(VENV)/dev ## write the texts of the store's statements anew
+	$(BIN)/python -m assay_server.datastore.sql.statements
+
+sql-check: $(VENV)/dev
+	$(BIN)/python -m assay_server.datastore.sql.statements --check
 
 docs: $(VENV)/dev ## write the tables of docs/configuration.md, and docs/cli.md and docs/conformance.md anew
 	$(BIN)/python docs/generate.py

@@ -2,15 +2,9 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, insert, select
-
 from assay_server.datastore.sql.connection import Connection, Row, Values
-from assay_server.datastore.sql.schema import authorities
+from assay_server.datastore.sql.text import authorities as sql
 from assay_server.model import AuthorityKind, AuthorityRecord, AuthorityStatus, Slot
-
-_LOAD = select(*authorities.c[1:]).order_by(authorities.c.rank)
-_CLEAR = delete(authorities)
-_INSERT = insert(authorities)
 
 
 class SqlAuthorities:
@@ -21,12 +15,12 @@ class SqlAuthorities:
 
     def load(self) -> list[AuthorityRecord]:
         """The records in the order they were saved."""
-        return [_record(row) for row in self._connection.rows(_LOAD)]
+        return [_record(row) for row in self._connection.rows(sql.LOAD)]
 
     def save(self, records: Sequence[AuthorityRecord]) -> None:
         """Replace the journal by these records."""
-        self._connection.run(_CLEAR)
-        self._connection.run_many(_INSERT, [_values(rank, record) for rank, record in enumerate(records)])
+        self._connection.run(sql.CLEAR)
+        self._connection.run_many(sql.INSERT, [_values(rank, record) for rank, record in enumerate(records)])
 
 
 def _record(row: Row) -> AuthorityRecord:

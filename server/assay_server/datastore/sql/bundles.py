@@ -4,8 +4,6 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Collection
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
-
 from assay.bundle import Bundle, JwtAuthority, X509Authority
 from assay.entry import Entry
 from assay.errors import FailedPreconditionError
@@ -15,25 +13,7 @@ from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection, Row
 from assay_server.datastore.sql.entries import SqlEntries
 from assay_server.datastore.sql.filters import page_of
-from assay_server.datastore.sql.listed import Listed
-from assay_server.datastore.sql.schema import bundles, entry_federates_with
-
-_ROW = select(bundles)
-_BY_NAME = _ROW.where(bundles.c.trust_domain == bindparam("wanted"))
-_BY_NAMES = Listed(lambda values: _ROW.where(bundles.c.trust_domain.in_(values)))
-_COUNT = select(func.count()).select_from(bundles)
-_FEDERATED = (
-    select(func.count())
-    .select_from(entry_federates_with)
-    .where(entry_federates_with.c.trust_domain == bindparam("wanted"))
-)
-_INSERT = insert(bundles)
-_UPDATE = (
-    update(bundles)
-    .where(bundles.c.trust_domain == bindparam("wanted"))
-    .values({name: bindparam(name) for name in ("refresh_hint", "sequence", "authorities")})
-)
-_DELETE = delete(bundles).where(bundles.c.trust_domain == bindparam("wanted"))
+from assay_server.datastore.sql.text import bundles as sql
 
 
 class SqlBundles:
@@ -46,22 +26,22 @@ class SqlBundles:
 
     def get(self, trust_domain: TrustDomain) -> Bundle | None:
         """The bundle of that trust domain."""
-        row = self._connection.row(_BY_NAME, {"wanted": trust_domain.name})
+        row = self._connection.row(sql.BY_NAME, {"wanted": trust_domain.name})
         return _bundle(row) if row else None
 
     def get_many(self, trust_domains: Collection[TrustDomain]) -> list[Bundle]:
         """Those there are, in order of creation."""
-        rows = _BY_NAMES.rows(self._connection, [trust_domain.name for trust_domain in trust_domains])
-        return [_bundle(row) for row in sorted(rows)]
+        wanted = json.dumps([trust_domain.name for trust_domain in trust_domains])
+        return [_bundle(row) for row in self._connection.rows(sql.BY_NAMES, {"wanted": wanted})]
 
     def find(self, page: Page) -> tuple[list[Bundle], str]:
         """Bundles in order of creation, and the token of the next page (empty at the end)."""
-        rows, token = page_of(self._connection, _ROW, bundles.c.position, page)
+        rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, (), page)
         return [_bundle(row) for row in rows], token
 
     def count(self) -> int:
         """How many there are."""
-        return int(self._connection.rows(_COUNT)[0][0])
+        return int(self._connection.rows(sql.COUNT)[0][0])
 
     def put(self, bundle: Bundle) -> None:
         """Create or replace; the caller has set `sequence`."""
@@ -72,8 +52,8 @@ class SqlBundles:
             "sequence": _signed(bundle.sequence),
             "authorities": _authorities(bundle),
         }
-        if not self._connection.run(_UPDATE, {"wanted": name, **contents}):
-            self._connection.run(_INSERT, {"position": position, "trust_domain": name, **contents})
+        if not self._connection.run(sql.UPDATE, {"wanted": name, **contents}):
+            self._connection.run(sql.INSERT, {"position": position, "trust_domain": name, **contents})
 
     def delete(self, trust_domain: TrustDomain) -> bool:
         """Whether there was one.
@@ -81,12 +61,12 @@ class SqlBundles:
         Raises:
             FailedPreconditionError: entries federate with it.
         """
-        if federated := self._connection.rows(_FEDERATED, {"wanted": trust_domain.name})[0][0]:
+        if federated := self._connection.rows(sql.FEDERATED_ENTRIES, {"wanted": trust_domain.name})[0][0]:
             raise FailedPreconditionError(
                 f"cannot delete bundle; federated with {federated} registration entries",
                 hint="delete those entries, or choose to dissociate them",
             )
-        deleted = self._connection.run(_DELETE, {"wanted": trust_domain.name})
+        deleted = self._connection.run(sql.DELETE, {"wanted": trust_domain.name})
         if deleted:
             self._changes.append(ChangeKind.BUNDLE, trust_domain.name)
         return bool(deleted)

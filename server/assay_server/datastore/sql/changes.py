@@ -2,29 +2,15 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
-
 from assay.clock import Clock
 from assay.entry import Entry
 from assay_server.datastore.base import Change, ChangeKind, Written
 from assay_server.datastore.sql.connection import Connection, Values
-from assay_server.datastore.sql.schema import changes, counter
+from assay_server.datastore.sql.text import changes as sql
 from assay_server.model import Node
 
 KEPT_CHANGES = 100_000
 """How many changes stay readable; who is further behind needs a snapshot."""
-
-_LATEST = select(counter.c.value)
-_ADVANCE = update(counter).values(value=bindparam("latest"))
-_INSERT = insert(changes)
-_OLDEST = select(func.min(changes.c.seq))
-_SINCE = (
-    select(changes.c.seq, changes.c.kind, changes.c.object_id)
-    .where(changes.c.seq > bindparam("after"))
-    .order_by(changes.c.seq)
-    .limit(bindparam("size"))
-)
-_PRUNE = delete(changes).where(changes.c.seq <= bindparam("until"))
 
 
 class SqlChanges:
@@ -41,7 +27,7 @@ class SqlChanges:
     def begin(self) -> None:
         """Call first in every transaction."""
         self._waiting.clear()
-        self._last = int(self._connection.rows(_LATEST)[0][0])
+        self._last = int(self._connection.rows(sql.LATEST)[0][0])
         self._at = int(self._clock.now().timestamp())
 
     def append(self, kind: ChangeKind, object_id: str, value: Entry | Node | None = None) -> int:
@@ -64,9 +50,9 @@ class SqlChanges:
         """Write what was appended, drop what is too old; what was written."""
         written, self._waiting = self._waiting, []
         if written:
-            self._connection.run_many(_INSERT, [self._values(each.change) for each in written])
-            self._connection.run(_ADVANCE, {"latest": self._last})
-            self._connection.run(_PRUNE, {"until": self._last - self._keep})
+            self._connection.run_many(sql.INSERT, [self._values(each.change) for each in written])
+            self._connection.run(sql.ADVANCE, {"latest": self._last})
+            self._connection.run(sql.PRUNE, {"until": self._last - self._keep})
         return written
 
     def latest(self) -> int:
@@ -77,7 +63,7 @@ class SqlChanges:
         """Changes after that sequence; None when some were pruned or it lies ahead of this database."""
         if not self._reaches_back_to(sequence):
             return None
-        stored = self._connection.rows(_SINCE, {"after": sequence, "size": limit})
+        stored = self._connection.rows(sql.SINCE, {"after": sequence, "size": limit})
         found = [Change(seq, ChangeKind(kind), object_id) for seq, kind, object_id in stored]
         found += [each.change for each in self._waiting if each.change.sequence > sequence]
         return found[:limit]
@@ -85,7 +71,7 @@ class SqlChanges:
     def _reaches_back_to(self, sequence: int) -> bool:
         if sequence >= self._last:
             return sequence == self._last
-        oldest = self._connection.rows(_OLDEST)[0][0]
+        oldest = self._connection.rows(sql.OLDEST)[0][0]
         return sequence >= (self._last - len(self._waiting) if oldest is None else oldest - 1)
 
     def _values(self, change: Change) -> Values:

@@ -1,6 +1,7 @@
-"""One SQLite connection that runs SQLAlchemy Core statements, each compiled once.
+"""One SQLite connection that runs the store's statements.
 
-Statements go to sqlite3 as text and named values: SQLAlchemy's own execution costs more than SQLite's (ADR 0001).
+They are texts with named values, made by `make sql`: SQLAlchemy's own execution costs more than SQLite's (ADR 0001),
+and loading it a third of a start (ADR 0006). sqlite3 keeps each text's compiled form.
 """
 
 import sqlite3
@@ -8,19 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Dialect
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.compiler import SQLCompiler
-
 Row = tuple[Any, ...]
 Values = Mapping[str, object]
 
 BUSY_SECONDS = 5.0
 """How long to wait for a lock; the store has its file for itself, so only an operator's tool can hold one."""
-
-_BY_NAME = sqlite.dialect(paramstyle="named")
-_BY_POSITION = sqlite.dialect(paramstyle="qmark")
 
 _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
@@ -38,8 +31,6 @@ class Connection:
         self.raw = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
         )
-        self._prepared: dict[ClauseElement, tuple[str, Values]] = {}
-        self._listed: dict[ClauseElement, str] = {}
         try:
             for pragma in (*_PRAGMAS, *_READ_ONLY * read_only):
                 self.raw.execute(pragma)
@@ -47,56 +38,24 @@ class Connection:
             self.raw.close()  # a damaged file shows itself here
             raise
 
-    def rows(self, statement: ClauseElement, values: Values | None = None) -> list[Row]:
-        """All rows of a statement that is made once (a module's constant) and takes these values."""
-        return self._execute(statement, values).fetchall()
+    def rows(self, statement: str, values: Values | None = None) -> list[Row]:
+        """All rows of a statement that takes these values."""
+        return self.raw.execute(statement, values or {}).fetchall()
 
-    def row(self, statement: ClauseElement, values: Values | None = None) -> Row | None:
+    def row(self, statement: str, values: Values | None = None) -> Row | None:
         """The first row, if any."""
-        row: Row | None = self._execute(statement, values).fetchone()
+        row: Row | None = self.raw.execute(statement, values or {}).fetchone()
         return row
 
-    def listed(self, statement: ClauseElement, values: Sequence[object]) -> list[Row]:
-        """All rows of a statement that is made once and takes nothing but these values, in the order it names them."""
-        # By position: SQLite looks up each name among all others, which takes longer than the query for long lists.
-        text = self._listed.get(statement)
-        if text is None:
-            text = self._listed[statement] = str(_compile(statement, _BY_POSITION))
-        return self.raw.execute(text, values).fetchall()
-
-    def run(self, statement: ClauseElement, values: Values | None = None) -> int:
+    def run(self, statement: str, values: Values | None = None) -> int:
         """How many rows it wrote."""
-        return self._execute(statement, values).rowcount
+        return self.raw.execute(statement, values or {}).rowcount
 
-    def run_many(self, statement: ClauseElement, values: Sequence[Values]) -> None:
-        """Once for each; nothing for none. The statement holds no values of its own."""
+    def run_many(self, statement: str, values: Sequence[Values]) -> None:
+        """Once for each; nothing for none."""
         if values:
-            self.raw.executemany(self._prepare(statement)[0], values)
-
-    def query(self, statement: ClauseElement) -> list[Row]:
-        """All rows of a statement made for this call, with its values inside; it is not kept."""
-        state = _compile(statement, _BY_POSITION).construct_expanded_state()
-        return self.raw.execute(state.statement, state.positional_parameters).fetchall()
+            self.raw.executemany(statement, values)
 
     def close(self) -> None:
         """Give the file back; the last connection folds the write-ahead log into it."""
         self.raw.close()
-
-    def _execute(self, statement: ClauseElement, values: Values | None) -> sqlite3.Cursor:
-        text, own = self._prepare(statement)
-        return self.raw.execute(text, {**own, **(values or {})} if own else values or {})
-
-    def _prepare(self, statement: ClauseElement) -> tuple[str, Values]:
-        found = self._prepared.get(statement)
-        if found is None:
-            compiled = _compile(statement, _BY_NAME)
-            own = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-            found = self._prepared[statement] = (str(compiled), own)
-        return found
-
-
-def _compile(statement: ClauseElement, dialect: Dialect) -> SQLCompiler:
-    compiled = statement.compile(dialect=dialect)
-    if not isinstance(compiled, SQLCompiler):
-        raise TypeError(f"not a statement: {statement!r}")
-    return compiled

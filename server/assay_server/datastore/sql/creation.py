@@ -3,14 +3,11 @@
 import os
 from pathlib import Path
 
-from sqlalchemy import insert
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
-
 from assay.files import sync_folder
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.incarnation import new_incarnation
-from assay_server.datastore.sql.schema import APPLICATION_ID, Release, alembic_version, counter, meta, metadata
+from assay_server.datastore.sql.release import APPLICATION_ID, Release
+from assay_server.datastore.sql.text import database as sql
 
 
 def make_folder(path: Path) -> None:
@@ -35,24 +32,13 @@ def create(path: Path, release: Release) -> None:
     sync_folder(path.parent)
 
 
-def schema_statements() -> list[str]:
-    """The present schema as SQLite's statements."""
-    dialect = sqlite.dialect()
-    statements: list[str] = []
-    for table in metadata.sorted_tables:
-        statements.append(str(CreateTable(table).compile(dialect=dialect)))
-        indices = sorted(table.indexes, key=lambda index: str(index.name))
-        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indices]
-    return statements
-
-
 def _fill(connection: Connection, release: Release) -> None:
     connection.raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.raw.execute("BEGIN")
-    for statement in schema_statements():
+    for statement in sql.TABLES:
         connection.raw.execute(statement)
-    connection.run(insert(counter), {"id": 1, "value": 0})
+    connection.run(sql.INSERT_COUNTER, {"id": 1, "value": 0})
     version = {"schema_version": release.version, "compatible_from": release.compatible_from}
-    connection.run(insert(meta), {"id": 1, **version, "incarnation": new_incarnation()})
-    connection.run(insert(alembic_version), {"version_num": release.revision})
+    connection.run(sql.INSERT_META, {"id": 1, **version, "incarnation": new_incarnation()})
+    connection.run(sql.INSERT_REVISION, {"version_num": release.revision})
     connection.raw.execute("COMMIT")

@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
-
 from assay.entry import Entry
 from assay.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from assay.selector import Selector, sorted_distinct
@@ -15,50 +13,21 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.datastore.base import ChangeKind, EntryFilter, Page
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection, Row
-from assay_server.datastore.sql.filters import names_match, page_of, selectors_match, selectors_of
-from assay_server.datastore.sql.listed import Listed
+from assay_server.datastore.sql.filters import (
+    Condition,
+    count_of,
+    names_match,
+    page_of,
+    selectors_match,
+    selectors_of,
+)
 from assay_server.datastore.sql.owned import Owned
-from assay_server.datastore.sql.schema import bundles, entries, entry_dns_names, entry_federates_with, entry_selectors
+from assay_server.datastore.sql.text import entries as sql
 
-_COLUMNS = tuple(column for column in entries.c if column.name != "likeness")
-_ROW = select(*_COLUMNS)
-_BY_ID = _ROW.where(entries.c.entry_id == bindparam("wanted"))
-_BY_LIKENESS = _ROW.where(entries.c.likeness == bindparam("wanted")).order_by(entries.c.position).limit(1)
-_BY_SPIFFE_ID = _ROW.where(entries.c.spiffe_id == bindparam("wanted")).order_by(entries.c.position)
-_BY_IDS = Listed(lambda values: _ROW.where(entries.c.entry_id.in_(values)))
-_BY_PARENTS = Listed(lambda values: _ROW.where(entries.c.parent_id.in_(values)))
-_FEDERATED = (
-    _ROW.join(entry_federates_with, entry_federates_with.c.entry == entries.c.position)
-    .where(entry_federates_with.c.trust_domain == bindparam("wanted"))
-    .order_by(entries.c.position)
-)
-_EXPIRED = (
-    select(entries.c.entry_id)
-    .where(entries.c.expires_at > 0, entries.c.expires_at <= bindparam("now"))
-    .order_by(entries.c.position)
-)
-_POSITION = select(entries.c.position).where(entries.c.entry_id == bindparam("wanted"))
-_INSERT = insert(entries)
-_UPDATE = (
-    update(entries)
-    .where(entries.c.position == bindparam("at_position"))
-    .values({column.name: bindparam(column.name) for column in entries.c if column.name != "position"})
-)
-_DELETE = delete(entries).where(entries.c.position == bindparam("at_position"))
-
-_SELECTORS = Owned(select(entry_selectors), *entry_selectors.primary_key.columns)
-_DNS_NAMES = Owned(
-    select(entry_dns_names.c.entry, entry_dns_names.c.name), entry_dns_names.c.entry, entry_dns_names.c.rank
-)
-_FEDERATES_WITH = Owned(
-    select(entry_federates_with.c.entry, entry_federates_with.c.trust_domain),
-    entry_federates_with.c.entry,
-    entry_federates_with.c.rank,
-)
-_KNOWN_BUNDLES = Listed(lambda names: select(bundles.c.trust_domain).where(bundles.c.trust_domain.in_(names)))
-_OWNED = (entry_selectors, entry_dns_names, entry_federates_with)
-_INSERT_OWNED = {table: insert(table) for table in _OWNED}
-_DELETE_OWNED = {table: delete(table).where(table.c.entry == bindparam("at_position")) for table in _OWNED}
+_SELECTORS = Owned(sql.SELECTORS, sql.SELECTORS_BETWEEN)
+_DNS_NAMES = Owned(sql.DNS_NAMES, sql.DNS_NAMES_BETWEEN)
+_FEDERATES_WITH = Owned(sql.FEDERATES_WITH, sql.FEDERATES_WITH_BETWEEN)
+_DISOWN = (sql.DELETE_SELECTORS, sql.DELETE_DNS_NAMES, sql.DELETE_FEDERATES_WITH)
 
 
 class SqlEntries:
@@ -70,38 +39,38 @@ class SqlEntries:
 
     def get(self, entry_id: str) -> Entry | None:
         """The entry of that ID."""
-        return self._one(self._connection.row(_BY_ID, {"wanted": entry_id}))
+        return self._one(self._connection.row(sql.BY_ID, {"wanted": entry_id}))
 
     def get_many(self, entry_ids: Collection[str]) -> list[Entry]:
         """Those there are, in order of creation."""
-        return self._assemble(sorted(_BY_IDS.rows(self._connection, entry_ids)))
+        return self._assemble(self._connection.rows(sql.BY_IDS, {"wanted": json.dumps(list(entry_ids))}))
 
     def find_same(self, spiffe_id: SpiffeId, parent_id: SpiffeId, selectors: Sequence[Selector]) -> Entry | None:
         """The oldest entry with that SPIFFE ID, parent and set of selectors."""
         wanted = _likeness(spiffe_id, parent_id, selectors)
-        return self._one(self._connection.row(_BY_LIKENESS, {"wanted": wanted}))
+        return self._one(self._connection.row(sql.BY_LIKENESS, {"wanted": wanted}))
 
     def find(self, where: EntryFilter, page: Page) -> tuple[list[Entry], str]:
         """Entries in order of creation, and the token of the next page (empty at the end)."""
-        rows, token = page_of(self._connection, _ROW.where(*_conditions(where)), entries.c.position, page)
+        rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, _conditions(where), page)
         return self._assemble(rows), token
 
     def count(self, where: EntryFilter) -> int:
         """How many `find` would list."""
-        rows = self._connection.query(select(func.count()).select_from(entries).where(*_conditions(where)))
-        return int(rows[0][0])
+        return count_of(self._connection, sql.COUNT, _conditions(where))
 
     def by_parents(self, parent_ids: Collection[SpiffeId]) -> list[Entry]:
         """Entries whose parent is one of these, in order of creation."""
-        return self._assemble(sorted(_BY_PARENTS.rows(self._connection, [str(parent) for parent in parent_ids])))
+        wanted = json.dumps([str(parent) for parent in parent_ids])
+        return self._assemble(self._connection.rows(sql.BY_PARENTS, {"wanted": wanted}))
 
     def by_spiffe_id(self, spiffe_id: SpiffeId) -> list[Entry]:
         """Entries for that SPIFFE ID, in order of creation."""
-        return self._assemble(self._connection.rows(_BY_SPIFFE_ID, {"wanted": str(spiffe_id)}))
+        return self._assemble(self._connection.rows(sql.BY_SPIFFE_ID, {"wanted": str(spiffe_id)}))
 
     def federated(self, trust_domain: TrustDomain) -> list[Entry]:
         """Entries that federate with it, in order of creation."""
-        return self._assemble(self._connection.rows(_FEDERATED, {"wanted": trust_domain.name}))
+        return self._assemble(self._connection.rows(sql.FEDERATED, {"wanted": trust_domain.name}))
 
     def create(self, entry: Entry) -> None:
         """Write it as given.
@@ -114,7 +83,7 @@ class SqlEntries:
         federates_with = self._known(entry.federates_with)
         position = self._changes.next
         try:
-            self._connection.run(_INSERT, _values(position, entry))
+            self._connection.run(sql.INSERT, _values(position, entry))
         except sqlite3.IntegrityError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
                 raise
@@ -135,8 +104,8 @@ class SqlEntries:
         entry = _normal(entry)
         federates_with = self._known(entry.federates_with)
         self._changes.append(ChangeKind.ENTRY, entry.id, entry)
-        self._connection.run(_UPDATE, _values(position, entry) | {"at_position": position})
-        for statement in _DELETE_OWNED.values():
+        self._connection.run(sql.UPDATE, _values(position, entry) | {"at_position": position})
+        for statement in _DISOWN:
             self._connection.run(statement, {"at_position": position})
         self._insert_owned(position, entry, federates_with)
 
@@ -146,35 +115,37 @@ class SqlEntries:
         if position is None:
             return False
         self._changes.append(ChangeKind.ENTRY, entry_id)
-        self._connection.run(_DELETE, {"at_position": position})
+        self._connection.run(sql.DELETE, {"at_position": position})
         return True
 
     def expired(self, now: int) -> list[str]:
         """IDs of entries whose `expires_at` is set and not after `now`, in order of creation."""
-        return [row[0] for row in self._connection.rows(_EXPIRED, {"now": now})]
+        return [row[0] for row in self._connection.rows(sql.EXPIRED, {"now": now})]
 
     def _position(self, entry_id: str) -> int | None:
-        row = self._connection.row(_POSITION, {"wanted": entry_id})
+        row = self._connection.row(sql.POSITION, {"wanted": entry_id})
         return row[0] if row else None
 
     def _insert_owned(self, position: int, entry: Entry, federates_with: Sequence[str]) -> None:
         run = self._connection.run_many
         run(
-            _INSERT_OWNED[entry_selectors],
+            sql.INSERT_SELECTOR,
             [{"entry": position, "type": s.type, "value": s.value} for s in entry.selectors],
         )
         run(
-            _INSERT_OWNED[entry_dns_names],
+            sql.INSERT_DNS_NAME,
             [{"entry": position, "rank": rank, "name": name} for rank, name in enumerate(entry.dns_names)],
         )
         run(
-            _INSERT_OWNED[entry_federates_with],
+            sql.INSERT_FEDERATES_WITH,
             [{"entry": position, "rank": rank, "trust_domain": name} for rank, name in enumerate(federates_with)],
         )
 
     def _known(self, trust_domains: Iterable[TrustDomain]) -> list[str]:
         names = [trust_domain.name for trust_domain in trust_domains]
-        known = {name for (name,) in _KNOWN_BUNDLES.rows(self._connection, names)}
+        if not names:
+            return []
+        known = {name for (name,) in self._connection.rows(sql.KNOWN_BUNDLES, {"wanted": json.dumps(names)})}
         for name in names:
             if name not in known:
                 raise FailedPreconditionError(
@@ -197,22 +168,21 @@ class SqlEntries:
         ]
 
 
-def _conditions(where: EntryFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _conditions(where: EntryFilter) -> list[Condition]:
+    found: list[Condition] = []
     if where.spiffe_id is not None:
-        found.append(entries.c.spiffe_id == str(where.spiffe_id))
+        found.append(Condition(sql.OF_SPIFFE_ID, {"spiffe_id": str(where.spiffe_id)}))
     if where.parent_id is not None:
-        found.append(entries.c.parent_id == str(where.parent_id))
+        found.append(Condition(sql.OF_PARENT_ID, {"parent_id": str(where.parent_id)}))
     if where.hint is not None:
-        found.append(entries.c.hint == where.hint)
+        found.append(Condition(sql.OF_HINT, {"hint": where.hint}))
     if where.downstream is not None:
-        found.append(entries.c.downstream.is_(where.downstream))
+        found.append(Condition(sql.OF_DOWNSTREAM, {"downstream": where.downstream}))
     if where.selectors is not None:
-        found.append(selectors_match(entry_selectors, entries.c.position, where.selectors))
+        found.append(selectors_match(sql.OF_SELECTORS, where.selectors))
     if where.federates_with is not None:
         names = [trust_domain.name for trust_domain in where.federates_with.trust_domains]
-        column = entry_federates_with.c.trust_domain
-        found.append(names_match(entry_federates_with, entries.c.position, column, names, where.federates_with.match))
+        found.append(names_match(sql.OF_FEDERATION, names, where.federates_with.match))
     return found
 
 

@@ -1,26 +1,12 @@
 """Federation relationships, a row each."""
 
-from sqlalchemy import bindparam, delete, insert, select, update
-
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.datastore.base import ChangeKind, Page
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection, Row
 from assay_server.datastore.sql.filters import page_of
-from assay_server.datastore.sql.schema import federation_relationships as table
+from assay_server.datastore.sql.text import federation as sql
 from assay_server.model import EndpointProfile, FederationRelationship, HttpsSpiffeProfile, HttpsWebProfile
-
-_ROW = select(table)
-_BY_NAME = _ROW.where(table.c.trust_domain == bindparam("wanted"))
-_INSERT = insert(table)
-_UPDATE = (
-    update(table)
-    .where(table.c.trust_domain == bindparam("wanted"))
-    .values(
-        {name: bindparam(name) for name in ("bundle_endpoint_url", "bundle_endpoint_profile", "endpoint_spiffe_id")}
-    )
-)
-_DELETE = delete(table).where(table.c.trust_domain == bindparam("wanted"))
 
 _WEB, _SPIFFE = "https_web", "https_spiffe"
 
@@ -34,12 +20,12 @@ class SqlFederationRelationships:
 
     def get(self, trust_domain: TrustDomain) -> FederationRelationship | None:
         """The relationship with that trust domain."""
-        row = self._connection.row(_BY_NAME, {"wanted": trust_domain.name})
+        row = self._connection.row(sql.BY_NAME, {"wanted": trust_domain.name})
         return _relationship(row) if row else None
 
     def find(self, page: Page) -> tuple[list[FederationRelationship], str]:
         """Relationships in order of creation, and the token of the next page (empty at the end)."""
-        rows, token = page_of(self._connection, _ROW, table.c.position, page)
+        rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, (), page)
         return [_relationship(row) for row in rows], token
 
     def put(self, relationship: FederationRelationship) -> None:
@@ -50,12 +36,12 @@ class SqlFederationRelationships:
             "bundle_endpoint_url": relationship.bundle_endpoint_url,
             **_profile_columns(relationship.bundle_endpoint_profile),
         }
-        if not self._connection.run(_UPDATE, {"wanted": name, **contents}):
-            self._connection.run(_INSERT, {"position": position, "trust_domain": name, **contents})
+        if not self._connection.run(sql.UPDATE, {"wanted": name, **contents}):
+            self._connection.run(sql.INSERT, {"position": position, "trust_domain": name, **contents})
 
     def delete(self, trust_domain: TrustDomain) -> bool:
         """Whether there was one; the trust domain's bundle stays."""
-        deleted = self._connection.run(_DELETE, {"wanted": trust_domain.name})
+        deleted = self._connection.run(sql.DELETE, {"wanted": trust_domain.name})
         if deleted:
             self._changes.append(ChangeKind.FEDERATION_RELATIONSHIP, trust_domain.name)
         return bool(deleted)

@@ -1,70 +1,66 @@
-"""Listing: how lists in a filter are compared in SQL, and where a page begins and ends.
+"""Listing: what is asked for as conditions of a statement, and where a page begins and ends.
 
 A match is SPIRE's: objects without any of the listed values are in no answer, and an empty list is refused.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any, TypeVar
-
-from sqlalchemy import ColumnElement, Select, Table, func, select, tuple_
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from assay.errors import InvalidArgumentError
 from assay.selector import Selector
 from assay_server.datastore.base import Match, Page, SelectorFilter
-from assay_server.datastore.sql.connection import Connection, Row
+from assay_server.datastore.sql.connection import Connection, Row, Values
 
 MAX_VALUES = 10_000
-"""How long a list in a filter may be: SQLite takes 32766 values a statement."""
+"""How long a list in a filter may be."""
 
 _T = TypeVar("_T")
 
 _LAST_POSITION = 2**63 - 1
 _LONGEST_TOKEN = len(str(_LAST_POSITION))
+_ALL = -1  # SQLite's LIMIT
 
 
-def selectors_match(owned: Table, position: ColumnElement[int], wanted: SelectorFilter) -> ColumnElement[bool]:
-    """Whether the owner's selectors, rows of `owned`, relate to those wanted."""
-    pairs = sorted({(selector.type, selector.value) for selector in wanted.selectors})
-    listed = tuple_(owned.c.type, owned.c.value).in_(_checked(pairs, "selector"))
-    return matches(owned, position, listed, wanted.match, len(pairs))
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A part of a statement's WHERE, and the values that it names."""
+
+    text: str
+    values: Values
 
 
-def names_match(
-    owned: Table, position: ColumnElement[int], column: ColumnElement[str], names: Collection[str], match: Match
-) -> ColumnElement[bool]:
-    """Whether the owner's values of one column relate to these names."""
-    distinct = sorted(set(names))
-    listed = column.in_(_checked(distinct, "trust domain"))
-    return matches(owned, position, listed, match, len(distinct))
+def selectors_match(by_match: Mapping[str, str], wanted: SelectorFilter) -> Condition:
+    """The owner's selectors relate so to those wanted."""
+    pairs = _checked(sorted({(selector.type, selector.value) for selector in wanted.selectors}), "selector")
+    return Condition(by_match[wanted.match.name], {"selectors": json.dumps(pairs), "selectors_size": len(pairs)})
 
 
-def matches(
-    owned: Table, position: ColumnElement[int], listed: ColumnElement[bool], match: Match, size: int
-) -> ColumnElement[bool]:
-    """Whether an owner's rows of `owned` (first column: owner) match the `size` values that `listed` asks for."""
-    owner = owned.c[0]
-    sharing = select(owner).where(listed)
-    if match in {Match.EXACT, Match.SUPERSET}:
-        sharing = sharing.group_by(owner).having(func.count() == size)
-    if match in {Match.ANY, Match.SUPERSET}:
-        return position.in_(sharing)
-    other = select(1).where(owner == position, ~listed).correlate_except(owned).exists()
-    return position.in_(sharing) & ~other
+def names_match(by_match: Mapping[str, str], names: Collection[str], match: Match) -> Condition:
+    """The owner's trust domains relate so to these."""
+    distinct = _checked(sorted(set(names)), "trust domain")
+    return Condition(by_match[match.name], {"trust_domains": json.dumps(distinct), "trust_domains_size": len(distinct)})
 
 
 def page_of(
-    connection: Connection, listing: Select[Any], position: ColumnElement[int], page: Page
+    connection: Connection, listing: str, after: str, where: Sequence[Condition], page: Page
 ) -> tuple[list[Row], str]:
-    """The page's rows, whose first column is the position, and the token of the next page."""
-    listing = listing.order_by(position)
-    if page.token:
-        listing = listing.where(position > _after(page.token))
-    if not page.size:
-        return connection.query(listing), ""
-    rows = connection.query(listing.limit(page.size + 1))
-    more = len(rows) > page.size
-    rows = rows[: page.size]
-    return rows, str(rows[-1][0]) if more else ""
+    """The page's rows, whose first column is the position, and the token of the next page.
+
+    `after` is the listing's own condition on where the page begins.
+    """
+    where = [Condition(after, {"after": _after(page.token) if page.token else 0}), *where]
+    size = page.size + 1 if page.size else _ALL
+    rows = connection.rows(_asking(listing, where), {"size": size, **_values(where)})
+    if not page.size or len(rows) <= page.size:
+        return rows, ""
+    return rows[:-1], str(rows[-2][0])
+
+
+def count_of(connection: Connection, counting: str, where: Sequence[Condition]) -> int:
+    """How many rows there are."""
+    return int(connection.rows(_asking(counting, where), _values(where))[0][0])
 
 
 def selectors_of(rows: Sequence[Row]) -> dict[int, list[Selector]]:
@@ -73,6 +69,14 @@ def selectors_of(rows: Sequence[Row]) -> dict[int, list[Selector]]:
     for owner, kind, value in rows:
         found.setdefault(owner, []).append(Selector(kind, value))
     return found
+
+
+def _asking(statement: str, where: Sequence[Condition]) -> str:
+    return statement.replace("{where}", " AND ".join(condition.text for condition in where) or "TRUE")
+
+
+def _values(where: Sequence[Condition]) -> Values:
+    return {name: value for condition in where for name, value in condition.values.items()}
 
 
 def _checked(values: list[_T], what: str) -> list[_T]:

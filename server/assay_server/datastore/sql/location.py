@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 
 from assay.errors import FailedPreconditionError
-from assay_server.datastore.sql.schema import APPLICATION_ID
+from assay_server.datastore.sql.release import APPLICATION_ID
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100

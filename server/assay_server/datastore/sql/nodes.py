@@ -2,35 +2,17 @@
 
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, not_, select, update
-
 from assay.selector import sorted_distinct
 from assay.spiffeid import SpiffeId
 from assay_server.datastore.base import ChangeKind, NodeFilter, Page
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection, Row
-from assay_server.datastore.sql.filters import page_of, selectors_match, selectors_of
-from assay_server.datastore.sql.listed import Listed
-from assay_server.datastore.sql.schema import node_selectors, nodes
+from assay_server.datastore.sql.filters import Condition, count_of, page_of, selectors_match, selectors_of
+from assay_server.datastore.sql.owned import Owned
+from assay_server.datastore.sql.text import nodes as sql
 from assay_server.model import Node
 
-_ROW = select(nodes)
-_BY_ID = _ROW.where(nodes.c.spiffe_id == bindparam("wanted"))
-_POSITION = select(nodes.c.position).where(nodes.c.spiffe_id == bindparam("wanted"))
-_INSERT = insert(nodes)
-_UPDATE = (
-    update(nodes)
-    .where(nodes.c.position == bindparam("at_position"))
-    .values({column.name: bindparam(column.name) for column in nodes.c if column.name not in {"position", "spiffe_id"}})
-)
-_DELETE = delete(nodes).where(nodes.c.position == bindparam("at_position"))
-_SELECTORS = Listed(
-    lambda owners: (
-        select(node_selectors).where(node_selectors.c.node.in_(owners)).order_by(*node_selectors.primary_key.columns)
-    )
-)
-_INSERT_SELECTORS = insert(node_selectors)
-_DELETE_SELECTORS = delete(node_selectors).where(node_selectors.c.node == bindparam("at_position"))
+_SELECTORS = Owned(sql.SELECTORS, sql.SELECTORS_BETWEEN)
 
 
 class SqlNodes:
@@ -42,18 +24,17 @@ class SqlNodes:
 
     def get(self, spiffe_id: SpiffeId) -> Node | None:
         """The node of that SPIFFE ID."""
-        row = self._connection.row(_BY_ID, {"wanted": str(spiffe_id)})
+        row = self._connection.row(sql.BY_ID, {"wanted": str(spiffe_id)})
         return self._assemble([row])[0] if row else None
 
     def find(self, where: NodeFilter, page: Page) -> tuple[list[Node], str]:
         """Nodes in order of first attestation, and the token of the next page (empty at the end)."""
-        rows, token = page_of(self._connection, _ROW.where(*_conditions(where)), nodes.c.position, page)
+        rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, _conditions(where), page)
         return self._assemble(rows), token
 
     def count(self, where: NodeFilter) -> int:
         """How many `find` would list."""
-        rows = self._connection.query(select(func.count()).select_from(nodes).where(*_conditions(where)))
-        return int(rows[0][0])
+        return count_of(self._connection, sql.COUNT, _conditions(where))
 
     def put(self, node: Node) -> None:
         """Create or replace, selectors included."""
@@ -62,12 +43,12 @@ class SqlNodes:
         position = self._position(node.spiffe_id)
         if position is None:
             position = change
-            self._connection.run(_INSERT, _values(position, node))
+            self._connection.run(sql.INSERT, _values(position, node))
         else:
-            self._connection.run(_UPDATE, _values(position, node) | {"at_position": position})
-            self._connection.run(_DELETE_SELECTORS, {"at_position": position})
+            self._connection.run(sql.UPDATE, _values(position, node) | {"at_position": position})
+            self._connection.run(sql.DELETE_SELECTORS, {"at_position": position})
         self._connection.run_many(
-            _INSERT_SELECTORS,
+            sql.INSERT_SELECTOR,
             [{"node": position, "type": s.type, "value": s.value} for s in node.selectors],
         )
 
@@ -77,11 +58,11 @@ class SqlNodes:
         if position is None:
             return False
         self._changes.append(ChangeKind.NODE, str(spiffe_id))
-        self._connection.run(_DELETE, {"at_position": position})
+        self._connection.run(sql.DELETE, {"at_position": position})
         return True
 
     def _position(self, spiffe_id: SpiffeId) -> int | None:
-        row = self._connection.row(_POSITION, {"wanted": str(spiffe_id)})
+        row = self._connection.row(sql.POSITION, {"wanted": str(spiffe_id)})
         return row[0] if row else None
 
     def _assemble(self, rows: list[Row]) -> list[Node]:
@@ -112,19 +93,18 @@ class SqlNodes:
         ]
 
 
-def _conditions(where: NodeFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _conditions(where: NodeFilter) -> list[Condition]:
+    found: list[Condition] = []
     if where.attestation_type is not None:
-        found.append(nodes.c.attestation_type == where.attestation_type)
+        found.append(Condition(sql.OF_ATTESTATION_TYPE, {"attestation_type": where.attestation_type}))
     if where.banned is not None:
-        banned = and_(nodes.c.serial == "", nodes.c.new_serial == "")
-        found.append(banned if where.banned else not_(banned))
+        found.append(Condition(sql.BANNED if where.banned else sql.NOT_BANNED, {}))
     if where.can_reattest is not None:
-        found.append(nodes.c.can_reattest.is_(where.can_reattest))
+        found.append(Condition(sql.OF_CAN_REATTEST, {"can_reattest": where.can_reattest}))
     if where.expires_before is not None:
-        found.append(nodes.c.expires_at < where.expires_before)
+        found.append(Condition(sql.EXPIRES_BEFORE, {"expires_before": where.expires_before}))
     if where.selectors is not None:
-        found.append(selectors_match(node_selectors, nodes.c.position, where.selectors))
+        found.append(selectors_match(sql.OF_SELECTORS, where.selectors))
     return found
 
 

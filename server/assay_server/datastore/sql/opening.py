@@ -4,20 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from sqlalchemy import bindparam, select, update
 
 from assay.errors import FailedPreconditionError
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.creation import create
 from assay_server.datastore.sql.incarnation import Mark, MarkFile, is_continued, new_incarnation
 from assay_server.datastore.sql.location import Found, inspect
-from assay_server.datastore.sql.schema import Release, counter, meta
+from assay_server.datastore.sql.release import Release
+from assay_server.datastore.sql.text import database as sql
 
 log = structlog.get_logger(__name__)
-
-_VERSION = select(meta.c.schema_version, meta.c.compatible_from)
-_POSITION = select(meta.c.incarnation, counter.c.value).join(counter, counter.c.id == meta.c.id)
-_RENAME = update(meta).values(incarnation=bindparam("name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ def open_database(path: Path, mark_file: MarkFile, release: Release) -> Opened:
 def _version(path: Path, release: Release) -> int:
     connection = Connection(path)
     try:
-        row = connection.row(_VERSION)
+        row = connection.row(sql.VERSION)
     finally:
         connection.close()
     if row is None:
@@ -70,10 +66,10 @@ def _version(path: Path, release: Release) -> int:
 
 
 def _position(connection: Connection, mark_file: MarkFile, changed_at: int) -> Mark:
-    incarnation, sequence = connection.rows(_POSITION)[0]
+    incarnation, sequence = connection.rows(sql.POSITION)[0]
     if not is_continued(mark_file.read(), incarnation, sequence, changed_at):
         incarnation = new_incarnation()
-        connection.run(_RENAME, {"name": incarnation})
+        connection.run(sql.RENAME, {"name": incarnation})
     position = Mark(incarnation, sequence)
     mark_file.write(position)
     return position

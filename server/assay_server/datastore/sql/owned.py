@@ -1,24 +1,24 @@
 """The rows that objects own in other tables, such as the selectors of entries."""
 
+import json
 from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import ColumnElement, Select, bindparam
+from dataclasses import dataclass
 
 from assay_server.datastore.sql.connection import Connection, Row
-from assay_server.datastore.sql.listed import Listed
 
 _LONG = 16
 _DENSE = 4
 
 
+@dataclass(frozen=True, slots=True)
 class Owned:
-    """Answers for any number of owners. Rows come in `order`, whose first column is the owner's position."""
+    """Answers for any number of owners, by two statements: for listed ones, and for all between two positions.
 
-    def __init__(self, rows: Select[*tuple[Any, ...]], owner: ColumnElement[Any], *order: ColumnElement[Any]) -> None:
-        ordered = rows.order_by(owner, *order)
-        self._listed = Listed(lambda owners: ordered.where(owner.in_(owners)))
-        self._between = ordered.where(owner.between(bindparam("first"), bindparam("last")))
+    Rows come by owner, their first column.
+    """
+
+    listed: str
+    between: str
 
     def rows(self, connection: Connection, owners: Sequence[int]) -> list[Row]:
         """What they own, and what some others own that are not asked for."""
@@ -26,5 +26,5 @@ class Owned:
             first, last = min(owners), max(owners)
             # Pages of a listing are nearly without gaps: one walk along the table instead of a search for each.
             if last - first < _DENSE * len(owners):
-                return connection.rows(self._between, {"first": first, "last": last})
-        return self._listed.rows(connection, owners)
+                return connection.rows(self.between, {"first": first, "last": last})
+        return connection.rows(self.listed, {"owners": json.dumps(owners)}) if owners else []

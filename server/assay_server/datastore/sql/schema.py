@@ -1,8 +1,5 @@
 """The tables. `position` is the change that created a row: it orders listings and is never used twice."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -19,29 +16,6 @@ from sqlalchemy import (
     Text,
     text,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """What one state of the code knows: the schema it reads and writes, and how to get there from an older one.
-
-    `compatible_from` is the version of the oldest release that may work on a database of this version.
-    """
-
-    version: int
-    compatible_from: int
-    migrations: tuple[Path, ...]
-
-    @property
-    def revision(self) -> str:
-        """Alembic's name of the version."""
-        return f"{self.version:04}"
-
-
-THIS_RELEASE = Release(2, 2, (Path(__file__).parent / "migrations" / "versions",))
-
-APPLICATION_ID = 0x41535359
-"""`ASSY`, in the file's header (SQLite file format, offset 68)."""
 
 # Every constraint has a name, so that a later migration can drop it.
 metadata = MetaData(

@@ -20,7 +20,7 @@ from assay_server.datastore.sql.lock import Lock
 from assay_server.datastore.sql.opening import Opened, open_database
 from assay_server.datastore.sql.pipeline import Group, Pipeline
 from assay_server.datastore.sql.readers import READERS, Reader, Readers
-from assay_server.datastore.sql.schema import THIS_RELEASE, Release
+from assay_server.datastore.sql.release import THIS_RELEASE, Release
 from assay_server.datastore.sql.transaction import SqlTransaction
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, StaticPool, create_engine, update
 
 from assay.errors import FailedPreconditionError
-from assay_server.datastore.sql.schema import Release, meta
+from assay_server.datastore.sql.release import Release
+from assay_server.datastore.sql.schema import meta
 
 log = structlog.get_logger(__name__)
 

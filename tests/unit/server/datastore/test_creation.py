@@ -3,16 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from assay.entry import Entry
 from assay.errors import UnavailableError
-from assay.selector import Selector
-from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import FakeClock
-from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.store import SqlStore, open_store
 
 
@@ -81,45 +76,3 @@ async def test_the_database_is_as_durable_and_strict_as_promised(store: SqlStore
         "synchronous": 2,
         "foreign_keys": 1,
     }
-
-
-async def test_every_lookup_has_its_index(store: SqlStore) -> None:
-    """No statement that runs for every call or agent may read a whole table."""
-    connection = store._pipeline._group._connection
-    some = SpiffeId(TrustDomain("a.org"), "/x")
-
-    def fill(tx: Transaction) -> None:
-        for number in range(20):  # long listings of what entries own are read in another way
-            tx.entries.create(Entry(f"e{number}", some, some, (Selector("a", "b"),)))
-
-    await store.write(fill)
-    await store.write(
-        lambda tx: (
-            tx.entries.get("x"),
-            tx.entries.get_many(["x", "y"]),
-            tx.entries.by_parents([some]),
-            tx.entries.by_spiffe_id(some),
-            tx.entries.find_same(some, some, ()),
-            tx.entries.expired(1),
-            tx.nodes.get(some),
-            tx.bundles.get(some.trust_domain),
-            tx.bundles.federated_entries(some.trust_domain),
-            tx.join_tokens.take("x"),
-            tx.changes.since(0, 1),
-        )
-    )
-    small = ("authorities", "counter", "meta", "join_tokens")
-    statements: list[tuple[str, Any]] = [(text, _Anything(own)) for text, own in connection._prepared.values()]
-    statements += [(text, [1] * text.count("?")) for text in connection._listed.values()]
-    scans = []
-    for text, values in statements:
-        plan = connection.raw.execute(f"EXPLAIN QUERY PLAN {text}", values).fetchall()
-        scans += [(text, detail) for *_, detail in plan if detail.startswith("SCAN") and not detail.endswith(small)]
-    assert len(connection._prepared) > 10
-    assert len(connection._listed) > 1
-    assert scans == []
-
-
-class _Anything(dict[str, object]):
-    def __missing__(self, name: str) -> object:
-        return 1

@@ -14,7 +14,7 @@ from assay.entry import Entry
 from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
 from assay.testing.clock import FakeClock
-from assay_server.datastore.sql.schema import APPLICATION_ID, THIS_RELEASE, Release
+from assay_server.datastore.sql.release import APPLICATION_ID, THIS_RELEASE, Release
 from assay_server.datastore.sql.store import SqlStore, open_store
 from assay_server.datastore.sql.upgrade import run_migrations
 from assay_server.model import FederationRelationship, HttpsWebProfile, JoinToken

@@ -1,0 +1,1 @@
+"""The texts of the statements in ../statements, written by `make sql`."""
