@@ -12,6 +12,9 @@ from assay_server.model import Node
 KEPT_CHANGES = 100_000
 """How many changes stay readable; who is further behind needs a snapshot."""
 
+_PRUNED_IN = 1000
+"""One part in so many more than those may lie there before it is dropped."""
+
 
 class SqlChanges:
     """Reads the sequence and, in the writer, extends it; rows wait for `flush`, so that a group's are one batch."""
@@ -23,11 +26,12 @@ class SqlChanges:
         self._waiting: list[Written] = []
         self._last = 0
         self._at = 0
+        self._pruned_at = 0
 
-    def begin(self) -> None:
-        """Call first in every transaction."""
+    def begin(self, latest: int | None = None) -> None:
+        """Call first in every transaction, with the latest sequence if that is known: nobody else writes."""
         self._waiting.clear()
-        self._last = int(self._connection.rows(sql.LATEST)[0][0])
+        self._last = int(self._connection.rows(sql.LATEST)[0][0]) if latest is None else latest
         self._at = int(self._clock.now().timestamp())
 
     def append(self, kind: ChangeKind, object_id: str, value: Entry | Node | None = None) -> int:
@@ -52,7 +56,7 @@ class SqlChanges:
         if written:
             self._connection.run_many(sql.INSERT, [self._values(each.change) for each in written])
             self._connection.run(sql.ADVANCE, {"latest": self._last})
-            self._connection.run(sql.PRUNE, {"until": self._last - self._keep})
+            self._prune()
         return written
 
     def latest(self) -> int:
@@ -73,6 +77,12 @@ class SqlChanges:
             return sequence == self._last
         oldest = self._connection.rows(sql.OLDEST)[0][0]
         return sequence >= (self._last - len(self._waiting) if oldest is None else oldest - 1)
+
+    def _prune(self) -> None:
+        # Not at every commit: it is one more statement for each.
+        if self._last - self._pruned_at > self._keep // _PRUNED_IN:
+            self._connection.run(sql.PRUNE, {"until": self._last - self._keep})
+            self._pruned_at = self._last
 
     def _values(self, change: Change) -> Values:
         return {"seq": change.sequence, "kind": change.kind.value, "object_id": change.object_id, "at": self._at}

@@ -1,6 +1,6 @@
 """The one writer: waiting functions run one after another in a thread and are committed together.
 
-Each function has a savepoint, so that what it raises undoes it alone. No future is resolved before the commit is on
+Each function of several has a savepoint, so that what it raises undoes it alone. No future is resolved before the commit is on
 disk; when the commit fails, all of the group failed.
 """
 
@@ -73,8 +73,9 @@ class Group:
     def _attempt(self, works: Sequence[Work]) -> tuple[list[Outcome], Sequence[Written]]:
         changes = self._transaction.changes
         self._connection.raw.execute("BEGIN IMMEDIATE")
-        changes.begin()
-        outcomes = [self._isolated(work) for work in works]
+        changes.begin(self.position.sequence)
+        # Alone, a function that fails is undone with the whole transaction.
+        outcomes = [Outcome(works[0](self._transaction))] if len(works) == 1 else list(map(self._isolated, works))
         written = changes.flush()
         self._connection.raw.execute("COMMIT")
         return outcomes, written
