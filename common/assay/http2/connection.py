@@ -175,9 +175,10 @@ class Connection:
         if not stream.complete:
             raise StreamFaultError(stream.id, ErrorCode.PROTOCOL_ERROR, "body is shorter than its content-length")
         stream.remote_open = False
+        receiver = stream.receiver
         if not stream.local_open:
             self._drop(stream)
-        stream.receiver.ended()
+        receiver.ended()
 
     def _unknown(self, stream_id: int) -> None:
         """A frame on a stream that is not open."""
@@ -414,8 +415,9 @@ class Connection:
             self._lose(stream, error.code)
 
     def _lose(self, stream: Stream, code: ErrorCode) -> None:
+        receiver = stream.receiver
         self._drop(stream)
-        stream.receiver.reset(code)
+        receiver.reset(code)
 
     def _drop(self, stream: Stream) -> None:
         stream.forget()

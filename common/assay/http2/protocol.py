@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from assay.http2.connection import Connection
 from assay.http2.errors import ErrorCode
-from assay.transport.arrival import Arrival, pause, resume
+from assay.transport.arrival import Arrival, Gone, pause, resume
 
 # Bytes that the peer has not read, at which it is not listened to either: answers to its frames would pile up.
 DEAF_AT = 256 * 1024
@@ -106,9 +106,14 @@ class Http2Protocol(Arrival):
         super().connection_lost(exc)
         if self._deadline is not None:
             self._deadline.cancel()
-        if self._core is not None:
-            self._core.lose_all(ErrorCode.CANCEL)
-            self._over()
+        # A transport knows its protocol, the core and its owner know it too: they would keep one another, and TLS's
+        # buffers, until the next collection of garbage.
+        core, over = self._core, self._over
+        self._core, self._over = None, _nothing
+        self.transport = Gone()
+        if core is not None:
+            core.lose_all(ErrorCode.CANCEL)
+            over()
 
     def close(self, linger: float = 0.0) -> None:
         """Close once the peer has read what was sent, with `linger` after that many seconds whatever it does."""

@@ -52,6 +52,11 @@ class ServerConnection(Connection, Generic[R]):
         self.emit(frame.settings(settings.announced(self.limits)))
         self.emit(frame.window_update(0, self.limits.connection_window - settings.DEFAULT_WINDOW))
 
+    def lose_all(self, code: ErrorCode) -> None:
+        """The connection is gone: let go of whoever accepts streams, who knows this connection."""
+        super().lose_all(code)
+        self._accept = _nobody
+
     @property
     def greeted(self) -> bool:
         """Whether the peer has said what a client says first."""
@@ -124,7 +129,8 @@ class ServerConnection(Connection, Generic[R]):
         if receiver is None:
             del self.streams[stream_id]
             raise StreamFaultError(stream_id, ErrorCode.REFUSED_STREAM, "too much at once")
-        stream.receiver = receiver
+        if stream_id in self.streams:  # unless that was the answer
+            stream.receiver = receiver
         if ended:
             receiver.ended()
 
@@ -155,3 +161,7 @@ class ServerConnection(Connection, Generic[R]):
         except ValueError as error:
             raise malformed(stream_id, error) from None
         self._remote_end(stream)
+
+
+def _nobody(_stream: Stream, _request: Opening) -> None:
+    """Refuses."""

@@ -36,6 +36,18 @@ class Receiver(Protocol):
         ...
 
 
+class _Nobody:
+    """Takes what comes on a stream that is over."""
+
+    def data_received(self, data: bytes) -> None: ...
+    def ended(self) -> None: ...
+    def reset(self, code: ErrorCode) -> None: ...
+    def drained(self) -> None: ...
+
+
+NOBODY: Final = _Nobody()
+
+
 class Stream:
     """A stream that is open at one end at least. `receiver` is set by whoever accepts it."""
 
@@ -152,11 +164,13 @@ class Stream:
             self.connection.reset(self, code)
 
     def forget(self) -> None:
-        """Let go of what is unsent: nothing more leaves on this stream."""
+        """Let go of what is unsent and of the receiver: nothing more leaves on this stream, or comes."""
         self.local_open = self.remote_open = False
         self.connection.unsent -= self.unsent
         self.unsent = 0
         self._queue = self._tail = None
+        # Receivers know their stream: the two would keep each other until the next collection of garbage.
+        self.receiver = NOBODY
 
     def emit_some(self) -> None:
         """Send one frame of the queue; there must be room for it."""
@@ -180,11 +194,12 @@ class Stream:
             self._emptied()
 
     def _emptied(self) -> None:
+        receiver = self.receiver
         if self._ends:
             self._close()
         elif self._tail is not None:
             self.send_headers(self._tail, ended=True)
-        self.receiver.drained()
+        receiver.drained()
 
     def _close(self) -> None:
         self.local_open = False

@@ -91,7 +91,8 @@ class RpcConnection:
             timer.cancel()
         self.deadlines.close()
         self._gone.set()
-        self._over()
+        over, self._over = self._over, _nothing  # it knows this connection, too
+        over()
 
     def end_calls(self) -> None:
         """Refuse what is under way, so that callers go elsewhere."""

@@ -87,7 +87,7 @@ class Reply:
             if self._end is not None:
                 if self._end.code is StatusCode.OK:
                     return None
-                raise self._end
+                raise self._end.again()
             self._turn.clear()
             await self._turn.wait()
         message = self._messages.popleft()

@@ -50,6 +50,10 @@ class EndError(Exception):
         self.message = message
         self.trailers = trailers
 
+    def again(self) -> "EndError":
+        """The same to be raised: one that is kept would keep the frames it is raised through."""
+        return EndError(self.code, self.message, self.trailers)
+
 
 def code_of(code: Named) -> StatusCode:
     """Our code for a code of ours or another library's."""

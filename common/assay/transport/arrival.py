@@ -43,6 +43,20 @@ class Arrival(asyncio.Protocol):
         self.error = exc
 
 
+class Gone(asyncio.Transport):
+    """What a protocol may hold in place of a transport that is closed."""
+
+    def is_closing(self) -> bool:
+        """It is."""
+        return True
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+    def abort(self) -> None:
+        """Nothing is left to do."""
+
+
 def pause(transport: asyncio.Transport) -> None:
     """Stop reading, unless it is closing anyway."""
     if not transport.is_closing() and transport.is_reading():
