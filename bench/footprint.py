@@ -58,7 +58,9 @@ def _of(pid: int) -> Footprint:
     # process that had them mapped ends, and no leak is in them.
     rollup = dict(line.partition(":")[::2] for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines())
     descriptors = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names alone, no objects
-    return Footprint(float(rollup["Pss_Anon"].split()[0]) / KIB_PER_MIB, descriptors, int(status["Threads"]), cpu_of(pid))
+    return Footprint(
+        float(rollup["Pss_Anon"].split()[0]) / KIB_PER_MIB, descriptors, int(status["Threads"]), cpu_of(pid)
+    )
 
 
 def lowest(samples: Sequence[Footprint], seconds: float) -> Footprint:

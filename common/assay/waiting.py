@@ -5,13 +5,16 @@ from collections.abc import Awaitable
 
 
 async def first_of(*waits: Awaitable[object]) -> None:
-    """Return when the first of them does; the others are cancelled. What any of them raises is raised in a group."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_await(wait)) for wait in waits]
+    """Return when the first of them does; the others are cancelled. What one of them raises is raised."""
+    # A task group of Python 3.11 keeps the exception that ends it, and with that all frames it was raised through.
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
         for task in tasks:
             task.cancel()
-
-
-async def _await(wait: Awaitable[object]) -> None:
-    await wait
+        await asyncio.wait(tasks)
+    failed = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+    tasks.clear()
+    if failed:
+        raise failed.pop()

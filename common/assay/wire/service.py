@@ -56,9 +56,10 @@ class Stub:
         if method is None or method.client_streaming or method.server_streaming:
             raise AttributeError(f"{self._service.full_name} has no unary RPC {name}")
         path, kind = path_of(method), GetMessageClass(method.output_type)
+        channel = self._channel  # what is kept with the stub must not know it: neither would go before a collection
 
         async def call(request: Message, *, timeout: float | None = None) -> Message:  # noqa: ASYNC109 - it is sent to the server, too
-            return _decoded(kind, await self._channel.unary(path, request.SerializeToString(), (), timeout=timeout))
+            return _decoded(kind, await channel.unary(path, request.SerializeToString(), (), timeout=timeout))
 
         setattr(self, name, call)
         return call

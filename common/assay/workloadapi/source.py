@@ -152,11 +152,7 @@ class Source(ABC, Generic[V]):
 
     async def _opened(self) -> None:
         timer = () if self._within is None else (self._clock.sleep(self._within),)
-        try:
-            await first_of(self._served(), *timer)
-        except BaseExceptionGroup as group:
-            # A picker's own exception, as it would come from `svid`.
-            raise group.exceptions[0] from None
+        await first_of(self._served(), *timer)
         if self._serves():
             return
         error = self.status.error

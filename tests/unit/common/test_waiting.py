@@ -1,4 +1,7 @@
 import asyncio
+import gc
+import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -24,6 +27,30 @@ async def test_what_one_raises_is_raised() -> None:
     async def fail() -> None:
         raise LookupError
 
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(LookupError):
         await first_of(asyncio.Event().wait(), fail())
-    assert caught.group_contains(LookupError)
+
+
+async def test_cancelled_it_leaves_nothing_behind() -> None:
+    kept = []
+
+    class Thing:
+        pass
+
+    async def wait(thing: Thing) -> None:
+        kept.append(weakref.ref(thing))
+        await first_of(asyncio.Event().wait(), asyncio.Event().wait())
+
+    gc.disable()
+    try:
+        task = asyncio.create_task(wait(Thing()))
+        await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        del task
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == 1
+        assert kept.pop()() is None
+    finally:
+        gc.enable()
