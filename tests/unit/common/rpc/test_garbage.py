@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.unit.common.rpc.conftest import SERVICE, House
 
 from assay.rpc.client import Channel
 from assay.rpc.status import EndError, StatusCode
 from assay.testing.wait import until
-from tests.unit.common.rpc.conftest import SERVICE, House
 
 OURS = ("assay.http2", "assay.rpc", "assay.transport")
 
