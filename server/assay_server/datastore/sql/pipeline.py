@@ -1,7 +1,7 @@
 """The one writer: waiting functions run one after another in a thread and are committed together.
 
-Each function of several has a savepoint, so that what it raises undoes it alone. No future is resolved before the commit is on
-disk; when the commit fails, all of the group failed.
+Each function of several has a savepoint, so that what it raises undoes it alone. No future is resolved before the
+commit is on disk; when the commit fails, all of the group failed.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is over is given back at once: between collections of garbage, dead connections would add up, with TLS's buffers."""
+"""What is over is given back at once: until a collection, dead connections would add up, with TLS's buffers."""
 
 import asyncio
 import gc
