@@ -1,10 +1,12 @@
 """spire.api.server.entry.v1.Entry: what operators register, and what agents are authorized for."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from assay.entry import Entry
 from assay.errors import AssayError, InvalidArgumentError, Kind, PermissionDeniedError
+from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.method import Context
 from assay.spiffeid import TrustDomain
 from assay.wire import entry as entry_wire
@@ -13,8 +15,9 @@ from assay_proto.spire.api.types import entry_pb2
 from assay_server.api import status
 from assay_server.api.entry_change import change_refused, entry_to_create, entry_update
 from assay_server.api.entry_filter import entry_filter
-from assay_server.api.entry_sync import sync_entries
-from assay_server.api.entry_values import write_in_turns
+from assay_server.api.entry_kept import KeptAnswers
+from assay_server.api.entry_sync import EntrySync
+from assay_server.api.entry_values import fitting, write_in_turns
 from assay_server.api.items import answer_each
 from assay_server.api.page import page_from_proto
 from assay_server.authorization.caller import current_caller
@@ -34,6 +37,8 @@ class EntryApi:
         self._entries = entries
         self._authorized = authorized
         self._trust_domain = trust_domain
+        self._sync = EntrySync()
+        self._kept: KeptAnswers[pb.GetAuthorizedEntriesResponse] = KeptAnswers()
 
     async def CountEntries(self, request: pb.CountEntriesRequest, context: Context) -> pb.CountEntriesResponse:
         """How many entries there are."""
@@ -41,13 +46,21 @@ class EntryApi:
         return pb.CountEntriesResponse(count=await self._entries.count(where))
 
     async def ListEntries(self, request: pb.ListEntriesRequest, context: Context) -> pb.ListEntriesResponse:
-        """Entries, in pages if the caller asks for pages."""
+        """Entries, in pages if the caller asks for pages.
+
+        A page is cut where its message would be too long for clients. Who asks for none may not look for a second one,
+        and so is sent all there is, or fails on it.
+        """
         where = entry_filter(request.filter, self._trust_domain)
         page = page_from_proto(request)
-        entries, token = await self._entries.find(where, page)
-        response = pb.ListEntriesResponse(next_page_token=token)
-        await write_in_turns(response.entries, entries, context, _output_mask(request))
-        return response
+        while True:
+            entries, token = await self._entries.find(where, page)
+            response = pb.ListEntriesResponse(next_page_token=token)
+            await write_in_turns(response.entries, entries, context, _output_mask(request))
+            size = fitting(response, response.entries, MAX_MESSAGE_BYTES)
+            if not page.size or size == len(entries):
+                return response
+            page = replace(page, size=size)
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> entry_pb2.Entry:
         """One entry."""
@@ -87,9 +100,8 @@ class EntryApi:
     ) -> pb.GetAuthorizedEntriesResponse:
         """All that the calling agent is authorized for, in one message."""
         await context.turn()
-        view = await self._view()
-        response = pb.GetAuthorizedEntriesResponse()
-        await write_in_turns(response.entries, view.entries.values(), context, _output_mask(request))
+        view, mask = await self._view(), _output_mask(request)
+        [response] = await self._kept.get(view, mask, lambda: _whole(view, mask, context))
         return response
 
     async def SyncAuthorizedEntries(
@@ -97,8 +109,7 @@ class EntryApi:
     ) -> AsyncIterator[pb.SyncAuthorizedEntriesResponse]:
         """What the calling agent lacks of what it is authorized for, found out in a conversation."""
         await context.turn()
-        view = await self._view()
-        async for response in sync_entries(request_iterator, view.entries, context):
+        async for response in self._sync.answer(request_iterator, self._view, context):
             yield response
 
     async def _view(self) -> AgentView:
@@ -113,6 +124,14 @@ class EntryApi:
             _DeleteResult(id=entry_id, status=status.refused(error) if error else status.ok())
             for entry_id, error in zip(entry_ids, outcomes, strict=True)
         ]
+
+
+async def _whole(
+    view: AgentView, mask: entry_pb2.EntryMask | None, context: Context
+) -> list[pb.GetAuthorizedEntriesResponse]:
+    response = pb.GetAuthorizedEntriesResponse()
+    await write_in_turns(response.entries, view.entries.values(), context, mask)
+    return [response]
 
 
 def _output_mask(

@@ -1,14 +1,15 @@
 """SyncAuthorizedEntries: SPIRE's way to bring an agent's copy up to date.
 
-Few entries are sent whole. Of many, the agent is told the revisions and asks for those it lacks or has old; each of
-its requests is answered by itself, in pages.
+Few entries are sent whole. Of many, or of such as make too long a message, the agent is told the revisions and asks for
+those it lacks or has old; each of its requests is answered by itself, in pages.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from assay.entry import Entry
 from assay.errors import InvalidArgumentError
+from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.method import Context
 from assay_proto.spire.api.server.entry.v1.entry_pb2 import (
     EntryRevision,
@@ -16,38 +17,76 @@ from assay_proto.spire.api.server.entry.v1.entry_pb2 import (
     SyncAuthorizedEntriesResponse,
 )
 from assay_proto.spire.api.types.entry_pb2 import EntryMask
-from assay_server.api.entry_values import write_in_turns
+from assay_server.api.entry_kept import KeptAnswers
+from assay_server.api.entry_values import fitting, write_in_turns
+from assay_server.authorization.view import AgentView
 
 PAGE = 500
 
 T = TypeVar("T")
 
 
-async def sync_entries(
-    requests: AsyncIterator[SyncAuthorizedEntriesRequest],
-    entries: Mapping[str, Entry],
-    context: Context,
-    page: int = PAGE,
-) -> AsyncIterator[SyncAuthorizedEntriesResponse]:
-    """The server's side of one conversation over the entries, by ID, that the agent is authorized for.
+class EntrySync:
+    """The server's side of the conversations. Their beginnings are kept: an agent that lacks nothing hears no more."""
 
-    Raises:
-        InvalidArgumentError: there is no first request, or it names IDs or masks the revision.
-    """
-    first = await anext(aiter(requests), None)
-    if first is None:
-        raise InvalidArgumentError("failed to receive request from stream: EOF")
-    mask = _checked_mask(first)
-    if len(entries) <= page:
-        yield await _whole(list(entries.values()), mask, context)
-        return
-    for revisions, more in _pages(list(entries.values()), page):
-        await context.turn()
-        yield SyncAuthorizedEntriesResponse(entry_revisions=map(_revision, revisions), more=more)
-    async for request in requests:
-        wanted = [entries[entry_id] for entry_id in sorted(request.ids) if entry_id in entries]
-        for found, more in _pages(wanted, page):
-            yield await _whole(found, mask, context, more=more)
+    def __init__(self, page: int = PAGE, most_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._page = page
+        self._most_bytes = most_bytes
+        self._kept: KeptAnswers[SyncAuthorizedEntriesResponse] = KeptAnswers()
+
+    async def answer(
+        self,
+        requests: AsyncIterator[SyncAuthorizedEntriesRequest],
+        view_now: Callable[[], Awaitable[AgentView]],
+        context: Context,
+    ) -> AsyncIterator[SyncAuthorizedEntriesResponse]:
+        """One conversation over the entries that the agent is authorized for, at each request anew.
+
+        Raises:
+            InvalidArgumentError: there is no first request, or it names IDs or masks the revision.
+        """
+        first = await anext(aiter(requests), None)
+        if first is None:
+            raise InvalidArgumentError("failed to receive request from stream: EOF")
+        mask = _checked_mask(first)
+        view = await view_now()
+        beginning = await self._kept.get(view, mask, lambda: self._beginning(view, mask, context))
+        for number, response in enumerate(beginning):
+            if number:
+                await context.turn()
+            yield response
+        if not beginning[0].entry_revisions:
+            return
+        async for request in requests:
+            now = await view_now()
+            wanted = [entry for entry_id in sorted(request.ids) if (entry := now.get(entry_id)) is not None]
+            async for response in self._whole(wanted, mask, context):
+                yield response
+
+    async def _beginning(
+        self, view: AgentView, mask: EntryMask | None, context: Context
+    ) -> list[SyncAuthorizedEntriesResponse]:
+        entries = list(view.entries.values())
+        if len(entries) <= self._page:
+            whole = [response async for response in self._whole(entries, mask, context)]
+            if len(whole) == 1:
+                return whole
+        pages: list[SyncAuthorizedEntriesResponse] = []
+        for piece, more in _pages(entries, self._page):
+            await context.turn()
+            pages.append(SyncAuthorizedEntriesResponse(entry_revisions=map(_revision, piece), more=more))
+        return pages
+
+    async def _whole(
+        self, entries: Sequence[Entry], mask: EntryMask | None, context: Context
+    ) -> AsyncIterator[SyncAuthorizedEntriesResponse]:
+        for piece, more in _pages(entries, self._page):
+            response = SyncAuthorizedEntriesResponse(more=more)
+            await write_in_turns(response.entries, piece, context, mask)
+            while (count := fitting(response, response.entries, self._most_bytes)) < len(response.entries):
+                yield SyncAuthorizedEntriesResponse(entries=response.entries[:count], more=True)
+                del response.entries[:count]
+            yield response
 
 
 def _checked_mask(request: SyncAuthorizedEntriesRequest) -> EntryMask | None:
@@ -58,14 +97,6 @@ def _checked_mask(request: SyncAuthorizedEntriesRequest) -> EntryMask | None:
     if not request.output_mask.revision_number:
         raise InvalidArgumentError("revision number cannot be masked")
     return request.output_mask
-
-
-async def _whole(
-    entries: Sequence[Entry], mask: EntryMask | None, context: Context, *, more: bool = False
-) -> SyncAuthorizedEntriesResponse:
-    response = SyncAuthorizedEntriesResponse(more=more)
-    await write_in_turns(response.entries, entries, context, mask)
-    return response
 
 
 def _revision(entry: Entry) -> EntryRevision:

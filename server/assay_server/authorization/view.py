@@ -122,6 +122,7 @@ class AgentView:
         self._log: deque[_LogLine] = deque()
         self._log_begins = state.sequence
         self.used_at = used_at  # seconds of Clock.monotonic
+        self.edition = 0  # another whenever the entries may be others
 
     @property
     def sequence(self) -> int:
@@ -191,6 +192,8 @@ class AgentView:
 
     def touch(self, touched: Touched) -> None:
         """Tell the followers."""
+        if touched.entries:
+            self.edition += 1
         if touched.entries or touched.trust_domains:
             self._remember(touched)
         for follower in self._followers:
@@ -198,6 +201,7 @@ class AgentView:
 
     def start_over(self) -> None:
         """Have the followers begin anew: what changed is not known in detail."""
+        self.edition += 1
         self._log.clear()
         self._log_begins = self._state.sequence
         for follower in self._followers:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 from assay.clock import Clock
 from assay.entry import Entry
@@ -18,6 +17,7 @@ from assay.spiffeid import TrustDomain
 from assay_server.datastore.base import EntryFilter, Page, Store, Transaction
 from assay_server.registration import validate
 from assay_server.registration.batch import write_each
+from assay_server.registration.entry_id import new_entry_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,10 @@ class EntryService:
         self._trust_domain = trust_domain
 
     async def create(self, entries: Sequence[Entry]) -> list[Registered | AssayError]:
-        """Register each; an empty ID becomes a random one. Revision and time of creation are ours to set."""
-        now = int(self._clock.now().timestamp())
-        fresh = [_normal(each, id=each.id or str(uuid4()), revision=0, created_at=now) for each in entries]
+        """Register each; an empty ID becomes a new one. Revision and time of creation are ours to set."""
+        now = self._clock.now()
+        at = int(now.timestamp())
+        fresh = [_normal(each, id=each.id or new_entry_id(now), revision=0, created_at=at) for each in entries]
         return await write_each(self._store, fresh, self._create)
 
     async def update(self, updates: Sequence[EntryUpdate]) -> list[Entry | AssayError]:

@@ -20,6 +20,8 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA journal_size_limit = 67108864",
+    # Pages of 16 MiB: one that many batches change is folded into the file once.
+    "PRAGMA wal_autocheckpoint = 4000",
 )
 _READ_ONLY = ("PRAGMA query_only = ON",)
 

@@ -13,14 +13,8 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.datastore.base import ChangeKind, EntryFilter, Page
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection, Row
-from assay_server.datastore.sql.filters import (
-    Condition,
-    count_of,
-    names_match,
-    page_of,
-    selectors_match,
-    selectors_of,
-)
+from assay_server.datastore.sql.filters import count_of, page_of, selectors_of
+from assay_server.datastore.sql.narrowing import asked
 from assay_server.datastore.sql.owned import Owned
 from assay_server.datastore.sql.text import entries as sql
 
@@ -48,16 +42,18 @@ class SqlEntries:
     def find_same(self, spiffe_id: SpiffeId, parent_id: SpiffeId, selectors: Sequence[Selector]) -> Entry | None:
         """The oldest entry with that SPIFFE ID, parent and set of selectors."""
         wanted = _likeness(spiffe_id, parent_id, selectors)
-        return self._one(self._connection.row(sql.BY_LIKENESS, {"wanted": wanted}))
+        return self._one(self._connection.row(sql.BY_LIKENESS, {"spiffe_id": str(spiffe_id), "wanted": wanted}))
 
     def find(self, where: EntryFilter, page: Page) -> tuple[list[Entry], str]:
         """Entries in order of creation, and the token of the next page (empty at the end)."""
-        rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, _conditions(where), page)
+        found = asked(self._connection, where)
+        rows, token = page_of(self._connection, found.listing, sql.AFTER, found.conditions, page)
         return self._assemble(rows), token
 
     def count(self, where: EntryFilter) -> int:
         """How many `find` would list."""
-        return count_of(self._connection, sql.COUNT, _conditions(where))
+        found = asked(self._connection, where)
+        return count_of(self._connection, found.counting, found.conditions)
 
     def by_parents(self, parent_ids: Collection[SpiffeId]) -> list[Entry]:
         """Entries whose parent is one of these, in order of creation."""
@@ -98,16 +94,19 @@ class SqlEntries:
             NotFoundError: there is none.
             FailedPreconditionError: it federates with a trust domain whose bundle is not known.
         """
-        position = self._position(entry.id)
-        if position is None:
+        row = self._connection.row(sql.BY_ID, {"wanted": entry.id})
+        if row is None:
             raise NotFoundError("entry not found")
+        [stored], position = self._assemble([row]), row[0]
         entry = _normal(entry)
         federates_with = self._known(entry.federates_with)
         self._changes.append(ChangeKind.ENTRY, entry.id, entry)
-        self._connection.run(sql.UPDATE, _values(position, entry) | {"at_position": position})
-        for statement in _DISOWN:
-            self._connection.run(statement, {"at_position": position})
-        self._insert_owned(position, entry, federates_with)
+        statement = sql.UPDATE_UNINDEXED if _indexed(entry) == _indexed(stored) else sql.UPDATE
+        self._connection.run(statement, _values(position, entry) | {"at_position": position})
+        if _owned(entry) != _owned(stored):
+            for statement in _DISOWN:
+                self._connection.run(statement, {"at_position": position})
+            self._insert_owned(position, entry, federates_with)
 
     def delete(self, entry_id: str) -> bool:
         """Whether there was one."""
@@ -168,24 +167,6 @@ class SqlEntries:
         ]
 
 
-def _conditions(where: EntryFilter) -> list[Condition]:
-    found: list[Condition] = []
-    if where.spiffe_id is not None:
-        found.append(Condition(sql.OF_SPIFFE_ID, {"spiffe_id": str(where.spiffe_id)}))
-    if where.parent_id is not None:
-        found.append(Condition(sql.OF_PARENT_ID, {"parent_id": str(where.parent_id)}))
-    if where.hint is not None:
-        found.append(Condition(sql.OF_HINT, {"hint": where.hint}))
-    if where.downstream is not None:
-        found.append(Condition(sql.OF_DOWNSTREAM, {"downstream": where.downstream}))
-    if where.selectors is not None:
-        found.append(selectors_match(sql.OF_SELECTORS, where.selectors))
-    if where.federates_with is not None:
-        names = [trust_domain.name for trust_domain in where.federates_with.trust_domains]
-        found.append(names_match(sql.OF_FEDERATION, names, where.federates_with.match))
-    return found
-
-
 def _likeness(spiffe_id: SpiffeId, parent_id: SpiffeId, selectors: Iterable[Selector]) -> bytes:
     """A short name of what makes two entries the same, so that one indexed look finds a duplicate."""
     pairs = sorted({(selector.type, selector.value) for selector in selectors})
@@ -211,6 +192,15 @@ def _values(position: int, entry: Entry) -> dict[str, object]:
         "revision": entry.revision,
         "created_at": entry.created_at,
     }
+
+
+def _owned(entry: Entry) -> tuple[object, ...]:
+    return entry.selectors, entry.dns_names, entry.federates_with
+
+
+def _indexed(entry: Entry) -> tuple[object, ...]:
+    """What the indices of the entries' own table are of; the selectors are in the likeness."""
+    return entry.spiffe_id, entry.parent_id, entry.selectors, entry.hint, entry.downstream, entry.expires_at
 
 
 def _normal(entry: Entry) -> Entry:

@@ -43,6 +43,11 @@ def names_match(by_match: Mapping[str, str], names: Collection[str], match: Matc
     return Condition(by_match[match.name], {"trust_domains": json.dumps(distinct), "trust_domains_size": len(distinct)})
 
 
+def asking(statement: str, where: Sequence[Condition]) -> str:
+    """The statement with these conditions."""
+    return statement.replace("{where}", " AND ".join(condition.text for condition in where) or "TRUE")
+
+
 def page_of(
     connection: Connection, listing: str, after: str, where: Sequence[Condition], page: Page
 ) -> tuple[list[Row], str]:
@@ -52,7 +57,7 @@ def page_of(
     """
     where = [Condition(after, {"after": _after(page.token) if page.token else 0}), *where]
     size = page.size + 1 if page.size else _ALL
-    rows = connection.rows(_asking(listing, where), {"size": size, **_values(where)})
+    rows = connection.rows(asking(listing, where), {"size": size, **_values(where)})
     if not page.size or len(rows) <= page.size:
         return rows, ""
     return rows[:-1], str(rows[-2][0])
@@ -60,7 +65,7 @@ def page_of(
 
 def count_of(connection: Connection, counting: str, where: Sequence[Condition]) -> int:
     """How many rows there are."""
-    return int(connection.rows(_asking(counting, where), _values(where))[0][0])
+    return int(connection.rows(asking(counting, where), {"after": 0, **_values(where)})[0][0])
 
 
 def selectors_of(rows: Sequence[Row]) -> dict[int, list[Selector]]:
@@ -69,10 +74,6 @@ def selectors_of(rows: Sequence[Row]) -> dict[int, list[Selector]]:
     for owner, kind, value in rows:
         found.setdefault(owner, []).append(Selector(kind, value))
     return found
-
-
-def _asking(statement: str, where: Sequence[Condition]) -> str:
-    return statement.replace("{where}", " AND ".join(condition.text for condition in where) or "TRUE")
 
 
 def _values(where: Sequence[Condition]) -> Values:

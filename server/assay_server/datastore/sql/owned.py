@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from assay_server.datastore.sql.connection import Connection, Row
 
-_LONG = 16
 _DENSE = 4
 
 
@@ -22,9 +21,10 @@ class Owned:
 
     def rows(self, connection: Connection, owners: Sequence[int]) -> list[Row]:
         """What they own, and what some others own that are not asked for."""
-        if len(owners) > _LONG:
-            first, last = min(owners), max(owners)
-            # Pages of a listing are nearly without gaps: one walk along the table instead of a search for each.
-            if last - first < _DENSE * len(owners):
-                return connection.rows(self.between, {"first": first, "last": last})
-        return connection.rows(self.listed, {"owners": json.dumps(owners)}) if owners else []
+        if not owners:
+            return []
+        first, last = min(owners), max(owners)
+        # One, or a page of a listing, which is nearly without gaps: a walk along the table, not a search for each.
+        if last - first < _DENSE * len(owners):
+            return connection.rows(self.between, {"first": first, "last": last})
+        return connection.rows(self.listed, {"owners": json.dumps(owners)})

@@ -86,7 +86,10 @@ entries = Table(
     _number("created_at"),
     Index("entries_spiffe_id", "spiffe_id"),
     Index("entries_parent_id", "parent_id"),
-    Index("entries_likeness", "likeness"),
+    # Behind the SPIFFE ID, in whose order entries come: hashes alone would change a page of the index for each entry.
+    Index("entries_likeness", "spiffe_id", "likeness"),
+    Index("entries_hint", "hint"),
+    Index("entries_downstream", "downstream"),
     Index("entries_expires_at", "expires_at", sqlite_where=text("expires_at > 0")),
 )
 

@@ -13,12 +13,13 @@ from sqlalchemy import bindparam, select
 from assay_server.datastore.sql import text
 from assay_server.datastore.sql.schema import entries
 from assay_server.datastore.sql.statements.__main__ import text_of
+from assay_server.datastore.sql.statements.entries import UPDATE, UPDATE_UNINDEXED
 from assay_server.datastore.sql.store import SqlStore
 
-HANDFUL = {"authorities", "meta", "counter"}
-"""Tables of a few rows, always read whole."""
+HANDFUL = {"authorities", "meta", "counter", "some"}
+"""Tables of a few rows, always read whole, and what was read already of another."""
 
-WHOLE = ("LISTING", "COUNT", "join_tokens.PRUNE")
+WHOLE = ("LISTING", "COUNT", "join_tokens.PRUNE", "entries.UP_TO")
 """What may read all: an operator's question about all there is, and the pruning of what is few."""
 
 
@@ -65,6 +66,13 @@ async def test_a_listing_by_what_entries_and_nodes_own_starts_from_it(store: Sql
 
 async def test_a_statement_without_an_index_is_seen(store: SqlStore) -> None:
     assert scans(store, "SELECT entry_id FROM entries WHERE revision = :wanted") == ["entries"]
+
+
+def test_an_update_that_leaves_the_indices_alone_sets_no_column_of_theirs() -> None:
+    indexed = {column.name for index in entries.indexes for column in index.columns} | {"entry_id", "position"}
+    every = {column.name for column in entries.columns}
+    assert set(re.findall(r"(\w+)=:", text_of(UPDATE_UNINDEXED))) == every - indexed
+    assert set(re.findall(r"(\w+)=:", text_of(UPDATE))) == every - {"entry_id", "position"}
 
 
 def test_a_statement_that_brings_values_of_its_own_is_refused() -> None:

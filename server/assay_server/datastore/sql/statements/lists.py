@@ -5,7 +5,19 @@ SQLite also looks up each named value among all others: thousands of names in a 
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, Table, bindparam, func, literal_column, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.sql.selectable import TableValuedAlias
 
 from assay_server.datastore.base import Match
@@ -30,22 +42,49 @@ def pair_of(table: Table, name: str) -> ColumnElement[bool]:
 
 
 def matching(owned: Table, position: ColumnElement[int], listed: ColumnElement[bool], size: str) -> Conditions:
-    """How an owner's rows of `owned` (first column: owner) may relate to those that `listed` names.
+    """How an owner's rows of `owned` (first column: owner) may relate to those that `listed` names: where to begin.
 
-    The value called `size` says how many those are. An owner that shares none is in no answer.
+    The value called `size` says how many those are, `after` where the page begins. An owner that shares none is in no
+    answer.
     """
     owner = owned.c[0]
-    sharing = select(owner).where(listed)
+    sharing = select(owner).where(listed, owner > bindparam("after"))
     all_there = sharing.group_by(owner).having(func.count() == bindparam(size))
-    # By name: a condition is written out alone, where Core would add the owner's table to the inner one's.
-    this = literal_column(str(position), position.type)
-    no_other = ~select(_ONE).where(owner == this, ~listed).exists()
+    no_other = ~_exists(owned, position, ~listed)
     return {
         Match.EXACT.name: position.in_(all_there) & no_other,
         Match.SUBSET.name: position.in_(sharing) & no_other,
         Match.SUPERSET.name: position.in_(all_there),
         Match.ANY.name: position.in_(sharing),
     }
+
+
+def checking(owned: Table, position: ColumnElement[int], listed: ColumnElement[bool], size: str) -> Conditions:
+    """The same, looked up for an owner that was found by something else."""
+    rows = select(func.count()).where(owned.c[0] == _this(position), listed)
+    all_there = rows.scalar_subquery() == bindparam(size)
+    no_other = ~_exists(owned, position, ~listed)
+    return {
+        Match.EXACT.name: all_there & no_other,
+        Match.SUBSET.name: _exists(owned, position, listed) & no_other,
+        Match.SUPERSET.name: all_there,
+        Match.ANY.name: _exists(owned, position, listed),
+    }
+
+
+def _exists(owned: Table, position: ColumnElement[int], condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return select(_ONE).where(owned.c[0] == _this(position), condition).exists()
+
+
+def _this(position: ColumnElement[int]) -> ColumnElement[int]:
+    # By name: a condition is written out alone, where Core would add the owner's table to the inner one's.
+    return literal_column(str(position), position.type)
+
+
+def up_to(table: FromClause, *where: ColumnElement[bool]) -> Select[int]:
+    """How many rows there are, counted up to `most`."""
+    some = select(_ONE).select_from(table).where(*where).limit(bindparam("most")).offset(_NONE)
+    return select(func.count()).select_from(some.subquery("some"))
 
 
 def listing(rows: Select[*tuple[Any, ...]], position: ColumnElement[int]) -> Select[*tuple[Any, ...]]:

@@ -71,10 +71,16 @@ CREATE TABLE entries (
 )\
 """,
 """\
+CREATE INDEX entries_downstream ON entries (downstream)\
+""",
+"""\
 CREATE INDEX entries_expires_at ON entries (expires_at) WHERE expires_at > 0\
 """,
 """\
-CREATE INDEX entries_likeness ON entries (likeness)\
+CREATE INDEX entries_hint ON entries (hint)\
+""",
+"""\
+CREATE INDEX entries_likeness ON entries (spiffe_id, likeness)\
 """,
 """\
 CREATE INDEX entries_parent_id ON entries (parent_id)\

@@ -16,7 +16,7 @@ FROM json_each(:wanted) AS listed) ORDER BY entries.position\
 BY_LIKENESS = """\
 SELECT entries.position, entries.entry_id, entries.spiffe_id, entries.parent_id, entries.x509_svid_ttl, entries.jwt_svid_ttl, entries.hint, entries.admin, entries.downstream, entries.store_svid, entries.disable_x509_svid_prefetch, entries.jwt_svid_include_jti, entries.expires_at, entries.revision, entries.created_at
 FROM entries
-WHERE entries.likeness = :wanted ORDER BY entries.position\
+WHERE entries.spiffe_id = :spiffe_id AND entries.likeness = :wanted ORDER BY entries.position\
 """
 
 BY_SPIFFE_ID = """\
@@ -55,7 +55,11 @@ INSERT INTO entries (position, entry_id, spiffe_id, parent_id, likeness, x509_sv
 """
 
 UPDATE = """\
-UPDATE entries SET entry_id=:entry_id, spiffe_id=:spiffe_id, parent_id=:parent_id, likeness=:likeness, x509_svid_ttl=:x509_svid_ttl, jwt_svid_ttl=:jwt_svid_ttl, hint=:hint, admin=:admin, downstream=:downstream, store_svid=:store_svid, disable_x509_svid_prefetch=:disable_x509_svid_prefetch, jwt_svid_include_jti=:jwt_svid_include_jti, expires_at=:expires_at, revision=:revision, created_at=:created_at WHERE entries.position = :at_position\
+UPDATE entries SET spiffe_id=:spiffe_id, parent_id=:parent_id, likeness=:likeness, x509_svid_ttl=:x509_svid_ttl, jwt_svid_ttl=:jwt_svid_ttl, hint=:hint, admin=:admin, downstream=:downstream, store_svid=:store_svid, disable_x509_svid_prefetch=:disable_x509_svid_prefetch, jwt_svid_include_jti=:jwt_svid_include_jti, expires_at=:expires_at, revision=:revision, created_at=:created_at WHERE entries.position = :at_position\
+"""
+
+UPDATE_UNINDEXED = """\
+UPDATE entries SET x509_svid_ttl=:x509_svid_ttl, jwt_svid_ttl=:jwt_svid_ttl, admin=:admin, store_svid=:store_svid, disable_x509_svid_prefetch=:disable_x509_svid_prefetch, jwt_svid_include_jti=:jwt_svid_include_jti, revision=:revision, created_at=:created_at WHERE entries.position = :at_position\
 """
 
 DELETE = """\
@@ -95,12 +99,20 @@ OF_DOWNSTREAM = """\
 entries.downstream = :downstream\
 """
 
+UP_TO = """\
+SELECT count(*) AS count_1
+FROM (SELECT 1
+FROM entries
+WHERE {where} = 1
+ LIMIT :most OFFSET 0) AS some\
+"""
+
 OF_SELECTORS = {
 'EXACT': """\
 entries.position IN (SELECT entry_selectors.entry
 FROM entry_selectors
 WHERE (entry_selectors.type, entry_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
-FROM json_each(:selectors) AS listed) GROUP BY entry_selectors.entry
+FROM json_each(:selectors) AS listed) AND entry_selectors.entry > :after GROUP BY entry_selectors.entry
 HAVING count(*) = :selectors_size) AND NOT (EXISTS (SELECT 1
 FROM entry_selectors
 WHERE entry_selectors.entry = entries.position AND ((entry_selectors.type, entry_selectors.value) NOT IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
@@ -110,7 +122,7 @@ FROM json_each(:selectors) AS listed))))\
 entries.position IN (SELECT entry_selectors.entry
 FROM entry_selectors
 WHERE (entry_selectors.type, entry_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
-FROM json_each(:selectors) AS listed)) AND NOT (EXISTS (SELECT 1
+FROM json_each(:selectors) AS listed) AND entry_selectors.entry > :after) AND NOT (EXISTS (SELECT 1
 FROM entry_selectors
 WHERE entry_selectors.entry = entries.position AND ((entry_selectors.type, entry_selectors.value) NOT IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
 FROM json_each(:selectors) AS listed))))\
@@ -119,13 +131,46 @@ FROM json_each(:selectors) AS listed))))\
 entries.position IN (SELECT entry_selectors.entry
 FROM entry_selectors
 WHERE (entry_selectors.type, entry_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
-FROM json_each(:selectors) AS listed) GROUP BY entry_selectors.entry
+FROM json_each(:selectors) AS listed) AND entry_selectors.entry > :after GROUP BY entry_selectors.entry
 HAVING count(*) = :selectors_size)\
 """,
 'ANY': """\
 entries.position IN (SELECT entry_selectors.entry
 FROM entry_selectors
 WHERE (entry_selectors.type, entry_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
+FROM json_each(:selectors) AS listed) AND entry_selectors.entry > :after)\
+""",
+}
+
+CHECK_SELECTORS = {
+'EXACT': """\
+(SELECT count(*) AS count_1
+FROM entry_selectors
+WHERE entry_selectors.entry = entries.position AND (entry_selectors.type, entry_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
+FROM json_each(:selectors) AS listed)) = :selectors_size AND NOT (EXISTS (SELECT 1
+FROM entry_selectors
+WHERE entry_selectors.entry = entries.position AND ((entry_selectors.type, entry_selectors.value) NOT IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
+FROM json_each(:selectors) AS listed))))\
+""",
+'SUBSET': """\
+(EXISTS (SELECT 1
+FROM entry_selectors
+WHERE entry_selectors.entry = entries.position AND (entry_selectors.type, entry_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
+FROM json_each(:selectors) AS listed))) AND NOT (EXISTS (SELECT 1
+FROM entry_selectors
+WHERE entry_selectors.entry = entries.position AND ((entry_selectors.type, entry_selectors.value) NOT IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
+FROM json_each(:selectors) AS listed))))\
+""",
+'SUPERSET': """\
+(SELECT count(*) AS count_1
+FROM entry_selectors
+WHERE entry_selectors.entry = entries.position AND (entry_selectors.type, entry_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
+FROM json_each(:selectors) AS listed)) = :selectors_size\
+""",
+'ANY': """\
+EXISTS (SELECT 1
+FROM entry_selectors
+WHERE entry_selectors.entry = entries.position AND (entry_selectors.type, entry_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
 FROM json_each(:selectors) AS listed))\
 """,
 }
@@ -135,7 +180,7 @@ OF_FEDERATION = {
 entries.position IN (SELECT entry_federates_with.entry
 FROM entry_federates_with
 WHERE entry_federates_with.trust_domain IN (SELECT listed.value
-FROM json_each(:trust_domains) AS listed) GROUP BY entry_federates_with.entry
+FROM json_each(:trust_domains) AS listed) AND entry_federates_with.entry > :after GROUP BY entry_federates_with.entry
 HAVING count(*) = :trust_domains_size) AND NOT (EXISTS (SELECT 1
 FROM entry_federates_with
 WHERE entry_federates_with.entry = entries.position AND (entry_federates_with.trust_domain NOT IN (SELECT listed.value
@@ -145,7 +190,7 @@ FROM json_each(:trust_domains) AS listed))))\
 entries.position IN (SELECT entry_federates_with.entry
 FROM entry_federates_with
 WHERE entry_federates_with.trust_domain IN (SELECT listed.value
-FROM json_each(:trust_domains) AS listed)) AND NOT (EXISTS (SELECT 1
+FROM json_each(:trust_domains) AS listed) AND entry_federates_with.entry > :after) AND NOT (EXISTS (SELECT 1
 FROM entry_federates_with
 WHERE entry_federates_with.entry = entries.position AND (entry_federates_with.trust_domain NOT IN (SELECT listed.value
 FROM json_each(:trust_domains) AS listed))))\
@@ -154,16 +199,91 @@ FROM json_each(:trust_domains) AS listed))))\
 entries.position IN (SELECT entry_federates_with.entry
 FROM entry_federates_with
 WHERE entry_federates_with.trust_domain IN (SELECT listed.value
-FROM json_each(:trust_domains) AS listed) GROUP BY entry_federates_with.entry
+FROM json_each(:trust_domains) AS listed) AND entry_federates_with.entry > :after GROUP BY entry_federates_with.entry
 HAVING count(*) = :trust_domains_size)\
 """,
 'ANY': """\
 entries.position IN (SELECT entry_federates_with.entry
 FROM entry_federates_with
 WHERE entry_federates_with.trust_domain IN (SELECT listed.value
+FROM json_each(:trust_domains) AS listed) AND entry_federates_with.entry > :after)\
+""",
+}
+
+CHECK_FEDERATION = {
+'EXACT': """\
+(SELECT count(*) AS count_1
+FROM entry_federates_with
+WHERE entry_federates_with.entry = entries.position AND entry_federates_with.trust_domain IN (SELECT listed.value
+FROM json_each(:trust_domains) AS listed)) = :trust_domains_size AND NOT (EXISTS (SELECT 1
+FROM entry_federates_with
+WHERE entry_federates_with.entry = entries.position AND (entry_federates_with.trust_domain NOT IN (SELECT listed.value
+FROM json_each(:trust_domains) AS listed))))\
+""",
+'SUBSET': """\
+(EXISTS (SELECT 1
+FROM entry_federates_with
+WHERE entry_federates_with.entry = entries.position AND entry_federates_with.trust_domain IN (SELECT listed.value
+FROM json_each(:trust_domains) AS listed))) AND NOT (EXISTS (SELECT 1
+FROM entry_federates_with
+WHERE entry_federates_with.entry = entries.position AND (entry_federates_with.trust_domain NOT IN (SELECT listed.value
+FROM json_each(:trust_domains) AS listed))))\
+""",
+'SUPERSET': """\
+(SELECT count(*) AS count_1
+FROM entry_federates_with
+WHERE entry_federates_with.entry = entries.position AND entry_federates_with.trust_domain IN (SELECT listed.value
+FROM json_each(:trust_domains) AS listed)) = :trust_domains_size\
+""",
+'ANY': """\
+EXISTS (SELECT 1
+FROM entry_federates_with
+WHERE entry_federates_with.entry = entries.position AND entry_federates_with.trust_domain IN (SELECT listed.value
 FROM json_each(:trust_domains) AS listed))\
 """,
 }
+
+LISTING_BY_SELECTOR = """\
+SELECT entries.position, entries.entry_id, entries.spiffe_id, entries.parent_id, entries.x509_svid_ttl, entries.jwt_svid_ttl, entries.hint, entries.admin, entries.downstream, entries.store_svid, entries.disable_x509_svid_prefetch, entries.jwt_svid_include_jti, entries.expires_at, entries.revision, entries.created_at
+FROM entry_selectors AS one JOIN entries ON one.entry = entries.position
+WHERE one.type = :type AND one.value = :value AND one.entry > :after AND {where} ORDER BY one.entry
+ LIMIT :size OFFSET 0\
+"""
+
+COUNT_BY_SELECTOR = """\
+SELECT count(*) AS count_1
+FROM entry_selectors AS one JOIN entries ON one.entry = entries.position
+WHERE one.type = :type AND one.value = :value AND {where}\
+"""
+
+SELECTOR_UP_TO = """\
+SELECT count(*) AS count_1
+FROM (SELECT 1
+FROM entry_selectors AS one
+WHERE one.type = :type AND one.value = :value
+ LIMIT :most OFFSET 0) AS some\
+"""
+
+LISTING_BY_TRUST_DOMAIN = """\
+SELECT entries.position, entries.entry_id, entries.spiffe_id, entries.parent_id, entries.x509_svid_ttl, entries.jwt_svid_ttl, entries.hint, entries.admin, entries.downstream, entries.store_svid, entries.disable_x509_svid_prefetch, entries.jwt_svid_include_jti, entries.expires_at, entries.revision, entries.created_at
+FROM entry_federates_with AS one JOIN entries ON one.entry = entries.position
+WHERE one.trust_domain = :trust_domain AND one.entry > :after AND {where} ORDER BY one.entry
+ LIMIT :size OFFSET 0\
+"""
+
+COUNT_BY_TRUST_DOMAIN = """\
+SELECT count(*) AS count_1
+FROM entry_federates_with AS one JOIN entries ON one.entry = entries.position
+WHERE one.trust_domain = :trust_domain AND {where}\
+"""
+
+TRUST_DOMAIN_UP_TO = """\
+SELECT count(*) AS count_1
+FROM (SELECT 1
+FROM entry_federates_with AS one
+WHERE one.trust_domain = :trust_domain
+ LIMIT :most OFFSET 0) AS some\
+"""
 
 SELECTORS = """\
 SELECT entry_selectors.entry, entry_selectors.type, entry_selectors.value

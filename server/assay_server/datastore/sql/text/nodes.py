@@ -66,7 +66,7 @@ OF_SELECTORS = {
 nodes.position IN (SELECT node_selectors.node
 FROM node_selectors
 WHERE (node_selectors.type, node_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
-FROM json_each(:selectors) AS listed) GROUP BY node_selectors.node
+FROM json_each(:selectors) AS listed) AND node_selectors.node > :after GROUP BY node_selectors.node
 HAVING count(*) = :selectors_size) AND NOT (EXISTS (SELECT 1
 FROM node_selectors
 WHERE node_selectors.node = nodes.position AND ((node_selectors.type, node_selectors.value) NOT IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
@@ -76,7 +76,7 @@ FROM json_each(:selectors) AS listed))))\
 nodes.position IN (SELECT node_selectors.node
 FROM node_selectors
 WHERE (node_selectors.type, node_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
-FROM json_each(:selectors) AS listed)) AND NOT (EXISTS (SELECT 1
+FROM json_each(:selectors) AS listed) AND node_selectors.node > :after) AND NOT (EXISTS (SELECT 1
 FROM node_selectors
 WHERE node_selectors.node = nodes.position AND ((node_selectors.type, node_selectors.value) NOT IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
 FROM json_each(:selectors) AS listed))))\
@@ -85,14 +85,14 @@ FROM json_each(:selectors) AS listed))))\
 nodes.position IN (SELECT node_selectors.node
 FROM node_selectors
 WHERE (node_selectors.type, node_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
-FROM json_each(:selectors) AS listed) GROUP BY node_selectors.node
+FROM json_each(:selectors) AS listed) AND node_selectors.node > :after GROUP BY node_selectors.node
 HAVING count(*) = :selectors_size)\
 """,
 'ANY': """\
 nodes.position IN (SELECT node_selectors.node
 FROM node_selectors
 WHERE (node_selectors.type, node_selectors.value) IN (SELECT json_extract(listed.value, '$[0]') AS type, json_extract(listed.value, '$[1]') AS value
-FROM json_each(:selectors) AS listed))\
+FROM json_each(:selectors) AS listed) AND node_selectors.node > :after)\
 """,
 }
 
