@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,11 +15,17 @@ from assay.clock import Clock
 from assay.errors import AssayError
 from assay.files import make_data_folder
 from assay.health.serve import serve_health
+from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
 from assay.namespace import server_id
 from assay.reload import SIGNALS, Reload
+from assay.rpc.server import peer_of
 from assay.supervisor import Supervisor
+from assay.telemetry.metrics import Metrics
+from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
+from assay.telemetry.telemetry import Telemetry, telemetry_of
 from assay.transport.known import Identity, KnownServer, Roots
+from assay.transport.peer import UnixPeer
 from assay_agent.attestation.bootstrap import Bootstrap
 from assay_agent.attestation.identity import AgentIdentity, TrustRoots
 from assay_agent.attestation.node import NodeAttestation, NodeParts
@@ -40,6 +47,13 @@ from assay_agent.workload.caller import Callers
 
 log = structlog.get_logger(__name__)
 
+# The APIs whose calls SPIRE's agent counts as connections, and what it calls them there.
+CONNECTIONS = {
+    "SpiffeWorkloadAPI": "workload_api", "envoy.service.secret.v3.SecretDiscoveryService": "sds_api",
+    "spire.api.agent.delegatedidentity.v1.DelegatedIdentity": "delegated_identity_api",
+    "spire.agent.debug.v1.Debug": "debug_api", "spire.api.agent.logger.v1.Logger": "logger_api",
+}  # fmt: skip
+
 # Seconds in which everything has to end.
 GRACE = 10.0
 
@@ -58,7 +72,12 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         reload = Reload(config, reread, level)
         supervisor.on_signals(SIGNALS, reload.ask)
         supervisor.start("reload", reload.run)
-        agent = _build(config, clock)
+        telemetry = telemetry_of(config.telemetry, "spire_agent", config.trust_domain)
+        supervisor.defer("telemetry", telemetry.close)
+        if telemetry.on:
+            supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
+            supervisor.start("uptime", lambda: telemetry.run(clock))
+        agent = _build(config, clock, telemetry)
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)
         await agent.endpoints.start()
@@ -84,19 +103,20 @@ class _Agent:
     follower: Follower
 
 
-def _build(config: AgentConfig, clock: Clock) -> _Agent:
+def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry) -> _Agent:
+    metrics = telemetry.metrics
     make_data_folder(config.data_dir)
     storage = AgentStorage(config.data_dir)
     roots, identity = TrustRoots(storage), AgentIdentity()
     client = _client(config, clock, roots, identity.credentials)
-    parts = _node_parts(config, clock, storage, roots)
+    parts = _node_parts(config, clock, storage, roots, metrics)
     attestation = NodeAttestation(parts)
     rotation = NodeRotation(identity, attestation, parts, client, config.availability_target)
     cache = Cache(config.trust_domain)
     signing = SigningSettings(
         config.workload_x509_svid_key_type, config.x509_svid_cache_max_size, config.availability_target
     )
-    signer = Signer(cache, client, clock, signing, random.random)
+    signer = Signer(cache, client, clock, signing, random.random, metrics)
     follower = Follower(
         client,
         cache,
@@ -107,11 +127,15 @@ def _build(config: AgentConfig, clock: Clock) -> _Agent:
         on_bundle=roots.update,
         poll_interval=config.sync_interval,
         draw=random.random,
+        metrics=metrics,
     )
-    return _Agent(client, _endpoints(config, clock, cache, client), identity, attestation, rotation, signer, follower)
+    endpoints = _endpoints(config, clock, cache, client, telemetry)
+    return _Agent(client, endpoints, identity, attestation, rotation, signer, follower)
 
 
-def _node_parts(config: AgentConfig, clock: Clock, storage: AgentStorage, roots: TrustRoots) -> NodeParts:
+def _node_parts(
+    config: AgentConfig, clock: Clock, storage: AgentStorage, roots: TrustRoots, metrics: Metrics
+) -> NodeParts:
     def anonymous(authorities: Sequence[bytes]) -> ServerClient:
         insecure = config.insecure_bootstrap and not authorities
         return _client(config, clock, lambda: authorities, lambda: None, insecure=insecure)
@@ -119,7 +143,7 @@ def _node_parts(config: AgentConfig, clock: Clock, storage: AgentStorage, roots:
     return NodeParts(
         trust_domain=config.trust_domain,
         storage=storage,
-        keys=builtin.key_manager(config.key_manager),
+        keys=MeteredKeyManager(builtin.key_manager(config.key_manager), metrics, "agent_key_manager", "get_key"),
         roots=roots,
         attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file),
         anonymous=anonymous,
@@ -131,6 +155,7 @@ def _node_parts(config: AgentConfig, clock: Clock, storage: AgentStorage, roots:
         ),
         clock=clock,
         draw=random.random,
+        metrics=metrics,
     )
 
 
@@ -149,17 +174,33 @@ def _client(
     return ServerClient(dialling(server))
 
 
-def _endpoints(config: AgentConfig, clock: Clock, cache: Cache, client: ServerClient) -> Endpoints:
-    endpoints = Endpoints(config.socket_path)
+def _endpoints(
+    config: AgentConfig, clock: Clock, cache: Cache, client: ServerClient, telemetry: Telemetry
+) -> Endpoints:
+    endpoints = Endpoints(config.socket_path, _observers(telemetry))
     plugins = [builtin.workload_attestor(plugin, clock) for plugin in config.workload_attestors]
     own_pid = os.getpid()
-    callers = Callers(endpoints.peer, Attestor(plugins, own_pid=own_pid), own_pid=own_pid)
+    attestor = Attestor(plugins, own_pid=own_pid, metrics=telemetry.metrics)
+    callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
     settings = WorkloadApiSettings(
         config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
     )
-    jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size)
+    jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size, metrics=telemetry.metrics)
     endpoints.serve(WorkloadApi(cache, jwts, callers, clock, settings))
     return endpoints
+
+
+def _observers(telemetry: Telemetry) -> Sequence[Observer]:
+    """What stands round every RPC, whichever socket it comes by. The health check calls the agent itself: uncounted."""
+    if not telemetry.on:
+        return ()
+    metrics, own_pid = telemetry.metrics, os.getpid()
+
+    def own(context: object) -> bool:
+        peer = peer_of(context)
+        return isinstance(peer, UnixPeer) and peer.pid == own_pid
+
+    return RpcConnections(metrics, CONNECTIONS), RpcMetrics(metrics, own)
 
 
 def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:

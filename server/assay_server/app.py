@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -18,7 +17,8 @@ from assay.loglevel import LiveLevel
 from assay.reload import SIGNALS, Reload
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
-from assay.telemetry.telemetry import Telemetry
+from assay.telemetry.rpc import Observer, RpcMetrics
+from assay.telemetry.telemetry import Telemetry, telemetry_of
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
@@ -29,7 +29,6 @@ from assay_server.api.debug import DebugApi
 from assay_server.api.entry import EntryApi
 from assay_server.api.health import HealthApi
 from assay_server.api.logger import LoggerApi
-from assay_server.api.metered import RpcMetrics
 from assay_server.api.svid import SvidApi
 from assay_server.api.sync import SyncApi
 from assay_server.api.trustdomain import TrustDomainApi
@@ -50,7 +49,7 @@ from assay_server.datastore.base import Store
 from assay_server.datastore.metered import MeteredStore
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
-from assay_server.endpoints.server import Endpoints, Observer
+from assay_server.endpoints.server import Endpoints
 from assay_server.plugins.builtin import Host, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
@@ -77,7 +76,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         supervisor.on_signals(SIGNALS, reload.ask)
         log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
         make_data_folder(config.data_dir)
-        telemetry = _telemetry(config)
+        telemetry = telemetry_of(config.telemetry, "spire_server", config.trust_domain)
         supervisor.defer("telemetry", telemetry.close)
         sql = await open_store(config.datastore_path, clock=clock)
         supervisor.defer("datastore", sql.close)
@@ -95,7 +94,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         ):
             supervisor.start(name, work)
         if telemetry.on:
-            supervisor.on_signals((signal.SIGUSR1,), _reload_and_dump(reload, telemetry))
+            supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
             supervisor.start("uptime", lambda: telemetry.run(clock))
             supervisor.start("index size", lambda: gauge_index(parts.authorized, telemetry.metrics, clock))
         await _open(config, parts, supervisor)
@@ -103,16 +102,6 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
             supervisor.start("health", _health(config, clock, store, ca, parts.issuer))
         supervisor.start("reload", lambda: reload.run(LIVE, parts.live.apply))
         await supervisor.wait_stopped()
-
-
-def _reload_and_dump(reload: Reload[ServerConfig], telemetry: Telemetry) -> Callable[[], None]:
-    """SIGUSR1 means both to SPIRE's operators."""
-
-    def signalled() -> None:
-        reload.ask()
-        telemetry.dump()
-
-    return signalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +211,6 @@ def _health(
 
 def _room(config: ServerConfig) -> Room:
     return Room(per_connection=2, per_caller=config.connections_per_caller, guests=config.anonymous_connections)
-
-
-def _telemetry(config: ServerConfig) -> Telemetry:
-    # Looking it up reads a file.
-    ours = version("assay") if config.telemetry.on else ""
-    return Telemetry(config.telemetry, prefix="spire_server", trust_domain=config.trust_domain, version=ours)
 
 
 def _observers(config: ServerConfig, clock: Clock, telemetry: Telemetry) -> list[Observer]:

@@ -14,6 +14,7 @@ from assay.keymanager.base import KeyManager, KeyType, SigningKey
 from assay.plugin.nodeattestor import AgentNodeAttestor
 from assay.spiffeid import TrustDomain
 from assay.svid import X509Svid
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay_agent.attestation.bootstrap import Bootstrap
 from assay_agent.attestation.decision import other_slot
 from assay_agent.attestation.identity import NodeSvid, TrustRoots
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_ATTESTATION = Backoff(first=5, limit=120)
 GIVE_UP_AFTER = 60.0  # seconds
+NEW_SVID = ("node", "attestor", "new_svid")
 
 # A client without SVID, given the server's authorities (DER); with none it believes any server of the trust domain.
 Anonymous: TypeAlias = Callable[[Sequence[bytes]], ServerClient]
@@ -43,6 +45,7 @@ class NodeParts:
     bootstrap: Bootstrap
     clock: Clock
     draw: Callable[[], float]
+    metrics: Metrics = OFF
 
 
 class NodeAttestation:
@@ -113,7 +116,8 @@ class NodeAttestation:
         started, failures = clock.monotonic(), 0
         while True:
             try:
-                node = await self.attest(slot, key)
+                with measured(self._parts.metrics, NEW_SVID, (("attestor", self._parts.attestor.type),)):
+                    node = await self.attest(slot, key)
             except AssayError as error:
                 failures += 1
                 delay = FIRST_ATTESTATION.delay(failures, self._parts.draw())

@@ -19,6 +19,8 @@ from assay.config.fields import (
     Texts,
 )
 from assay.config.health import HealthChecksSection
+from assay.config.telemetry import SECTIONS as TELEMETRY
+from assay.config.telemetry import TelemetrySection
 from assay.keymanager.base import KeyType
 from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.config.settings import BundleFormat
@@ -107,10 +109,13 @@ class AgentFile(Section):
 
     agent: AgentSection
     health_checks: HealthChecksSection = HealthChecksSection()
+    telemetry: TelemetrySection = TelemetrySection()
     assay: AssaySection = AssaySection()
 
 
-SECTIONS: tuple[KeyPath, ...] = (("agent",), ("agent", "experimental"), ("health_checks",), ("assay",))
+SECTIONS: tuple[KeyPath, ...] = (
+    ("agent",), ("agent", "experimental"), ("health_checks",), ("assay",), *TELEMETRY,
+)  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {
     ("agent", "allow_unauthenticated_verifiers"): "--allow-unauthenticated-verifiers",

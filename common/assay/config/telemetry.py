@@ -64,7 +64,7 @@ class TelemetrySection(Section):
     InMem: InMemSection | None = None
     """Keep the metrics and write them to the log on `SIGUSR1`."""
     MetricPrefix: str = ""
-    """What every name begins with; `spire_server` if empty."""
+    """What every name begins with; `spire_server` or `spire_agent` if empty."""
     EnableTrustDomainLabel: bool = False
     """Label everything with the trust domain."""
     EnableHostnameLabel: bool = True

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
+from importlib.metadata import version as installed
 from time import monotonic
 
 import structlog
@@ -44,6 +45,15 @@ class Telemetry:
         while True:
             self.metrics.gauge(("uptime_in_ms",), int((monotonic() - self._began) * 1000))
             await clock.sleep(UPTIME_SECONDS)
+
+    def dumping(self, ask: Callable[[], object]) -> Callable[[], None]:
+        """What SIGUSR1 means to SPIRE's operators: to do `ask`, which reads the configuration again, and to `dump`."""
+
+        def signalled() -> None:
+            ask()
+            self.dump()
+
+        return signalled
 
     def dump(self) -> None:
         """Write what is in memory to the log."""
@@ -99,3 +109,10 @@ class Telemetry:
         exporter.start()
         self._closers.append(exporter.close)
         return sink
+
+
+def telemetry_of(settings: TelemetrySettings, prefix: str, trust_domain: TrustDomain) -> Telemetry:
+    """A daemon's, whose names begin with `prefix`; raises as `Telemetry`."""
+    # Looking the version up reads a file.
+    ours = installed("assay") if settings.on else ""
+    return Telemetry(settings, prefix=prefix, trust_domain=trust_domain, version=ours)
