@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -15,11 +15,13 @@ from assay.clock import Clock
 from assay.errors import AssayError
 from assay.files import make_data_folder
 from assay.health.serve import serve_health
+from assay.keymanager.base import SigningKey
 from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
 from assay.namespace import server_id
 from assay.reload import SIGNALS, Reload
 from assay.rpc.server import peer_of
+from assay.spiffeid import TrustDomain
 from assay.supervisor import Supervisor
 from assay.telemetry.metrics import Metrics
 from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
@@ -71,12 +73,12 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.stop_on_signals()
         reload = Reload(config, reread, level)
         supervisor.on_signals(SIGNALS, reload.ask)
-        supervisor.start("reload", reload.run)
-        telemetry = telemetry_of(config.telemetry, "spire_agent", config.trust_domain)
+        telemetry = telemetry_of(config.telemetry, "spire_agent", config.trust_domain, clock)
         supervisor.defer("telemetry", telemetry.close)
         if telemetry.on:
             supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
-            supervisor.start("uptime", lambda: telemetry.run(clock))
+            supervisor.start("uptime", telemetry.run)
+        supervisor.start("reload", lambda: reload.run(apply=_applying(telemetry)))
         agent = _build(config, clock, telemetry)
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)
@@ -90,6 +92,33 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.start("synchronization", agent.follower.run)
         supervisor.start("status", lambda: _settle(agent))
         await supervisor.wait_stopped()
+
+
+def _applying(telemetry: Telemetry) -> Callable[[AgentConfig], Awaitable[None]]:
+    async def apply(_config: AgentConfig) -> None:
+        take = await telemetry.reread()
+        take()
+
+    return apply
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The agent's own SVID, and the authorities that it has: its server's, and those that entries federate with."""
+
+    trust_domain: TrustDomain
+    identity: AgentIdentity
+    own: TrustRoots
+    cache: Cache
+
+    def credentials(self) -> tuple[Sequence[bytes], SigningKey] | None:
+        return self.identity.credentials()
+
+    def roots(self, trust_domain: TrustDomain) -> Sequence[bytes]:
+        if trust_domain == self.trust_domain:
+            return self.own()
+        bundle = self.cache.bundles.get(trust_domain)
+        return [authority.der for authority in bundle.x509_authorities] if bundle is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +142,7 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry) -> _Agent:
     attestation = NodeAttestation(parts)
     rotation = NodeRotation(identity, attestation, parts, client, config.availability_target)
     cache = Cache(config.trust_domain)
+    telemetry.identify(_Known(config.trust_domain, identity, roots, cache))
     signing = SigningSettings(
         config.workload_x509_svid_key_type, config.x509_svid_cache_max_size, config.availability_target
     )

@@ -76,7 +76,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         supervisor.on_signals(SIGNALS, reload.ask)
         log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
         make_data_folder(config.data_dir)
-        telemetry = telemetry_of(config.telemetry, "spire_server", config.trust_domain)
+        telemetry = telemetry_of(config.telemetry, "spire_server", config.trust_domain, clock)
         supervisor.defer("telemetry", telemetry.close)
         sql = await open_store(config.datastore_path, clock=clock)
         supervisor.defer("datastore", sql.close)
@@ -95,13 +95,23 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
             supervisor.start(name, work)
         if telemetry.on:
             supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
-            supervisor.start("uptime", lambda: telemetry.run(clock))
+            supervisor.start("uptime", telemetry.run)
+            telemetry.identify(parts.identity)
             supervisor.start("index size", lambda: gauge_index(parts.authorized, telemetry.metrics, clock))
         await _open(config, parts, supervisor)
         if config.health.enabled:
             supervisor.start("health", _health(config, clock, store, ca, parts.issuer))
-        supervisor.start("reload", lambda: reload.run(LIVE, parts.live.apply))
+        supervisor.start("reload", lambda: reload.run(LIVE, _applying(parts.live, telemetry)))
         await supervisor.wait_stopped()
+
+
+def _applying(live: LiveParts, telemetry: Telemetry) -> Callable[[ServerConfig], Awaitable[None]]:
+    async def apply(config: ServerConfig) -> None:
+        take = await telemetry.reread()
+        await live.apply(config)
+        take()
+
+    return apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +134,7 @@ def _build(
     authorized = AuthorizedEntries(store, config.trust_domain, clock, metrics)
     tls = TlsIdentity(config.trust_domain, clock, admitted=config.admin_ids)
     foreign = {admin.trust_domain for admin in config.admin_ids}
-    identity = ServerIdentity(tls, issuer, store, clock, foreign, metrics)
+    identity = ServerIdentity(tls, issuer, store, clock, foreign, metrics, config.telemetry.known)
     authorizer = Authorizer(store, rows, clock, config.admin_ids)
     live = _live_parts(config, clock, store, rows, issuer, identity, authorizer)
     services = (

@@ -1,21 +1,25 @@
 """`telemetry { }` as both daemons take it: SPIRE's keys."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from assay.config.address import host_port
 from assay.config.document import KeyPath
-from assay.config.fields import Port, Section, Texts, as_list
-from assay.config.notbuilt import NotBuilt, warned
+from assay.config.fields import FilePath, Identities, Port, Section, Texts, as_list
+from assay.config.notbuilt import NotBuilt
 from assay.errors import InvalidArgumentError
-from assay.telemetry.settings import PrometheusSettings, TelemetrySettings
+from assay.telemetry.settings import PrometheusSettings, PrometheusTls, TelemetrySettings
 
-SECTIONS: tuple[KeyPath, ...] = (("telemetry",), ("telemetry", "Prometheus"), ("telemetry", "InMem"))
+SECTIONS: tuple[KeyPath, ...] = (
+    ("telemetry",), ("telemetry", "Prometheus"), ("telemetry", "Prometheus", "tls"), ("telemetry", "InMem"),
+)  # fmt: skip
 
 NOT_BUILT: dict[KeyPath, NotBuilt] = {
-    ("telemetry", "Prometheus", "tls"): NotBuilt("TLS for Prometheus is not built yet: metrics would go in the clear"),
-    ("telemetry", "M3"): warned("M3 is not built: no metrics are sent to it"),
+    ("telemetry", "M3"): NotBuilt(
+        "no library that is kept up speaks M3's protocol from Python, so no metrics would arrive; send them by Statsd, "
+        "or by assay.telemetry.otlp to a collector that writes to M3"
+    ),
 }
 
 
@@ -30,6 +34,41 @@ def _address(text: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
+class PrometheusTlsSection(Section):
+    """`telemetry { Prometheus { tls { } } }`."""
+
+    cert_file: FilePath | None = None
+    """The listener's certificate with its intermediates (PEM)."""
+    key_file: FilePath | None = None
+    """Its key (PEM)."""
+    client_ca_file: FilePath | None = None
+    """Take only clients whose certificate one of these authorities (PEM) has signed."""
+    use_spire_svid: bool = False
+    """Present the daemon's own X.509-SVID in place of those files."""
+    authorized_spiffe_ids: Identities = ()
+    """Take only clients with an X.509-SVID of one of these IDs, by their trust domain's bundle."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.use_spire_svid and (self.cert_file or self.key_file):
+            raise ValueError("cert_file and key_file cannot be configured when use_spire_svid is enabled")
+        if not self.use_spire_svid and not (self.cert_file and self.key_file):
+            raise ValueError("cert_file and key_file must both be configured unless use_spire_svid is enabled")
+        if self.authorized_spiffe_ids and self.client_ca_file:
+            raise ValueError("client_ca_file cannot be configured with authorized_spiffe_ids")
+        return self
+
+    def value(self) -> PrometheusTls:
+        """As the listener takes it."""
+        return PrometheusTls(
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            client_ca_file=self.client_ca_file,
+            use_svid=self.use_spire_svid,
+            authorized=self.authorized_spiffe_ids,
+        )
+
+
 class PrometheusSection(Section):
     """`telemetry { Prometheus { } }`."""
 
@@ -37,6 +76,11 @@ class PrometheusSection(Section):
     """The address that Prometheus comes to."""
     port: Port
     """Its TCP port."""
+    tls: PrometheusTlsSection | None = None
+
+    def value(self) -> PrometheusSettings:
+        """As the listener takes it."""
+        return PrometheusSettings(self.host or "localhost", self.port, self.tls.value() if self.tls else None)
 
 
 class StatsdSection(Section):
@@ -80,9 +124,8 @@ class TelemetrySection(Section):
 
     def value(self) -> TelemetrySettings:
         """As the metrics' maker takes it."""
-        prometheus = self.Prometheus
         return TelemetrySettings(
-            prometheus=PrometheusSettings(prometheus.host or "localhost", prometheus.port) if prometheus else None,
+            prometheus=self.Prometheus.value() if self.Prometheus else None,
             statsd=tuple(one.address for one in self.Statsd),
             dogstatsd=tuple(one.address for one in self.DogStatsd),
             in_memory=self.InMem is not None,

@@ -1,14 +1,33 @@
 """Where metrics go, checked; SPIRE's `telemetry { }`."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from assay.spiffeid import SpiffeId, TrustDomain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusTls:
+    """What the listener presents: the certificate of the files, or with `use_svid` the daemon's own.
+
+    Clients have to present a certificate of an authority in `client_ca_file`, or be one of `authorized`, if either is
+    given.
+    """
+
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    client_ca_file: Path | None = None
+    use_svid: bool = False
+    authorized: tuple[SpiffeId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusSettings:
-    """Where Prometheus finds the metrics."""
+    """Where Prometheus finds the metrics; in the clear without `tls`."""
 
     host: str
     port: int
+    tls: PrometheusTls | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +48,12 @@ class TelemetrySettings:
     blocked_prefixes: tuple[str, ...] = ()
     allowed_labels: tuple[str, ...] | None = None
     blocked_labels: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> frozenset[TrustDomain]:
+        """The trust domains whose authorities the listener needs."""
+        tls = self.prometheus.tls if self.prometheus is not None else None
+        return frozenset(one.trust_domain for one in tls.authorized) if tls is not None else frozenset()
 
     @property
     def on(self) -> bool:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterable
 from importlib.metadata import version as installed
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -13,7 +14,11 @@ from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
 from assay.telemetry.emitter import Emitter, Sink
 from assay.telemetry.metrics import OFF, Metrics
-from assay.telemetry.settings import TelemetrySettings
+from assay.telemetry.settings import PrometheusSettings, TelemetrySettings
+
+if TYPE_CHECKING:  # loaded where it is configured
+    from assay.telemetry.exporter import Wrap
+    from assay.telemetry.tls import Own, ScrapeTls
 
 log = structlog.get_logger(__name__)
 
@@ -24,10 +29,14 @@ class Telemetry:
     """Metrics that go where the settings say, from `open` to `close`.
 
     Raises:
-        FailedPreconditionError: a port is taken, or a library is not there.
+        FailedPreconditionError: a port is taken, a file cannot be used, or a library is not there.
     """
 
-    def __init__(self, settings: TelemetrySettings, *, prefix: str, trust_domain: TrustDomain, version: str) -> None:
+    def __init__(
+        self, settings: TelemetrySettings, *, prefix: str, trust_domain: TrustDomain, version: str, clock: Clock
+    ) -> None:
+        self._clock = clock
+        self._tls: ScrapeTls | None = None
         self._closers: list[Callable[[], object]] = []
         self._lines: Callable[[], Iterable[str]] = tuple
         self._began = monotonic()
@@ -40,11 +49,24 @@ class Telemetry:
         )
         self.metrics.gauge(("started",), 1, (("version", version), ("trust_domain_id", trust_domain.name)))
 
-    async def run(self, clock: Clock) -> None:
+    async def run(self) -> None:
         """Say how long the daemon runs, every ten seconds until cancelled."""
         while True:
             self.metrics.gauge(("uptime_in_ms",), int((monotonic() - self._began) * 1000))
-            await clock.sleep(UPTIME_SECONDS)
+            await self._clock.sleep(UPTIME_SECONDS)
+
+    def identify(self, own: "Own") -> None:
+        """Have the listener present, and know its clients by, what the daemon has come to know."""
+        if self._tls is not None:
+            self._tls.own = own
+
+    async def reread(self) -> Callable[[], None]:
+        """Read anew the files that the listener uses; what is returned takes over what they say.
+
+        Raises:
+            FailedPreconditionError: one cannot be used.
+        """
+        return _nothing if self._tls is None else await asyncio.to_thread(self._tls.reread)
 
     def dumping(self, ask: Callable[[], object]) -> Callable[[], None]:
         """What SIGUSR1 means to SPIRE's operators: to do `ask`, which reads the configuration again, and to `dump`."""
@@ -72,7 +94,7 @@ class Telemetry:
         if settings.in_memory:
             sinks.append(self._in_memory())
         if settings.prometheus is not None:
-            sinks.append(self._prometheus(settings.prometheus.host, settings.prometheus.port))
+            sinks.append(self._prometheus(settings.prometheus))
         return sinks
 
     def _statsd(self, settings: TelemetrySettings) -> list[Sink]:
@@ -95,24 +117,37 @@ class Telemetry:
         self._lines = sink.lines
         return sink
 
-    def _prometheus(self, host: str, port: int) -> Sink:
+    def _prometheus(self, settings: PrometheusSettings) -> Sink:
         from assay.telemetry.exporter import Exporter  # noqa: PLC0415 - likewise
         from assay.telemetry.prometheus import PrometheusSink  # noqa: PLC0415 - likewise
 
+        host, port = settings.host, settings.port
         if host != "localhost":
             log.warning(
                 "Prometheus metrics are open to the network. Please ensure access to this port is tightly controlled"
             )
         sink = PrometheusSink()
-        exporter = Exporter(sink.render, host, port)
+        exporter = Exporter(sink.render, host, port, self._wrap(settings))
         log.info("Starting prometheus exporter", host=host, port=port)
         exporter.start()
         self._closers.append(exporter.close)
         return sink
 
+    def _wrap(self, settings: PrometheusSettings) -> "Wrap | None":
+        if settings.tls is None:
+            return None
+        from assay.telemetry.tls import ScrapeTls  # noqa: PLC0415 - likewise
 
-def telemetry_of(settings: TelemetrySettings, prefix: str, trust_domain: TrustDomain) -> Telemetry:
+        self._tls = ScrapeTls(settings.tls, self._clock)
+        return self._tls.wrap
+
+
+def _nothing() -> None:
+    """Take over nothing."""
+
+
+def telemetry_of(settings: TelemetrySettings, prefix: str, trust_domain: TrustDomain, clock: Clock) -> Telemetry:
     """A daemon's, whose names begin with `prefix`; raises as `Telemetry`."""
     # Looking the version up reads a file.
     ours = installed("assay") if settings.on else ""
-    return Telemetry(settings, prefix=prefix, trust_domain=trust_domain, version=ours)
+    return Telemetry(settings, prefix=prefix, trust_domain=trust_domain, version=ours, clock=clock)
