@@ -136,7 +136,7 @@ def _build(
     foreign = {admin.trust_domain for admin in config.admin_ids}
     identity = ServerIdentity(tls, issuer, store, clock, foreign, metrics, config.telemetry.known)
     authorizer = Authorizer(store, rows, clock, config.admin_ids)
-    live = _live_parts(config, clock, store, rows, issuer, identity, authorizer)
+    live = _live_parts(config, clock, store, rows, issuer, identity, authorizer, telemetry)
     services = (
         *_services(config, clock, store, issuer, rows, authorized, live),
         served(DEBUG, DebugApi(store, config.trust_domain, clock, lambda: identity.chain)),
@@ -167,9 +167,10 @@ def _live_parts(
     issuer: Issuer,
     identity: ServerIdentity,
     authorizer: Authorizer,
+    telemetry: Telemetry,
 ) -> LiveParts:
     trust_domain = config.trust_domain
-    limits = RateLimits(config.rates, clock)
+    limits = RateLimits(config.rates, clock, telemetry.metrics if telemetry.on else None)
     host = Host(trust_domain, clock, JoinTokens(store, clock, trust_domain))
     attestation = AttestationService(trust_domain, node_attestors(config.node_attestors, host), rows, issuer)
     return LiveParts(authorizer, identity, limits, attestation, host)

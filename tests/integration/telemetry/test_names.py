@@ -137,6 +137,7 @@ def do_things(measured: Measured) -> None:
 def test_names_and_labels_are_spires(busy: Measured) -> None:
     check("server", busy.series("server"), SERVER)
     check("agent", busy.series("agent"), AGENT)
+    assert "spire_server_rateLimit_agent_v1_agent_attest_agent" in busy.series("server")
 
 
 def test_what_an_agent_does_is_counted(busy: Measured) -> None:
