@@ -20,9 +20,12 @@ from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
 from assay.namespace import server_id
 from assay.reload import SIGNALS, Reload
+from assay.rpc.method import Context
 from assay.rpc.server import peer_of
+from assay.rpc.status import Metadata
 from assay.spiffeid import TrustDomain
 from assay.supervisor import Supervisor
+from assay.telemetry import tracing
 from assay.telemetry.metrics import Metrics
 from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
 from assay.telemetry.telemetry import Telemetry, telemetry_of
@@ -45,7 +48,7 @@ from assay_agent.sync.follower import Follower
 from assay_agent.sync.signer import Signer, SigningSettings
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
-from assay_agent.workload.caller import Callers
+from assay_agent.workload.caller import Callers, process_attributes
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +82,8 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
             supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
             supervisor.start("uptime", telemetry.run)
         supervisor.start("reload", lambda: reload.run(apply=_applying(telemetry)))
+        # Tasks that are started from now on have it, and so everything that the agent does by itself.
+        tracing.use(telemetry.tracer)
         agent = _build(config, clock, telemetry)
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)
@@ -230,7 +235,15 @@ def _observers(telemetry: Telemetry) -> Sequence[Observer]:
         peer = peer_of(context)
         return isinstance(peer, UnixPeer) and peer.pid == own_pid
 
-    return RpcConnections(metrics, CONNECTIONS), RpcMetrics(metrics, own)
+    observers: list[Observer] = [RpcConnections(metrics, CONNECTIONS), RpcMetrics(metrics, own)]
+    if telemetry.tracer is not None:
+        from assay.telemetry.rpctracing import RpcTracing  # noqa: PLC0415 - few switch it on
+
+        def caller(context: Context) -> Metadata | None:
+            return None if own(context) else context.invocation_metadata() or ()
+
+        observers.append(RpcTracing(telemetry.tracer, caller, process_attributes))
+    return observers
 
 
 def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:

@@ -19,6 +19,7 @@ from assay.rpc.method import Service
 from assay.supervisor import Supervisor
 from assay.telemetry.rpc import Observer, RpcMetrics
 from assay.telemetry.telemetry import Telemetry, telemetry_of
+from assay.telemetry.tracing import Tracer
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
@@ -226,7 +227,17 @@ def _room(config: ServerConfig) -> Room:
 
 def _observers(config: ServerConfig, clock: Clock, telemetry: Telemetry) -> list[Observer]:
     observers = [_audit(config, clock)] if config.audit_log or config.audit_log_file is not None else []
-    return [*observers, RpcMetrics(telemetry.metrics)] if telemetry.on else observers
+    if telemetry.on:
+        observers.append(RpcMetrics(telemetry.metrics))
+    # Last, and so round the others: the audit trail's request ID is said of the span.
+    return observers if telemetry.tracer is None else [*observers, _tracing(telemetry.tracer)]
+
+
+def _tracing(tracer: Tracer) -> Observer:
+    from assay.telemetry.rpctracing import RpcTracing  # noqa: PLC0415 - few switch it on
+    from assay_server.api.traced import caller_attributes, continued  # noqa: PLC0415 - likewise
+
+    return RpcTracing(tracer, continued, caller_attributes)
 
 
 def _audit(config: ServerConfig, clock: Clock) -> Observer:

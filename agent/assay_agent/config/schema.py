@@ -19,8 +19,8 @@ from assay.config.fields import (
     Texts,
 )
 from assay.config.health import HealthChecksSection
+from assay.config.telemetry import OTLP_SECTIONS, OwnTelemetrySection, TelemetrySection
 from assay.config.telemetry import SECTIONS as TELEMETRY
-from assay.config.telemetry import TelemetrySection
 from assay.keymanager.base import KeyType
 from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.config.settings import BundleFormat
@@ -101,7 +101,9 @@ class AgentSection(Section):
 
 
 class AssaySection(Section):
-    """`assay { }`: keys that SPIRE does not have; none yet."""
+    """`assay { }`: keys that SPIRE does not have."""
+
+    telemetry: OwnTelemetrySection = OwnTelemetrySection()
 
 
 class AgentFile(Section):
@@ -114,7 +116,7 @@ class AgentFile(Section):
 
 
 SECTIONS: tuple[KeyPath, ...] = (
-    ("agent",), ("agent", "experimental"), ("health_checks",), ("assay",), *TELEMETRY,
+    ("agent",), ("agent", "experimental"), ("health_checks",), ("assay",), *OTLP_SECTIONS, *TELEMETRY,
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

@@ -1,18 +1,23 @@
 """`telemetry { }` as both daemons take it: SPIRE's keys."""
 
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from assay.config.address import host_port
 from assay.config.document import KeyPath
-from assay.config.fields import FilePath, Identities, Port, Section, Texts, as_list
+from assay.config.fields import FilePath, Identities, Port, PositiveSeconds, Section, Texts, as_list
 from assay.config.notbuilt import NotBuilt
 from assay.errors import InvalidArgumentError
-from assay.telemetry.settings import PrometheusSettings, PrometheusTls, TelemetrySettings
+from assay.telemetry.settings import OtlpSettings, PrometheusSettings, PrometheusTls, TelemetrySettings
 
 SECTIONS: tuple[KeyPath, ...] = (
     ("telemetry",), ("telemetry", "Prometheus"), ("telemetry", "Prometheus", "tls"), ("telemetry", "InMem"),
+)  # fmt: skip
+
+OTLP_SECTIONS: tuple[KeyPath, ...] = (
+    ("assay", "telemetry"), ("assay", "telemetry", "otlp"), ("assay", "telemetry", "otlp", "headers"),
 )  # fmt: skip
 
 NOT_BUILT: dict[KeyPath, NotBuilt] = {
@@ -31,7 +36,17 @@ def _address(text: str) -> str:
     return text
 
 
+def _collector(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        raise ValueError(f'"{text}" is not the URL of a collector, such as http://localhost:4318')
+    if "@" in url.netloc:
+        raise ValueError("must not hold a password: URLs are logged; say it in headers")
+    return text
+
+
 Address = Annotated[str, AfterValidator(_address)]
+CollectorUrl = Annotated[str, AfterValidator(_collector)]
 
 
 class PrometheusTlsSection(Section):
@@ -97,6 +112,57 @@ class InMemSection(Section):
 Collectors = Annotated[tuple[StatsdSection, ...], BeforeValidator(as_list)]
 
 
+class OtlpSection(Section):
+    """`assay { telemetry { otlp { } } }`."""
+
+    endpoint: CollectorUrl
+    """The OpenTelemetry collector, such as `http://localhost:4318`; `/v1/metrics` and `/v1/traces` follow."""
+    metrics: bool = True
+    """Send metrics."""
+    traces: bool = True
+    """Send traces."""
+    sampling_ratio: float = Field(default=1.0, ge=0, le=1)
+    """Which part of the traces that begin here is sent; those of callers are sent as the callers say."""
+    metrics_interval: PositiveSeconds = 60
+    """How often metrics are sent."""
+    headers: dict[str, str] = Field(default={}, repr=False)
+    """Sent with everything, such as `{ Authorization = "Bearer ..." }`."""
+    ca_file: FilePath | None = None
+    """Whom to trust the collector by (PEM); the machine's authorities if not set."""
+    cert_file: FilePath | None = None
+    """The certificate to show the collector (PEM)."""
+    key_file: FilePath | None = None
+    """Its key (PEM)."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file must both be configured, or neither")
+        if not (self.metrics or self.traces):
+            raise ValueError("metrics and traces are both switched off: nothing would be sent")
+        return self
+
+    def value(self) -> OtlpSettings:
+        """As the sender takes it."""
+        return OtlpSettings(
+            endpoint=self.endpoint.rstrip("/"),
+            traces=self.traces,
+            metrics=self.metrics,
+            sampling_ratio=self.sampling_ratio,
+            metrics_interval=self.metrics_interval,
+            headers=tuple(self.headers.items()),
+            ca_file=self.ca_file,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+        )
+
+
+class OwnTelemetrySection(Section):
+    """`assay { telemetry { } }`: where SPIRE sends nothing."""
+
+    otlp: OtlpSection | None = None
+
+
 class TelemetrySection(Section):
     """`telemetry { }`."""
 
@@ -122,13 +188,14 @@ class TelemetrySection(Section):
     BlockedLabels: Texts = ()
     """Do not send these labels."""
 
-    def value(self) -> TelemetrySettings:
-        """As the metrics' maker takes it."""
+    def value(self, own: OwnTelemetrySection) -> TelemetrySettings:
+        """As the metrics' maker takes it, with what there is of ours."""
         return TelemetrySettings(
             prometheus=self.Prometheus.value() if self.Prometheus else None,
             statsd=tuple(one.address for one in self.Statsd),
             dogstatsd=tuple(one.address for one in self.DogStatsd),
             in_memory=self.InMem is not None,
+            otlp=own.otlp.value() if own.otlp else None,
             prefix=self.MetricPrefix,
             trust_domain_label=self.EnableTrustDomainLabel,
             hostname_label=self.EnableHostnameLabel,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from assay.rpc.method import Method
-from assay.telemetry.metrics import Key, Metrics, measured
+from assay.telemetry.metrics import Key, Metrics, counted
 from assay.telemetry.names import rpc_key
 
 # What is held while a call is answered, given its request, or its requests, and its context.
@@ -61,15 +61,15 @@ class RpcMetrics:
         metrics, key, uncounted = self._metrics, rpc_key(method.path), self._uncounted
 
         @contextmanager
-        def counted(_request: object, context: object) -> Generator[None]:
+        def scope(_request: object, context: object) -> Generator[None]:
             if uncounted(context):
                 yield
                 return
             _current.set(key[1:])
-            with measured(metrics, key):
+            with counted(metrics, key):
                 yield
 
-        return within(method, counted)
+        return within(method, scope)
 
 
 class RpcConnections:

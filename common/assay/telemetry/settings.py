@@ -1,6 +1,6 @@
 """Where metrics go, checked; SPIRE's `telemetry { }`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.spiffeid import SpiffeId, TrustDomain
@@ -31,6 +31,25 @@ class PrometheusSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtlpSettings:
+    """An OpenTelemetry collector: the URL that `/v1/traces` and `/v1/metrics` follow, and what goes there.
+
+    `sampling_ratio` is the part of the traces begun here that is sent, `metrics_interval` is in seconds. Headers may be
+    secrets.
+    """
+
+    endpoint: str
+    traces: bool = True
+    metrics: bool = True
+    sampling_ratio: float = 1.0
+    metrics_interval: float = 60.0
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySettings:
     """Addresses are `host:port`. `prefix` is empty for the daemon's own; `allowed_labels` None allows every label.
 
@@ -41,6 +60,7 @@ class TelemetrySettings:
     statsd: tuple[str, ...] = ()
     dogstatsd: tuple[str, ...] = ()
     in_memory: bool = False
+    otlp: OtlpSettings | None = None
     prefix: str = ""
     trust_domain_label: bool = False
     hostname_label: bool = True
@@ -57,5 +77,5 @@ class TelemetrySettings:
 
     @property
     def on(self) -> bool:
-        """Whether metrics go anywhere."""
-        return bool(self.prometheus or self.statsd or self.dogstatsd or self.in_memory)
+        """Whether metrics or traces go anywhere."""
+        return bool(self.prometheus or self.statsd or self.dogstatsd or self.in_memory or self.otlp)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import uuid
 from collections.abc import Callable, Iterable
 from importlib.metadata import version as installed
 from time import monotonic
@@ -14,11 +15,13 @@ from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
 from assay.telemetry.emitter import Emitter, Sink
 from assay.telemetry.metrics import OFF, Metrics
-from assay.telemetry.settings import PrometheusSettings, TelemetrySettings
+from assay.telemetry.settings import OtlpSettings, PrometheusSettings, TelemetrySettings
 
 if TYPE_CHECKING:  # loaded where it is configured
     from assay.telemetry.exporter import Wrap
+    from assay.telemetry.otlp import Otlp
     from assay.telemetry.tls import Own, ScrapeTls
+    from assay.telemetry.tracing import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +45,17 @@ class Telemetry:
         self._began = monotonic()
         self.on = settings.on
         self.metrics: Metrics = OFF
+        self.tracer: Tracer | None = None
         if not self.on:
             return
-        self.metrics = Emitter(
-            self._sinks(settings), settings, prefix=prefix, trust_domain=trust_domain.name, host=socket.gethostname()
-        )
+        host = socket.gethostname()
+        sinks = self._sinks(settings)
+        if settings.otlp is not None:
+            otlp = self._otlp(settings.otlp, _identity(prefix, version, host, trust_domain))
+            self.tracer = otlp.tracer
+            sinks += [otlp.sink] if otlp.sink is not None else []
+        if sinks:
+            self.metrics = Emitter(sinks, settings, prefix=prefix, trust_domain=trust_domain.name, host=host)
         self.metrics.gauge(("started",), 1, (("version", version), ("trust_domain_id", trust_domain.name)))
 
     async def run(self) -> None:
@@ -110,6 +119,18 @@ class Telemetry:
         self._closers += [sink.close for sink in sinks]
         return [*sinks]
 
+    def _otlp(self, settings: OtlpSettings, identity: dict[str, str]) -> "Otlp":
+        try:
+            from assay.telemetry.otlp import Otlp  # noqa: PLC0415 - likewise
+        except ModuleNotFoundError as error:
+            raise FailedPreconditionError(
+                f'assay.telemetry.otlp needs the library "{error.name}"', hint='install it: pip install "assay[otlp]"'
+            ) from None
+        otlp = Otlp(settings, identity)
+        log.info("Starting OpenTelemetry exporter", endpoint=settings.endpoint)
+        self._closers.append(otlp.close)
+        return otlp
+
     def _in_memory(self) -> Sink:
         from assay.telemetry.inmem import InMemorySink  # noqa: PLC0415 - likewise
 
@@ -140,6 +161,16 @@ class Telemetry:
 
         self._tls = ScrapeTls(settings.tls, self._clock)
         return self._tls.wrap
+
+
+def _identity(prefix: str, version: str, host: str, trust_domain: TrustDomain) -> dict[str, str]:
+    return {
+        "service.name": prefix.replace("spire_", "assay-"),
+        "service.version": version,
+        "service.instance.id": str(uuid.uuid4()),
+        "host.name": host,
+        "spiffe.trust_domain": trust_domain.name,
+    }
 
 
 def _nothing() -> None:

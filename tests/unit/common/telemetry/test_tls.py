@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,8 @@ from assay.telemetry.settings import PrometheusTls
 from assay.telemetry.tls import ScrapeTls
 from assay.testing.authority import Authority
 
-NOW = datetime.now(UTC)  # noqa: TID251 - OpenSSL, which checks the client's end, knows no other
+# OpenSSL, which checks the client's end, knows no other.
+NOW = SystemClock().now()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from assay.config.fault import ConfigError
 from assay.config.source import parse
 from assay.spiffeid import SpiffeId
-from assay.telemetry.settings import PrometheusSettings, PrometheusTls, TelemetrySettings
+from assay.telemetry.settings import OtlpSettings, PrometheusSettings, PrometheusTls, TelemetrySettings
 from assay_server.config.load import load
 
 SERVER = 'server { trust_domain = "example.org" data_dir = "/d" }\nplugins { NodeAttestor "join_token" {} }\n'
@@ -15,6 +15,10 @@ SERVER = 'server { trust_domain = "example.org" data_dir = "/d" }\nplugins { Nod
 
 def settings(telemetry: str) -> TelemetrySettings:
     return load(parse(f"{SERVER}telemetry {{ {telemetry} }}", "f")).config.telemetry
+
+
+def own(otlp: str) -> OtlpSettings | None:
+    return load(parse(f"{SERVER}assay {{ telemetry {{ otlp {{ {otlp} }} }} }}", "f")).config.telemetry.otlp
 
 
 def refusal(telemetry: str) -> str:
@@ -112,3 +116,47 @@ def test_an_empty_list_of_labels_allows_none_as_in_spire() -> None:
 )
 def test_bad_values_are_refused_by_name(telemetry: str, reason: str) -> None:
     assert reason in refusal(telemetry)
+
+
+def test_a_collector_of_opentelemetry_arrives() -> None:
+    assert own('endpoint = "http://localhost:4318/"') == OtlpSettings(endpoint="http://localhost:4318")
+    assert own(
+        """
+        endpoint = "https://collector.test:4318/otlp"
+        metrics = false
+        sampling_ratio = 0.25
+        metrics_interval = "10s"
+        headers = { Authorization = "Bearer x" }
+        ca_file = "/ca"
+        cert_file = "/c"
+        key_file = "/k"
+        """
+    ) == OtlpSettings(
+        endpoint="https://collector.test:4318/otlp",
+        metrics=False,
+        sampling_ratio=0.25,
+        metrics_interval=10,
+        headers=(("Authorization", "Bearer x"),),
+        ca_file=Path("/ca"),
+        cert_file=Path("/c"),
+        key_file=Path("/k"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("otlp", "reason"),
+    [
+        ("", "assay.telemetry.otlp.endpoint: must be configured"),
+        ('endpoint = "localhost:4318"', "is not the URL of a collector"),
+        ('endpoint = "http://me:secret@a:4318"', "must not hold a password"),
+        ('endpoint = "http://a" sampling_ratio = 1.5', "otlp.sampling_ratio"),
+        ('endpoint = "http://a" cert_file = "c"', "cert_file and key_file must both be configured, or neither"),
+        ('endpoint = "http://a" metrics = false traces = false', "nothing would be sent"),
+        ('endpoint = "http://a" timeout = 1', "unknown key"),
+    ],
+)
+def test_a_collector_that_cannot_be_sent_to_is_refused(otlp: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        own(otlp)
+    assert reason in str(refused.value)
+    assert "secret@" not in str(refused.value)
