@@ -113,8 +113,9 @@ class NodeAttestation:
 
     async def _attest_with_retries(self, slot: str, key: SigningKey) -> NodeSvid:
         clock = self._parts.clock
-        started, failures = clock.monotonic(), 0
+        started, failures, began = clock.monotonic(), 0, clock.now().timestamp()
         while True:
+            self._gauge_bootstrap(began, failures + 1)
             try:
                 with measured(self._parts.metrics, NEW_SVID, (("attestor", self._parts.attestor.type),)):
                     node = await self.attest(slot, key)
@@ -126,10 +127,18 @@ class NodeAttestation:
                 log.warning("Failed to retrieve attestation result", error=str(error), retry_interval=f"{delay:.3f}s")
                 await clock.sleep(delay)
             else:
+                self._gauge_bootstrap(0, 0)
                 log.info(
                     "Node attestation was successful", spiffe_id=str(node.spiffe_id), reattestable=node.reattestable
                 )
                 return node
+
+    def _gauge_bootstrap(self, began: float, attempts: int) -> None:
+        """Say since when (Unix seconds), and how often, the first attestation is tried; zeros once it is done."""
+        metrics, mode = self._parts.metrics, (("mode", "bootstrap"),)
+        metrics.gauge(("bootstrapped",), 0 if attempts else 1)
+        metrics.gauge(("bootstrap_seconds",), int(began), mode)
+        metrics.gauge(("bootstrap_attempts",), attempts, mode)
 
     async def _learn_bundle(self, client: ServerClient, roots: Sequence[bytes]) -> None:
         try:

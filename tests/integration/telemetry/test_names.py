@@ -63,10 +63,11 @@ AGENT: Table = {
         "workload_api_workload_attestation",
     ),
     **_calls("node_attestor_new_svid", "workload_api_workload_attestor", labels=["attestor"]),
+    **_plain("bootstrap_attempts", "bootstrap_seconds", labels=["mode"]),
     **_plain("lru_cache_record_map_size", "lru_cache_svid_map_size", labels=["svid_type"]),
     **_plain(
-        "cache_manager_expiring_svids", "cache_manager_outdated_svids", "jwt_svid_cache_size", "lru_cache_entry_add",
-        "lru_cache_entry_remove", "lru_cache_entry_update", "sync_bundles_total", "sync_entries_dropped",
+        "bootstrapped", "cache_manager_expiring_svids", "cache_manager_outdated_svids", "jwt_svid_cache_size",
+        "lru_cache_entry_add", "lru_cache_entry_remove", "lru_cache_entry_update", "sync_bundles_total", "sync_entries_dropped",
         "sync_entries_missing", "sync_entries_stale", "sync_entries_total", "workload_api_discovered_selectors",
     ),
     **_plain(*(f"{api}_connection{s}" for s in ("", "s") for api in (
