@@ -81,7 +81,8 @@ def row(model: type[Section], name: str, flag: str, homes: tuple[str, str]) -> s
     if not meaning:
         raise SystemExit(f"{model.__name__}.{name} does not say what it means")
     kind = kind_of(written) + range_of(model.model_fields[name].metadata)
-    default, again = default_of(model, name, written), next(filter(None, (READ_AGAIN.get((home, name)) for home in homes)), "")
+    default = default_of(model, name, written)
+    again = next((READ_AGAIN[home, name] for home in homes if (home, name) in READ_AGAIN), "")
     cells = (f"`{name}`", kind, default, f"`{flag}`" if flag else "", again, meaning)
     return f"| {' | '.join(cells)} |"
 

@@ -1,12 +1,12 @@
 """The port: counters, gauges and samples. `OFF` takes them all and does nothing."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
 from typing import Protocol, TypeAlias
 
 from assay.telemetry.names import status_name
-from assay.telemetry.tracing import ending_of, span
+from assay.telemetry.tracing import NOTHING, ending_of, span, traced
 
 Key: TypeAlias = tuple[str, ...]
 Labels: TypeAlias = tuple[tuple[str, str], ...]
@@ -65,9 +65,15 @@ def counted(metrics: Metrics, key: Key, labels: Labels = ()) -> Generator[None]:
         ended(metrics, key, status, began, labels)
 
 
+def measured(metrics: Metrics, key: Key, labels: Labels = ()) -> AbstractContextManager[object]:
+    """As `counted`, and a part of what is traced. Where neither is on, nothing is done, not even slowly."""
+    if not traced():
+        return NOTHING if metrics is OFF else counted(metrics, key, labels)
+    return _traced(metrics, key, labels)
+
+
 @contextmanager
-def measured(metrics: Metrics, key: Key, labels: Labels = ()) -> Generator[None]:
-    """As `counted`, and a part of what is traced."""
+def _traced(metrics: Metrics, key: Key, labels: Labels) -> Generator[None]:
     with span(".".join(key), dict(labels)), counted(metrics, key, labels):
         yield
 

@@ -55,6 +55,7 @@ class Otlp:
         self._told = _Told()
         resource = Resource.create(dict(identity)).merge(OTELResourceDetector().detect())
         self._closers: list[Callable[[], object]] = []
+        self._exporters: list[_Spans | _Metrics] = []
         self.sink = self._sink(settings, resource) if settings.metrics else None
         self.tracer = self._tracer(settings, resource) if settings.traces else None
 
@@ -69,10 +70,15 @@ class Otlp:
         if any(thread.is_alive() for thread in threads):
             log.warning("OpenTelemetry collector does not take the last metrics and spans")
         self._told.end()
+        for exporter in self._exporters:
+            # Else one that waits to try again would do so for some seconds more.
+            exporter.shutdown()  # pyright: ignore[reportUnknownMemberType] - the library's
 
     def _sink(self, settings: OtlpSettings, resource: Resource) -> "OtlpSink":
+        exporter = _Metrics(self._told, settings)
+        self._exporters.append(exporter)
         reader = PeriodicExportingMetricReader(
-            _Metrics(self._told, settings),
+            exporter,
             export_interval_millis=settings.metrics_interval * 1000,
             export_timeout_millis=PATIENCE * 1000,
         )
@@ -83,8 +89,10 @@ class Otlp:
     def _tracer(self, settings: OtlpSettings, resource: Resource) -> "OtlpTracer":
         sampler = ParentBased(TraceIdRatioBased(settings.sampling_ratio))
         provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+        exporter = _Spans(self._told, settings)
+        self._exporters.append(exporter)
         processor = BatchSpanProcessor(
-            _Spans(self._told, settings),
+            exporter,
             max_queue_size=QUEUE,
             schedule_delay_millis=SPANS_EVERY * 1000,
             max_export_batch_size=BATCH,
@@ -172,12 +180,13 @@ class _Told(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self._failing = False
+        self._over = False
         self._library = logging.getLogger("opentelemetry")
         self._library.addHandler(self)
         self._library.propagate = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._failing:
+        if not self._failing and not self._over:
             self._failing = True
             log.warning("Metrics and spans are lost: OpenTelemetry collector", error=record.getMessage())
 
@@ -188,9 +197,8 @@ class _Told(logging.Handler):
             log.info("OpenTelemetry collector takes metrics and spans again")
 
     def end(self) -> None:
-        """Leave the library's log as it was."""
-        self._library.removeHandler(self)
-        self._library.propagate = True
+        """Say no more: a thread may still have something to complain of."""
+        self._over = True
 
 
 class _Spans(OTLPSpanExporter):
@@ -231,7 +239,7 @@ class _Metrics(OTLPMetricExporter):
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = PATIENCE * 1000, **kwargs: object
     ) -> MetricExportResult:
-        result = super().export(metrics_data, timeout_millis, **kwargs)
+        result = super().export(metrics_data, timeout_millis, **kwargs)  # pyright: ignore[reportUnknownMemberType] - likewise
         if result is MetricExportResult.SUCCESS:
             self._told.well()
         return result

@@ -64,7 +64,8 @@ class _Nothing:
 
 
 _NO_SPAN: Span = _Nothing()
-_NOTHING: AbstractContextManager[Span] = nullcontext(_NO_SPAN)
+NOTHING: AbstractContextManager[Span] = nullcontext(_NO_SPAN)
+"""What is held where nothing is measured."""
 _tracer: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
 
 
@@ -73,10 +74,15 @@ def use(tracer: Tracer | None) -> None:
     _tracer.set(tracer)
 
 
+def traced() -> bool:
+    """Whether what the running task does is traced."""
+    return _tracer.get() is not None
+
+
 def span(name: str, attributes: Attributes = {}) -> AbstractContextManager[Span]:  # noqa: B006 - nobody changes it
     """A part of what is traced; nothing where nothing is."""
     tracer = _tracer.get()
-    return _NOTHING if tracer is None else _failing(tracer, name, attributes)
+    return NOTHING if tracer is None else _failing(tracer, name, attributes)
 
 
 def note(name: str, value: Value) -> None:
@@ -89,7 +95,7 @@ def note(name: str, value: Value) -> None:
 def calling(path: str) -> AbstractContextManager[Span]:
     """A call that is made of `/Service/Method`; nothing where nothing is traced."""
     tracer = _tracer.get()
-    return _NOTHING if tracer is None else _called(tracer, path)
+    return NOTHING if tracer is None else _called(tracer, path)
 
 
 def carried() -> Metadata:

@@ -67,8 +67,9 @@ AGENT: Table = {
     **_plain("lru_cache_record_map_size", "lru_cache_svid_map_size", labels=["svid_type"]),
     **_plain(
         "bootstrapped", "cache_manager_expiring_svids", "cache_manager_outdated_svids", "jwt_svid_cache_size",
-        "lru_cache_entry_add", "lru_cache_entry_remove", "lru_cache_entry_update", "sync_bundles_total", "sync_entries_dropped",
-        "sync_entries_missing", "sync_entries_stale", "sync_entries_total", "workload_api_discovered_selectors",
+        "lru_cache_entry_add", "lru_cache_entry_remove", "lru_cache_entry_update", "sync_bundles_total",
+        "sync_entries_dropped", "sync_entries_missing", "sync_entries_stale", "sync_entries_total",
+        "workload_api_discovered_selectors",
     ),
     **_plain(*(f"{api}_connection{s}" for s in ("", "s") for api in (
         "workload_api", "sds_api", "delegated_identity_api", "debug_api", "logger_api",

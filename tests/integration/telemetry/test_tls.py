@@ -60,13 +60,11 @@ def test_daemons_show_their_svids_and_let_in_whom_they_are_told(folder: Path) ->
             clients[name].mkdir()
             scraped.run("x509", "mint", "--spiffe-id", f"spiffe://example.test/{name}", "--write", str(clients[name]),
                         "--socket-path", str(scraped.admin))  # fmt: skip
-        for name, own in (
-            ("server", b"spiffe://example.test/spire/server"),
-            ("agent", str(scraped.agent_id()).encode()),
-        ):
+        ids = {"server": "spiffe://example.test/spire/server", "agent": scraped.agent_id()}
+        for name, own in ids.items():
             text, shown = scraped.scrape(name, roots, clients["prometheus"])
             assert f"spire_{name}_started" in text
-            assert own in shown
+            assert own.encode() in shown
             for other in (clients["other"], None):
                 with pytest.raises((OSError, http.client.HTTPException)):
                     scraped.scrape(name, roots, other)
