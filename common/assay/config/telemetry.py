@@ -1,15 +1,19 @@
 """`telemetry { }` as both daemons take it: SPIRE's keys."""
 
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from assay.clock import SystemClock
 from assay.config.address import host_port
-from assay.config.document import KeyPath
+from assay.config.document import Document, KeyPath
+from assay.config.fault import Fault
 from assay.config.fields import FilePath, Identities, Port, PositiveSeconds, Section, Texts, as_list
 from assay.config.notbuilt import NotBuilt
-from assay.errors import InvalidArgumentError
+from assay.errors import FailedPreconditionError, InvalidArgumentError
 from assay.telemetry.settings import OtlpSettings, PrometheusSettings, PrometheusTls, TelemetrySettings
 
 SECTIONS: tuple[KeyPath, ...] = (
@@ -204,3 +208,17 @@ class TelemetrySection(Section):
             allowed_labels=self.AllowedLabels,
             blocked_labels=self.BlockedLabels,
         )
+
+
+def telemetry_faults(document: Document, settings: TelemetrySettings) -> Iterator[Fault]:
+    """What only a look at files and libraries shows: each would keep the daemon from starting."""
+    tls = settings.prometheus.tls if settings.prometheus is not None else None
+    if tls is not None:
+        from assay.telemetry.tls import ScrapeTls  # noqa: PLC0415 - not loaded to read a configuration
+
+        try:
+            ScrapeTls(tls, SystemClock())
+        except FailedPreconditionError as error:
+            yield document.fault(("telemetry", "Prometheus", "tls"), str(error))
+    if settings.otlp is not None and find_spec("opentelemetry") is None:
+        yield document.fault(("assay", "telemetry", "otlp"), 'needs libraries: pip install "assay[otlp]"')

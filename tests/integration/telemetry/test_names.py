@@ -142,14 +142,25 @@ def test_names_and_labels_are_spires(busy: Measured) -> None:
     assert "spire_server_rateLimit_agent_v1_agent_attest_agent" in busy.series("server")
 
 
+def test_calls_of_the_health_check_are_connections_and_no_rpcs() -> None:
+    with TemporaryDirectory(prefix="assay-") as folder:
+        measured = Measured(Path(folder))
+        try:
+            measured.start()
+            measured.run("agent", "healthcheck", "--socket-path", str(measured.api))
+            series = measured.series("agent")
+        finally:
+            measured.close()
+    assert {"spire_agent_workload_api_connection", "spire_agent_rpc_health_check"} <= series.keys()
+    assert not any("rpc_workload_api" in name for name in series)
+
+
 def test_what_an_agent_does_is_counted(busy: Measured) -> None:
     text = busy.metrics("agent")
     for call in ("fetch_x509svid", "fetch_jwtsvid"):
         assert f'\nspire_agent_rpc_workload_api_{call}{{host="' in text
     assert '\nspire_agent_node_attestor_new_svid{attestor="join_token",host="' in text
     assert '\nspire_agent_workload_api_workload_attestor{attestor="unix",host="' in text
-    # The health check calls the agent itself, and is nobody's.
-    assert "rpc_health_check" in text
 
     busy.processes["agent"].send_signal(signal.SIGUSR1)
     busy.until("agent", lambda: "[G] 'spire_agent.started." in busy.log("agent"))

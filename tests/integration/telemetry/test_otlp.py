@@ -133,6 +133,8 @@ def test_metrics_of_both_daemons_arrive_and_nothing_secret(told: Told) -> None:
     assert "spire_agent.workload_api.connection" in told.collector.metrics
     assert not any(SECRET.search(body) for body in told.collector.raw)
     assert not told.collector.named("grpc.health.v1.Health/Check")
+    # Nor what the health check asks of the agent itself.
+    assert all(span.parent for span in told.collector.named("workload_api.workload_attestation"))
 
 
 def test_a_collector_that_is_away_costs_a_warning_and_nothing_else(folder: Path) -> None:
