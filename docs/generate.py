@@ -19,7 +19,7 @@ from assay.config.plugin import Catalog
 
 PAGE = Path(__file__).resolve().parent / "configuration.md"
 KINDS = {
-    "Collectors": "list of collectors",
+    "CollectorUrl": "URL", "Collectors": "list of collectors", "dict": "names and texts", "float": "number",
     "DomainName": "trust domain", "FilePath": "path", "FractionalSeconds": "duration", "Identities": "SPIFFE IDs",
     "KeyTypeName": "key type", "Networks": "CIDR ranges", "Port": "port",
     "PositiveSeconds": "duration", "Rate": "number", "Seconds": "duration",
@@ -38,6 +38,7 @@ READ_AGAIN = {
     ("server", "log_file"): "on `SIGUSR2`",
     ("server", "log_level"): _RELOAD,
     ("server", "signing"): _RELOAD,
+    **{("tls", name): _RELOAD for name in ("cert_file", "key_file", "client_ca_file")},
 }
 
 
@@ -48,7 +49,10 @@ def sections(daemon: str) -> Iterator[str]:
         model = schema.__dict__[f"{daemon.capitalize()}File"]
         for key in path:
             model = annotation(model, str(key))
-        rows = [row(model, name, schema.FLAGS.get((*path, name), ""), (daemon, name)) for name in plain_keys(model)]
+        if not issubclass(model, Section):  # names of the operator's own
+            continue
+        homes = (daemon, str(path[-1]))
+        rows = [row(model, name, schema.FLAGS.get((*path, name), ""), homes) for name in plain_keys(model)]
         if rows:
             yield f"### `{' { '.join(path)} {{ }}{' }' * (len(path) - 1)}`\n"
             yield "| key | value | default | flag | read | meaning |\n|---|---|---|---|---|---|"
@@ -71,13 +75,14 @@ def plain_keys(model: type[Section]) -> list[str]:
     return [name for name in model.model_fields if not is_section(model, name)]
 
 
-def row(model: type[Section], name: str, flag: str, path: tuple[str, str]) -> str:
-    """One key."""
+def row(model: type[Section], name: str, flag: str, homes: tuple[str, str]) -> str:
+    """One key; `homes` are the daemon and the section."""
     written, meaning = source(model)[name]
     if not meaning:
         raise SystemExit(f"{model.__name__}.{name} does not say what it means")
     kind = kind_of(written) + range_of(model.model_fields[name].metadata)
-    default, again = default_of(model, name, written), READ_AGAIN.get(path, "")
+    default = default_of(model, name, written)
+    again = next((READ_AGAIN[home, name] for home in homes if (home, name) in READ_AGAIN), "")
     cells = (f"`{name}`", kind, default, f"`{flag}`" if flag else "", again, meaning)
     return f"| {' | '.join(cells)} |"
 
@@ -117,7 +122,7 @@ def default_of(model: type[Section], name: str, written: str) -> str:
     if field.is_required():
         return "**required**"
     value = field.default
-    if value in ("", None, ()):
+    if value in ("", None, (), {}):
         return ""
     value = value.value if isinstance(value, Enum) else value
     if isinstance(value, bool):

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import random
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -14,11 +15,22 @@ from assay.clock import Clock
 from assay.errors import AssayError
 from assay.files import make_data_folder
 from assay.health.serve import serve_health
+from assay.keymanager.base import SigningKey
+from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
 from assay.namespace import server_id
 from assay.reload import SIGNALS, Reload
+from assay.rpc.method import Context
+from assay.rpc.server import peer_of
+from assay.rpc.status import Metadata
+from assay.spiffeid import TrustDomain
 from assay.supervisor import Supervisor
+from assay.telemetry import tracing
+from assay.telemetry.metrics import Metrics
+from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
+from assay.telemetry.telemetry import Telemetry, telemetry_of
 from assay.transport.known import Identity, KnownServer, Roots
+from assay.transport.peer import UnixPeer
 from assay_agent.attestation.bootstrap import Bootstrap
 from assay_agent.attestation.identity import AgentIdentity, TrustRoots
 from assay_agent.attestation.node import NodeAttestation, NodeParts
@@ -36,9 +48,16 @@ from assay_agent.sync.follower import Follower
 from assay_agent.sync.signer import Signer, SigningSettings
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
-from assay_agent.workload.caller import Callers
+from assay_agent.workload.caller import Callers, process_attributes
 
 log = structlog.get_logger(__name__)
+
+# The APIs whose calls SPIRE's agent counts as connections, and what it calls them there.
+CONNECTIONS = {
+    "SpiffeWorkloadAPI": "workload_api", "envoy.service.secret.v3.SecretDiscoveryService": "sds_api",
+    "spire.api.agent.delegatedidentity.v1.DelegatedIdentity": "delegated_identity_api",
+    "spire.agent.debug.v1.Debug": "debug_api", "spire.api.agent.logger.v1.Logger": "logger_api",
+}  # fmt: skip
 
 # Seconds in which everything has to end.
 GRACE = 10.0
@@ -57,8 +76,15 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.stop_on_signals()
         reload = Reload(config, reread, level)
         supervisor.on_signals(SIGNALS, reload.ask)
-        supervisor.start("reload", reload.run)
-        agent = _build(config, clock)
+        telemetry = telemetry_of(config.telemetry, "spire_agent", config.trust_domain, clock)
+        supervisor.defer("telemetry", telemetry.close)
+        if telemetry.on:
+            supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
+            supervisor.start("uptime", telemetry.run)
+        supervisor.start("reload", lambda: reload.run(apply=_applying(telemetry)))
+        # Tasks that are started from now on have it, and so everything that the agent does by itself.
+        tracing.use(telemetry.tracer)
+        agent = _build(config, clock, telemetry)
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)
         await agent.endpoints.start()
@@ -73,6 +99,33 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         await supervisor.wait_stopped()
 
 
+def _applying(telemetry: Telemetry) -> Callable[[AgentConfig], Awaitable[None]]:
+    async def apply(_config: AgentConfig) -> None:
+        take = await telemetry.reread()
+        take()
+
+    return apply
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The agent's own SVID, and the authorities that it has: its server's, and those that entries federate with."""
+
+    trust_domain: TrustDomain
+    identity: AgentIdentity
+    own: TrustRoots
+    cache: Cache
+
+    def credentials(self) -> tuple[Sequence[bytes], SigningKey] | None:
+        return self.identity.credentials()
+
+    def roots(self, trust_domain: TrustDomain) -> Sequence[bytes]:
+        if trust_domain == self.trust_domain:
+            return self.own()
+        bundle = self.cache.bundles.get(trust_domain)
+        return [authority.der for authority in bundle.x509_authorities] if bundle is not None else ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Agent:
     client: ServerClient
@@ -84,19 +137,21 @@ class _Agent:
     follower: Follower
 
 
-def _build(config: AgentConfig, clock: Clock) -> _Agent:
+def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry) -> _Agent:
+    metrics = telemetry.metrics
     make_data_folder(config.data_dir)
     storage = AgentStorage(config.data_dir)
     roots, identity = TrustRoots(storage), AgentIdentity()
     client = _client(config, clock, roots, identity.credentials)
-    parts = _node_parts(config, clock, storage, roots)
+    parts = _node_parts(config, clock, storage, roots, metrics)
     attestation = NodeAttestation(parts)
     rotation = NodeRotation(identity, attestation, parts, client, config.availability_target)
     cache = Cache(config.trust_domain)
+    telemetry.identify(_Known(config.trust_domain, identity, roots, cache))
     signing = SigningSettings(
         config.workload_x509_svid_key_type, config.x509_svid_cache_max_size, config.availability_target
     )
-    signer = Signer(cache, client, clock, signing, random.random)
+    signer = Signer(cache, client, clock, signing, random.random, metrics)
     follower = Follower(
         client,
         cache,
@@ -107,11 +162,15 @@ def _build(config: AgentConfig, clock: Clock) -> _Agent:
         on_bundle=roots.update,
         poll_interval=config.sync_interval,
         draw=random.random,
+        metrics=metrics,
     )
-    return _Agent(client, _endpoints(config, clock, cache, client), identity, attestation, rotation, signer, follower)
+    endpoints = _endpoints(config, clock, cache, client, telemetry)
+    return _Agent(client, endpoints, identity, attestation, rotation, signer, follower)
 
 
-def _node_parts(config: AgentConfig, clock: Clock, storage: AgentStorage, roots: TrustRoots) -> NodeParts:
+def _node_parts(
+    config: AgentConfig, clock: Clock, storage: AgentStorage, roots: TrustRoots, metrics: Metrics
+) -> NodeParts:
     def anonymous(authorities: Sequence[bytes]) -> ServerClient:
         insecure = config.insecure_bootstrap and not authorities
         return _client(config, clock, lambda: authorities, lambda: None, insecure=insecure)
@@ -119,7 +178,7 @@ def _node_parts(config: AgentConfig, clock: Clock, storage: AgentStorage, roots:
     return NodeParts(
         trust_domain=config.trust_domain,
         storage=storage,
-        keys=builtin.key_manager(config.key_manager),
+        keys=MeteredKeyManager(builtin.key_manager(config.key_manager), metrics, "agent_key_manager", "get_key"),
         roots=roots,
         attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file),
         anonymous=anonymous,
@@ -131,6 +190,7 @@ def _node_parts(config: AgentConfig, clock: Clock, storage: AgentStorage, roots:
         ),
         clock=clock,
         draw=random.random,
+        metrics=metrics,
     )
 
 
@@ -149,17 +209,41 @@ def _client(
     return ServerClient(dialling(server))
 
 
-def _endpoints(config: AgentConfig, clock: Clock, cache: Cache, client: ServerClient) -> Endpoints:
-    endpoints = Endpoints(config.socket_path)
+def _endpoints(
+    config: AgentConfig, clock: Clock, cache: Cache, client: ServerClient, telemetry: Telemetry
+) -> Endpoints:
+    endpoints = Endpoints(config.socket_path, _observers(telemetry))
     plugins = [builtin.workload_attestor(plugin, clock) for plugin in config.workload_attestors]
     own_pid = os.getpid()
-    callers = Callers(endpoints.peer, Attestor(plugins, own_pid=own_pid), own_pid=own_pid)
+    attestor = Attestor(plugins, own_pid=own_pid, metrics=telemetry.metrics)
+    callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
     settings = WorkloadApiSettings(
         config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
     )
-    jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size)
+    jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size, metrics=telemetry.metrics)
     endpoints.serve(WorkloadApi(cache, jwts, callers, clock, settings))
     return endpoints
+
+
+def _observers(telemetry: Telemetry) -> Sequence[Observer]:
+    """What stands round every RPC, whichever socket it comes by. The health check calls the agent itself: uncounted."""
+    if not telemetry.on:
+        return ()
+    metrics, own_pid = telemetry.metrics, os.getpid()
+
+    def own(context: object) -> bool:
+        peer = peer_of(context)
+        return isinstance(peer, UnixPeer) and peer.pid == own_pid
+
+    observers: list[Observer] = [RpcConnections(metrics, CONNECTIONS), RpcMetrics(metrics, own)]
+    if telemetry.tracer is not None:
+        from assay.telemetry.rpctracing import RpcTracing  # noqa: PLC0415 - few switch it on
+
+        def caller(context: Context) -> Metadata | None:
+            return None if own(context) else context.invocation_metadata() or ()
+
+        observers.append(RpcTracing(telemetry.tracer, caller, process_attributes))
+    return observers
 
 
 def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:

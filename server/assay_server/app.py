@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -18,7 +17,9 @@ from assay.loglevel import LiveLevel
 from assay.reload import SIGNALS, Reload
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
-from assay.telemetry.telemetry import Telemetry
+from assay.telemetry.rpc import Observer, RpcMetrics
+from assay.telemetry.telemetry import Telemetry, telemetry_of
+from assay.telemetry.tracing import Tracer
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
@@ -29,7 +30,6 @@ from assay_server.api.debug import DebugApi
 from assay_server.api.entry import EntryApi
 from assay_server.api.health import HealthApi
 from assay_server.api.logger import LoggerApi
-from assay_server.api.metered import RpcMetrics
 from assay_server.api.svid import SvidApi
 from assay_server.api.sync import SyncApi
 from assay_server.api.trustdomain import TrustDomainApi
@@ -50,7 +50,7 @@ from assay_server.datastore.base import Store
 from assay_server.datastore.metered import MeteredStore
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
-from assay_server.endpoints.server import Endpoints, Observer
+from assay_server.endpoints.server import Endpoints
 from assay_server.plugins.builtin import Host, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
@@ -77,7 +77,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         supervisor.on_signals(SIGNALS, reload.ask)
         log.info("Starting server", data_dir=str(config.data_dir), trust_domain=str(config.trust_domain))
         make_data_folder(config.data_dir)
-        telemetry = _telemetry(config)
+        telemetry = telemetry_of(config.telemetry, "spire_server", config.trust_domain, clock)
         supervisor.defer("telemetry", telemetry.close)
         sql = await open_store(config.datastore_path, clock=clock)
         supervisor.defer("datastore", sql.close)
@@ -95,24 +95,24 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         ):
             supervisor.start(name, work)
         if telemetry.on:
-            supervisor.on_signals((signal.SIGUSR1,), _reload_and_dump(reload, telemetry))
-            supervisor.start("uptime", lambda: telemetry.run(clock))
+            supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
+            supervisor.start("uptime", telemetry.run)
+            telemetry.identify(parts.identity)
             supervisor.start("index size", lambda: gauge_index(parts.authorized, telemetry.metrics, clock))
         await _open(config, parts, supervisor)
         if config.health.enabled:
             supervisor.start("health", _health(config, clock, store, ca, parts.issuer))
-        supervisor.start("reload", lambda: reload.run(LIVE, parts.live.apply))
+        supervisor.start("reload", lambda: reload.run(LIVE, _applying(parts.live, telemetry)))
         await supervisor.wait_stopped()
 
 
-def _reload_and_dump(reload: Reload[ServerConfig], telemetry: Telemetry) -> Callable[[], None]:
-    """SIGUSR1 means both to SPIRE's operators."""
+def _applying(live: LiveParts, telemetry: Telemetry) -> Callable[[ServerConfig], Awaitable[None]]:
+    async def apply(config: ServerConfig) -> None:
+        take = await telemetry.reread()
+        await live.apply(config)
+        take()
 
-    def signalled() -> None:
-        reload.ask()
-        telemetry.dump()
-
-    return signalled
+    return apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ def _build(
     authorized = AuthorizedEntries(store, config.trust_domain, clock, metrics)
     tls = TlsIdentity(config.trust_domain, clock, admitted=config.admin_ids)
     foreign = {admin.trust_domain for admin in config.admin_ids}
-    identity = ServerIdentity(tls, issuer, store, clock, foreign, metrics)
+    identity = ServerIdentity(tls, issuer, store, clock, foreign, metrics, config.telemetry.known)
     authorizer = Authorizer(store, rows, clock, config.admin_ids)
-    live = _live_parts(config, clock, store, rows, issuer, identity, authorizer)
+    live = _live_parts(config, clock, store, rows, issuer, identity, authorizer, telemetry)
     services = (
         *_services(config, clock, store, issuer, rows, authorized, live),
         served(DEBUG, DebugApi(store, config.trust_domain, clock, lambda: identity.chain)),
@@ -168,9 +168,10 @@ def _live_parts(
     issuer: Issuer,
     identity: ServerIdentity,
     authorizer: Authorizer,
+    telemetry: Telemetry,
 ) -> LiveParts:
     trust_domain = config.trust_domain
-    limits = RateLimits(config.rates, clock)
+    limits = RateLimits(config.rates, clock, telemetry.metrics if telemetry.on else None)
     host = Host(trust_domain, clock, JoinTokens(store, clock, trust_domain))
     attestation = AttestationService(trust_domain, node_attestors(config.node_attestors, host), rows, issuer)
     return LiveParts(authorizer, identity, limits, attestation, host)
@@ -224,15 +225,19 @@ def _room(config: ServerConfig) -> Room:
     return Room(per_connection=2, per_caller=config.connections_per_caller, guests=config.anonymous_connections)
 
 
-def _telemetry(config: ServerConfig) -> Telemetry:
-    # Looking it up reads a file.
-    ours = version("assay") if config.telemetry.on else ""
-    return Telemetry(config.telemetry, prefix="spire_server", trust_domain=config.trust_domain, version=ours)
-
-
 def _observers(config: ServerConfig, clock: Clock, telemetry: Telemetry) -> list[Observer]:
     observers = [_audit(config, clock)] if config.audit_log or config.audit_log_file is not None else []
-    return [*observers, RpcMetrics(telemetry.metrics)] if telemetry.on else observers
+    if telemetry.on:
+        observers.append(RpcMetrics(telemetry.metrics))
+    # Last, and so round the others: the audit trail's request ID is said of the span.
+    return observers if telemetry.tracer is None else [*observers, _tracing(telemetry.tracer)]
+
+
+def _tracing(tracer: Tracer) -> Observer:
+    from assay.telemetry.rpctracing import RpcTracing  # noqa: PLC0415 - few switch it on
+    from assay_server.api.traced import caller_attributes, continued  # noqa: PLC0415 - likewise
+
+    return RpcTracing(tracer, continued, caller_attributes)
 
 
 def _audit(config: ServerConfig, clock: Clock) -> Observer:

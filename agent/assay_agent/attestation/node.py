@@ -14,6 +14,7 @@ from assay.keymanager.base import KeyManager, KeyType, SigningKey
 from assay.plugin.nodeattestor import AgentNodeAttestor
 from assay.spiffeid import TrustDomain
 from assay.svid import X509Svid
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay_agent.attestation.bootstrap import Bootstrap
 from assay_agent.attestation.decision import other_slot
 from assay_agent.attestation.identity import NodeSvid, TrustRoots
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_ATTESTATION = Backoff(first=5, limit=120)
 GIVE_UP_AFTER = 60.0  # seconds
+NEW_SVID = ("node", "attestor", "new_svid")
 
 # A client without SVID, given the server's authorities (DER); with none it believes any server of the trust domain.
 Anonymous: TypeAlias = Callable[[Sequence[bytes]], ServerClient]
@@ -43,6 +45,7 @@ class NodeParts:
     bootstrap: Bootstrap
     clock: Clock
     draw: Callable[[], float]
+    metrics: Metrics = OFF
 
 
 class NodeAttestation:
@@ -110,10 +113,12 @@ class NodeAttestation:
 
     async def _attest_with_retries(self, slot: str, key: SigningKey) -> NodeSvid:
         clock = self._parts.clock
-        started, failures = clock.monotonic(), 0
+        started, failures, began = clock.monotonic(), 0, clock.now().timestamp()
         while True:
+            self._gauge_bootstrap(began, failures + 1)
             try:
-                node = await self.attest(slot, key)
+                with measured(self._parts.metrics, NEW_SVID, (("attestor", self._parts.attestor.type),)):
+                    node = await self.attest(slot, key)
             except AssayError as error:
                 failures += 1
                 delay = FIRST_ATTESTATION.delay(failures, self._parts.draw())
@@ -122,10 +127,18 @@ class NodeAttestation:
                 log.warning("Failed to retrieve attestation result", error=str(error), retry_interval=f"{delay:.3f}s")
                 await clock.sleep(delay)
             else:
+                self._gauge_bootstrap(0, 0)
                 log.info(
                     "Node attestation was successful", spiffe_id=str(node.spiffe_id), reattestable=node.reattestable
                 )
                 return node
+
+    def _gauge_bootstrap(self, began: float, attempts: int) -> None:
+        """Say since when (Unix seconds), and how often, the first attestation is tried; zeros once it is done."""
+        metrics, mode = self._parts.metrics, (("mode", "bootstrap"),)
+        metrics.gauge(("bootstrapped",), 0 if attempts else 1)
+        metrics.gauge(("bootstrap_seconds",), int(began), mode)
+        metrics.gauge(("bootstrap_attempts",), attempts, mode)
 
     async def _learn_bundle(self, client: ServerClient, roots: Sequence[bytes]) -> None:
         try:

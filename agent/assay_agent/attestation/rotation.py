@@ -12,6 +12,7 @@ from assay.crypto import csr
 from assay.errors import AssayError, DenialReason, Kind, PermissionDeniedError, UnavailableError
 from assay.keymanager.base import KeyType
 from assay.spiffeid import SpiffeId
+from assay.telemetry.metrics import measured
 from assay_agent.attestation.decision import Reaction, expired, other_slot, reaction
 from assay_agent.attestation.identity import AgentIdentity, NodeSvid
 from assay_agent.attestation.node import NodeAttestation, NodeParts, parse_issued
@@ -122,12 +123,14 @@ class NodeRotation:
             if self._current.reattestable:
                 await self._reattest()
             else:
-                await self._rotate()
+                with measured(self._parts.metrics, ("agent_svid", "rotate")):
+                    await self._rotate()
 
     async def _reattest(self) -> None:
         log.debug("Reattesting node")
         slot = other_slot(self._current.slot)
-        node = await self._attestation.attest(slot, await self._parts.keys.generate(slot, KeyType.EC_P256))
+        with measured(self._parts.metrics, ("node", "attest")):
+            node = await self._attestation.attest(slot, await self._parts.keys.generate(slot, KeyType.EC_P256))
         log.info("Successfully reattested node", spiffe_id=str(node.spiffe_id))
         await self._use(node)
 

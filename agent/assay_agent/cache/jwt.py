@@ -12,11 +12,14 @@ from assay.clock import Clock
 from assay.entry import Entry
 from assay.errors import AssayError, Kind, UnavailableError
 from assay.spiffeid import SpiffeId
+from assay.telemetry.metrics import OFF, Metrics
 
 log = structlog.get_logger(__name__)
 
 # A refusal is an answer: only a server that gave none leaves the kept token in use.
 REFUSALS = frozenset({Kind.NOT_FOUND, Kind.PERMISSION_DENIED, Kind.UNIMPLEMENTED})
+
+SIZE = ("jwt_svid_cache_size",)
 
 Key = tuple[str, SpiffeId, tuple[str, ...]]
 
@@ -69,7 +72,9 @@ class JwtCache:
         max_size: int = 1000,
         hit_timeout: float = 30.0,
         draw: Callable[[], float] = random.random,
+        metrics: Metrics = OFF,
     ) -> None:
+        self._metrics = metrics
         self._source = source
         self._clock = clock
         self._max_size = max_size
@@ -138,12 +143,14 @@ class JwtCache:
         self._kept.move_to_end(key)
         while len(self._kept) > self._max_size:
             self._kept.popitem(last=False)
+        self._metrics.gauge(SIZE, len(self._kept))
 
     def _fall_back(self, key: Key, error: AssayError | TimeoutError) -> Jwt:
         refused = isinstance(error, AssayError) and error.kind in REFUSALS
         kept = self._kept.get(key)
         if kept is None or refused or kept.expires_at <= self._now:
             self._kept.pop(key, None)
+            self._metrics.gauge(SIZE, len(self._kept))
             raise error if isinstance(error, AssayError) else UnavailableError("server did not answer in time")
         log.warning("Unable to renew JWT; returning cached copy", spiffe_id=str(key[1]), error=str(error) or "timeout")
         return kept

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from assay.config.check import Override
 from assay.config.document import Document
 from assay.config.fault import ConfigError
+from assay.config.telemetry import telemetry_faults
 from assay.errors import InvalidArgumentError
 from assay_agent.config.load import LoadedAgent, load
 
 
 def load_checked(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
-    """As `load`, and with the node attestor's own settings seen through.
+    """As `load`, and with the node attestor's own settings and the files that telemetry needs seen through.
 
     Raises:
         ConfigError: with every fault.
@@ -24,4 +25,6 @@ def load_checked(document: Document, overrides: Sequence[Override] = ()) -> Load
     except InvalidArgumentError as error:
         place = ("plugins", "NodeAttestor", plugin.name, "plugin_data")
         raise ConfigError([document.fault(place, error.message)]) from None
+    if faults := list(telemetry_faults(document, loaded.config.telemetry)):
+        raise ConfigError(faults)
     return loaded

@@ -57,6 +57,7 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
         jwt_svid_cache_max_size=agent.jwt_svid_cache_max_size or DEFAULT_CACHE_SIZE,
         sync_interval=agent.experimental.sync_interval,
         health=checked.model.health_checks.settings(),
+        telemetry=checked.model.telemetry.value(checked.model.assay.telemetry),
         log=LogSettings(agent.log_level, agent.log_format, agent.log_file, agent.log_source_location),
     )
     return LoadedAgent(config, checked.warnings)

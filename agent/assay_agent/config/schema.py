@@ -19,6 +19,8 @@ from assay.config.fields import (
     Texts,
 )
 from assay.config.health import HealthChecksSection
+from assay.config.telemetry import OTLP_SECTIONS, OwnTelemetrySection, TelemetrySection
+from assay.config.telemetry import SECTIONS as TELEMETRY
 from assay.keymanager.base import KeyType
 from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.config.settings import BundleFormat
@@ -99,7 +101,9 @@ class AgentSection(Section):
 
 
 class AssaySection(Section):
-    """`assay { }`: keys that SPIRE does not have; none yet."""
+    """`assay { }`: keys that SPIRE does not have."""
+
+    telemetry: OwnTelemetrySection = OwnTelemetrySection()
 
 
 class AgentFile(Section):
@@ -107,10 +111,13 @@ class AgentFile(Section):
 
     agent: AgentSection
     health_checks: HealthChecksSection = HealthChecksSection()
+    telemetry: TelemetrySection = TelemetrySection()
     assay: AssaySection = AssaySection()
 
 
-SECTIONS: tuple[KeyPath, ...] = (("agent",), ("agent", "experimental"), ("health_checks",), ("assay",))
+SECTIONS: tuple[KeyPath, ...] = (
+    ("agent",), ("agent", "experimental"), ("health_checks",), ("assay",), *OTLP_SECTIONS, *TELEMETRY,
+)  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {
     ("agent", "allow_unauthenticated_verifiers"): "--allow-unauthenticated-verifiers",

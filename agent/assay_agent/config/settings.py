@@ -10,6 +10,7 @@ from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
 from assay.sockets import WORKLOAD_SOCKET
 from assay.spiffeid import TrustDomain
+from assay.telemetry.settings import TelemetrySettings
 
 BundleFormat: TypeAlias = Literal["pem", "spiffe"]
 
@@ -44,4 +45,5 @@ class AgentConfig:
     jwt_svid_cache_max_size: int = 1000
     sync_interval: float = 5.0
     health: HealthSettings = field(default_factory=HealthSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log: LogSettings = field(default_factory=LogSettings)

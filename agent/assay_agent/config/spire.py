@@ -1,5 +1,6 @@
 """What SPIRE's agent has and this one does not have yet, key by key and plugin by plugin."""
 
+from assay.config import telemetry
 from assay.config.document import KeyPath
 from assay.config.notbuilt import NotBuilt, warned
 from assay.config.plugin import SPIRE_NODE_ATTESTORS, BuiltIn, Catalog
@@ -38,7 +39,7 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("agent", "experimental", "use_sync_authorized_entries"): warned(
         "has no effect: only changes are asked for", True, "true"
     ),
-    ("telemetry",): warned("metrics are not built yet: none are sent or served"),
+    **telemetry.NOT_BUILT,
 }
 
 CATALOG: Catalog = {

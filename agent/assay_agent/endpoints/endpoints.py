@@ -1,13 +1,15 @@
 """The workloads' socket, from the gRPC server to the file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from assay.http2.limits import Limits
+from assay.rpc.method import Method, unserved
 from assay.rpc.server import Options, Server, peer_of
+from assay.telemetry.rpc import Observer
 from assay.transport.peer import Peer
 from assay.wire.reflection import Reflection
 from assay.workloadapi import wire
@@ -35,12 +37,13 @@ class Endpoints:
 
     The Workload API refuses calls without the security header. Health and reflection answer without, as SPIRE's do:
     they say nothing of any workload, and the tools that call them set no headers (the standard asks for it on every
-    call).
+    call). Each of the `observers` stands round those before it, and they round every RPC that is served.
     """
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, observers: Sequence[Observer] = ()) -> None:
         self._path = socket_path
-        self._server = Server(options=Options(http2=Limits(streams=CALLS_AT_ONCE)))
+        self._observers = observers
+        self._server = Server(self._observed, Options(http2=Limits(streams=CALLS_AT_ONCE)))
 
     def peer(self, context: wire.Context) -> Peer:
         """Who makes this call; raises UnauthenticatedError when that is not known."""
@@ -65,6 +68,13 @@ class Endpoints:
         """Accept no more; calls have `grace` seconds, in which streams do not end by themselves."""
         log.info("Stopping agent APIs", apis=API_NAMES)
         await self._server.close(grace)
+
+    def _observed(self, path: str, method: Method | None) -> Method:
+        if method is None:  # names that callers make up are nobody's to count
+            return unserved(path)
+        for observe in self._observers:
+            method = observe(method)
+        return method
 
     async def probe(self) -> None:
         """Call the Workload API on this very socket; raises AssayError when it refuses, even for want of an entry."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
+from time import perf_counter
 from typing import Protocol
 
 import structlog
@@ -12,9 +13,11 @@ from assay.bundle import Bundle
 from assay.clock import Clock
 from assay.errors import AssayError, PermissionDeniedError, UnimplementedError
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.telemetry.metrics import OFF, Metrics, ended, measured, status_of
 from assay_agent.cache.cache import Cache
 from assay_agent.cache.update import Update
 from assay_agent.client.values import Position, WatchUpdate
+from assay_agent.sync.gauges import gauge_sync, news_of
 from assay_agent.sync.poll import PollClient, poll
 
 log = structlog.get_logger(__name__)
@@ -25,6 +28,7 @@ FRUITLESS_AT_ONCE = 3
 # How long at most a failing poll waits, as in SPIRE: seconds, and multiples of the interval.
 POLL_LIMIT, POLL_LIMIT_MULTIPLE = 480.0, 48
 POLL_JITTER = 0.1
+FETCH = ("manager", "sync", "fetch_entries_updates")
 
 
 class SyncClient(PollClient, Protocol):
@@ -81,7 +85,9 @@ class Follower:
         on_bundle: Callable[[Bundle], None],
         poll_interval: float,
         draw: Callable[[], float],
+        metrics: Metrics = OFF,
     ) -> None:
+        self._metrics = metrics
         self._client = client
         self._cache = cache
         self._node = node
@@ -126,22 +132,21 @@ class Follower:
             await self._clock.sleep(RECONNECT.delay(self._fruitless - FRUITLESS_AT_ONCE, self._draw()))
 
     async def _watch(self) -> None:
-        async with aclosing(self._client.watch(self._position())) as updates:
-            async for update in updates:
-                own = () if update.bundle is None else (update.bundle,)
-                self._apply(
-                    Update(
-                        snapshot=update.snapshot,
-                        entries=update.entries,
-                        removed=update.removed,
-                        bundles=(*own, *update.federated),
-                        removed_bundles=update.removed_federated,
-                    )
-                )
-                self._followed = self._node.spiffe_id, update.position
+        began = perf_counter()
+        try:
+            async with aclosing(self._client.watch(self._position())) as updates:
+                async for update in updates:
+                    with measured(self._metrics, FETCH):
+                        self._apply(_step(update))
+                    self._followed = self._node.spiffe_id, update.position
+        except AssayError as error:
+            if not isinstance(error, UnimplementedError):
+                ended(self._metrics, FETCH, status_of(error), began)
+            raise
 
     async def _poll(self) -> None:
-        self._apply(await poll(self._client, self._cache))
+        with measured(self._metrics, FETCH):
+            self._apply(await poll(self._client, self._cache))
         await self._clock.sleep(Backoff(self._interval, self._interval, jitter=POLL_JITTER).delay(1, self._draw()))
 
     def _position(self) -> Position | None:
@@ -154,7 +159,9 @@ class Follower:
         own = [bundle for bundle in update.bundles if bundle.trust_domain == self._trust_domain]
         for bundle in own:
             self._on_bundle(bundle)
+        news = news_of(self._cache, update)
         self._cache.apply(update)
+        gauge_sync(self._metrics, self._cache, news)
         self._fruitless = 0
         if self._failures or not self._synced.is_set():
             self._failures = 0
@@ -183,3 +190,14 @@ class Follower:
         )
         self._polling = False  # whoever answers next may be a newer server
         await self._clock.sleep(delay)
+
+
+def _step(update: WatchUpdate) -> Update:
+    own = () if update.bundle is None else (update.bundle,)
+    return Update(
+        snapshot=update.snapshot,
+        entries=update.entries,
+        removed=update.removed,
+        bundles=(*own, *update.federated),
+        removed_bundles=update.removed_federated,
+    )

@@ -16,10 +16,12 @@ from assay.errors import AssayError, FailedPreconditionError
 from assay.keymanager.base import KeyType
 from assay.rotation import draw, renew_at
 from assay.svid import X509Svid
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay.waiting import first_of
 from assay_agent.cache.cache import Cache
 from assay_agent.client.values import Signed
 from assay_agent.sync.csrs import AT_ONCE, KeyedRequest, batch_limit, make_requests
+from assay_agent.sync.gauges import gauge_svids, sample_due
 from assay_agent.sync.plan import Held, Outlook, Plan, Postponed, plan
 
 log = structlog.get_logger(__name__)
@@ -28,6 +30,7 @@ RETRY = Backoff(first=0.5, limit=240)
 REFUSED = Backoff(first=5, limit=240)
 # The wall clock may jump, and a laptop sleep: never trust one long wait.
 LONGEST_LOOK_AWAY = 60.0
+FETCH = ("manager", "sync", "fetch_svids_updates")
 
 
 class SigningClient(Protocol):
@@ -63,7 +66,9 @@ class Signer:
         clock: Clock,
         settings: SigningSettings,
         draw_jitter: Callable[[], float],
+        metrics: Metrics = OFF,
     ) -> None:
+        self._metrics = metrics
         self._cache = cache
         self._client = client
         self._clock = clock
@@ -92,7 +97,8 @@ class Signer:
             if entry_ids := todo.pressing or todo.others:
                 await self._sign(entry_ids)
             else:
-                self._cache.evict(self._settings.limit)
+                if self._cache.evict(self._settings.limit):
+                    gauge_svids(self._metrics, self._cache)
                 await self._wait(todo.next_at)
 
     def _plan(self) -> Plan:
@@ -114,17 +120,20 @@ class Signer:
     async def _sign(self, entry_ids: Sequence[str]) -> None:
         entries = [self._cache.entries[entry_id] for entry_id in entry_ids[: self._batch]]
         self._announce(entries)
-        requests = await make_requests(entries, self._settings.key_type)
         try:
-            signed = await self._client.new_x509_svids([(one.entry.id, one.csr) for one in requests])
+            with measured(self._metrics, FETCH):
+                requests = await make_requests(entries, self._settings.key_type)
+                signed = await self._client.new_x509_svids([(one.entry.id, one.csr) for one in requests])
         except AssayError as error:
             await self._fail(error)
             return
         self._failures = 0
         self._batch = min(batch_limit(self._settings.key_type), self._batch * 2)
         await self._take(requests, signed)
+        gauge_svids(self._metrics, self._cache)
 
     def _announce(self, entries: Sequence[Entry]) -> None:
+        sample_due(self._metrics, [(kept.held.entry, one) for one in entries if (kept := self._kept.get(one.id))])
         for entry in entries:
             kept = self._kept.get(entry.id)
             if kept is None:

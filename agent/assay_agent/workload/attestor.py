@@ -8,6 +8,7 @@ import structlog
 from assay.errors import AssayError, UnauthenticatedError, UnavailableError
 from assay.plugin.workloadattestor import WorkloadAttestor
 from assay.selector import Selector
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay.transport.peer import UnixPeer
 
 log = structlog.get_logger(__name__)
@@ -22,10 +23,13 @@ class Attestor:
     The agent's own calls (`own_pid`: its health check) are not logged.
     """
 
-    def __init__(self, plugins: Sequence[WorkloadAttestor], *, own_pid: int, deadline: float = DEADLINE) -> None:
+    def __init__(
+        self, plugins: Sequence[WorkloadAttestor], *, own_pid: int, deadline: float = DEADLINE, metrics: Metrics = OFF
+    ) -> None:
         self._plugins = tuple(plugins)
         self._own_pid = own_pid
         self._deadline = deadline
+        self._metrics = metrics
 
     async def attest(self, peer: UnixPeer) -> frozenset[Selector]:
         """Selectors of the caller.
@@ -35,11 +39,13 @@ class Attestor:
             UnavailableError: every plugin failed.
         """
         check_alive(peer)
-        found = await self._ask_all(peer.pid)
-        check_alive(peer)
-        if self._plugins and all(one is None for one in found):
-            raise UnavailableError("no workload attestor succeeded")
+        with measured(self._metrics, ("workload_api", "workload_attestation")):
+            found = await self._ask_all(peer.pid)
+            check_alive(peer)
+            if self._plugins and all(one is None for one in found):
+                raise UnavailableError("no workload attestor succeeded")
         selectors = frozenset(selector for one in found if one is not None for selector in one)
+        self._metrics.sample(("workload_api", "discovered_selectors"), len(selectors))
         if peer.pid != self._own_pid:
             log.debug("PID attested to have selectors", pid=peer.pid, selectors=sorted(map(str, selectors)))
         return selectors
@@ -53,8 +59,9 @@ class Attestor:
 
     async def _ask(self, plugin: WorkloadAttestor, pid: int) -> tuple[Selector, ...] | None:
         try:
-            async with asyncio.timeout(self._deadline):
-                return await plugin.attest(pid)
+            with measured(self._metrics, ("workload_api", "workload_attestor"), (("attestor", plugin.name),)):
+                async with asyncio.timeout(self._deadline):
+                    return await plugin.attest(pid)
         except (AssayError, TimeoutError) as error:
             why = str(error) or "deadline exceeded"
             log.error("Workload attestor failed", attestor=plugin.name, pid=pid, error=why)  # noqa: TRY400 - a refusal

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import structlog
 
 from assay.errors import AssayError, UnauthenticatedError, UnavailableError
+from assay.rpc.server import peer_of
 from assay.selector import Selector
+from assay.telemetry.tracing import Attributes
 from assay.transport.peer import Peer, UnixPeer
 from assay.workloadapi.wire import Context
 from assay_agent.workload.attestor import Attestor, check_alive
@@ -49,3 +51,11 @@ class Callers:
         except AssayError as error:
             log.error("Workload attestation failed", method=method, error=str(error))  # noqa: TRY400 - a refusal
             raise UnavailableError("workload attestation failed") from error
+
+
+def process_attributes(context: Context) -> Attributes:
+    """What a span round a call says of the process that makes it."""
+    peer = peer_of(context)
+    if not isinstance(peer, UnixPeer):
+        return {}
+    return {"assay.caller.kind": "process", "assay.caller.pid": peer.pid, "assay.caller.uid": peer.uid}

@@ -7,7 +7,9 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from assay.errors import FailedPreconditionError
+import structlog
+
+from assay.errors import AssayError, FailedPreconditionError
 from assay.telemetry.prometheus import CONTENT_TYPE
 
 # Seconds in which a client has to say what it wants, and those it may take to read.
@@ -16,14 +18,18 @@ PATIENCE = 10.0
 ROOM = 8
 
 Respond = Callable[[str, list[tuple[str, str]]], object]
+Wrap = Callable[[socket.socket], socket.socket]
+
+log = structlog.get_logger(__name__)
 
 
 class Exporter:
-    """Answers every GET with what `render` returns, from `start` to `close`."""
+    """Answers every GET with what `render` returns, from `start` to `close`; `wrap` shakes hands with each client."""
 
-    def __init__(self, render: Callable[[], bytes], host: str, port: int) -> None:
+    def __init__(self, render: Callable[[], bytes], host: str, port: int, wrap: Wrap | None = None) -> None:
         self._render = render
         self._server = _listening(host, port)
+        self._server.wrap = wrap
         self._server.set_app(self._answer)
         self._thread = threading.Thread(target=self._server.serve_forever, name="prometheus", daemon=True)
 
@@ -65,6 +71,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def __init__(self, *args: Any) -> None:  # noqa: ANN401 - the base class's
         self._room = threading.BoundedSemaphore(ROOM)
+        self.wrap: Wrap | None = None
         super().__init__(*args)
 
     def server_bind(self) -> None:
@@ -85,9 +92,19 @@ class _Server(ThreadingMixIn, WSGIServer):
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's
         """Serve it here, and make room."""
         try:
-            super().process_request_thread(request, client_address)
+            super().process_request_thread(self._wrapped(request), client_address)
+        except (OSError, AssayError) as error:
+            # Whoever can reach the port could fill the log at any other level.
+            log.debug("Prometheus client refused", caller_addr=str(client_address[0]), error=str(error))
+            self.shutdown_request(request)
         finally:
             self._room.release()
+
+    def _wrapped(self, request: socket.socket) -> socket.socket:
+        if self.wrap is None:
+            return request
+        request.settimeout(PATIENCE)
+        return self.wrap(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's
         """A client that went away, or took too long, is nobody's error."""

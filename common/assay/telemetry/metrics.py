@@ -1,14 +1,12 @@
 """The port: counters, gauges and samples. `OFF` takes them all and does nothing."""
 
-import asyncio
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
 from typing import Protocol, TypeAlias
 
-from assay.errors import AssayError
-from assay.rpc.status import EndError
 from assay.telemetry.names import status_name
+from assay.telemetry.tracing import NOTHING, ending_of, span, traced
 
 Key: TypeAlias = tuple[str, ...]
 Labels: TypeAlias = tuple[tuple[str, str], ...]
@@ -54,7 +52,7 @@ def ended(metrics: Metrics, key: Key, status: str, began: float, labels: Labels 
 
 
 @contextmanager
-def measured(metrics: Metrics, key: Key, labels: Labels = ()) -> Generator[None]:
+def counted(metrics: Metrics, key: Key, labels: Labels = ()) -> Generator[None]:
     """Count and time what is done within; what is raised there says how it ended, and goes on."""
     began = perf_counter()
     status = "OK"
@@ -67,10 +65,19 @@ def measured(metrics: Metrics, key: Key, labels: Labels = ()) -> Generator[None]
         ended(metrics, key, status, began, labels)
 
 
+def measured(metrics: Metrics, key: Key, labels: Labels = ()) -> AbstractContextManager[object]:
+    """As `counted`, and a part of what is traced. Where neither is on, nothing is done, not even slowly."""
+    if not traced():
+        return NOTHING if metrics is OFF else counted(metrics, key, labels)
+    return _traced(metrics, key, labels)
+
+
+@contextmanager
+def _traced(metrics: Metrics, key: Key, labels: Labels) -> Generator[None]:
+    with span(".".join(key), dict(labels)), counted(metrics, key, labels):
+        yield
+
+
 def status_of(error: BaseException) -> str:
     """The name of the gRPC status that stands for an exception."""
-    if isinstance(error, AssayError):
-        return status_name(error.kind.name)
-    if isinstance(error, EndError):
-        return status_name(error.code.name)
-    return "Canceled" if isinstance(error, (asyncio.CancelledError, GeneratorExit)) else "Unknown"
+    return status_name(ending_of(error).name)

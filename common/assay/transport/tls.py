@@ -135,14 +135,25 @@ def present(context: ssl.SSLContext, chain: Sequence[bytes], key: SigningKey) ->
     """
     pem = b"".join(ssl.DER_cert_to_PEM_cert(one).encode() for one in chain)
     pem += to_pem(key)
+    try:
+        present_pem(context, pem)
+    except ssl.SSLError as error:
+        raise InvalidArgumentError(f"X.509-SVID cannot be used for TLS: {error}") from None
+
+
+def present_pem(context: ssl.SSLContext, pem: bytes) -> None:
+    """Have `context` present certificates, leaf first, whose key is among them.
+
+    Raises:
+        ssl.SSLError: the key is missing, has a password or does not belong to the leaf.
+    """
     # load_cert_chain wants a file; this one is in memory and has no name.
     fd = os.memfd_create("svid", os.MFD_CLOEXEC)
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(pem)
-        context.load_cert_chain(f"/proc/self/fd/{fd}")
-    except ssl.SSLError as error:
-        raise InvalidArgumentError(f"X.509-SVID cannot be used for TLS: {error}") from None
+        # Given none it would ask for a password on the terminal.
+        context.load_cert_chain(f"/proc/self/fd/{fd}", password=b"")
     finally:
         os.close(fd)
 

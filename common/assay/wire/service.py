@@ -1,6 +1,8 @@
 """Services by their descriptors: what calls them and what serves them, without grpc and the code made for it."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -11,6 +13,7 @@ from assay.rpc.client import Channel
 from assay.rpc.method import MethodHandler, Service
 from assay.rpc.reply import Reply
 from assay.rpc.status import EndError, StatusCode
+from assay.telemetry import tracing
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.debug.v1 import debug_pb2
@@ -59,7 +62,9 @@ class Stub:
         channel = self._channel  # what is kept with the stub must not know it: neither would go before a collection
 
         async def call(request: Message, *, timeout: float | None = None) -> Message:  # noqa: ASYNC109 - it is sent to the server, too
-            return _decoded(kind, await channel.unary(path, request.SerializeToString(), (), timeout=timeout))
+            data = request.SerializeToString()
+            with tracing.calling(path):
+                return _decoded(kind, await channel.unary(path, data, tracing.carried(), timeout=timeout))
 
         setattr(self, name, call)
         return call
@@ -107,15 +112,22 @@ class Exchange(Generic[Q, A]):
         self._timeout = timeout
         self._reply: Reply | None = None
         self._cancelled = False
+        self._traced = ExitStack()
 
     async def __aenter__(self) -> Self:
-        self._reply = await self._channel.begin(self._path, timeout=self._timeout)
+        with ExitStack() as traced:
+            traced.enter_context(tracing.calling(self._path))
+            self._reply = await self._channel.begin(self._path, tracing.carried(), timeout=self._timeout)
+            self._traced = traced.pop_all()
         if self._cancelled:
             self._reply.cancel()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.cancel()
+        self._traced.__exit__(kind, error, trace)
 
     def cancel(self) -> None:
         """End it; whoever reads learns that it is CANCELLED."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 
 from assay.clock import Clock
 from assay.errors import AssayError, ResourceExhaustedError
+from assay.telemetry.metrics import Metrics, measured
+from assay.telemetry.rpc import current_key
 from assay_server.authorization.caller import current_caller
 from assay_server.model.rates import Rates
 
@@ -27,11 +29,12 @@ class _Bucket:
 class RateLimit:
     """`rate` per second and address, in bursts of at most `rate`; None is without limit, and may be set at any time.
 
-    The admin socket, which has no address, is free.
+    The admin socket, which has no address, is free. With `metrics` what is taken for an RPC is counted, free or not.
     """
 
-    def __init__(self, rate: int | None, clock: Clock) -> None:
+    def __init__(self, rate: int | None, clock: Clock, metrics: Metrics | None = None) -> None:
         self.rate = rate
+        self._metrics = metrics
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
         self._swept = clock.monotonic()
@@ -54,6 +57,14 @@ class RateLimit:
         bucket.tokens -= count
         if wait > 0:
             await self._wait(bucket, wait, count)
+
+    async def take_counted(self, address: str, count: int, patience: float | None) -> None:
+        """As `take`, counted for the RPC that is being answered."""
+        if self._metrics is None or self.rate is None:
+            await self.take(address, count, patience)
+            return
+        with measured(self._metrics, ("rateLimit", *current_key())):
+            await self.take(address, count, patience)
 
     async def _wait(self, bucket: _Bucket, seconds: float, count: int) -> None:
         try:
@@ -84,13 +95,13 @@ class RateLimit:
 class RateLimits:
     """The limits of the server. `set` changes them for all calls from then on; who waits already waits on."""
 
-    def __init__(self, rates: Rates, clock: Clock) -> None:
-        self.attestation = RateLimit(rates.attestation, clock)
-        self.x509_signing = RateLimit(rates.x509_signing, clock)
-        self.jwt_signing = RateLimit(rates.jwt_signing, clock)
-        self.wit_signing = RateLimit(rates.wit_signing, clock)
-        self.publishing = RateLimit(rates.publishing, clock)
-        self.status = RateLimit(rates.status, clock)
+    def __init__(self, rates: Rates, clock: Clock, metrics: Metrics | None = None) -> None:
+        self.attestation = RateLimit(rates.attestation, clock, metrics)
+        self.x509_signing = RateLimit(rates.x509_signing, clock, metrics)
+        self.jwt_signing = RateLimit(rates.jwt_signing, clock, metrics)
+        self.wit_signing = RateLimit(rates.wit_signing, clock, metrics)
+        self.publishing = RateLimit(rates.publishing, clock, metrics)
+        self.status = RateLimit(rates.status, clock, metrics)
 
     def set(self, rates: Rates) -> None:
         """Limit by these."""
@@ -105,6 +116,6 @@ async def take(limit: RateLimit, count: int = 1, *, refusal: str, patience: floa
     `patience` is how many seconds the caller still waits for its answer, None when it set no deadline.
     """
     try:
-        await limit.take(current_caller().host, count, patience)
+        await limit.take_counted(current_caller().host, count, patience)
     except AssayError as error:
         raise ResourceExhaustedError(f"rejecting request due to {refusal}: {error.message}") from None

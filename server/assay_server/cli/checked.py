@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from assay.config.check import Override
 from assay.config.document import Document
 from assay.config.fault import ConfigError, Fault
+from assay.config.telemetry import telemetry_faults
 from assay.errors import InvalidArgumentError
 from assay_server.config.load import LoadedServer, load
 
 
 def load_checked(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer:
-    """As `load`, and with the node attestors' own settings seen through.
+    """As `load`, and with the node attestors' own settings and the files that telemetry needs seen through.
 
     Raises:
         ConfigError: with every fault.
@@ -29,3 +30,4 @@ def _faults(document: Document, loaded: LoadedServer) -> Iterator[Fault]:
             check(plugin)
         except InvalidArgumentError as error:
             yield document.fault(("plugins", "NodeAttestor", plugin.name, "plugin_data"), error.message)
+    yield from telemetry_faults(document, loaded.config.telemetry)

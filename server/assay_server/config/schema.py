@@ -20,8 +20,8 @@ from assay.config.fields import (
     Texts,
 )
 from assay.config.health import HealthChecksSection
+from assay.config.telemetry import OTLP_SECTIONS, OwnTelemetrySection, TelemetrySection
 from assay.config.telemetry import SECTIONS as TELEMETRY
-from assay.config.telemetry import TelemetrySection
 from assay.sockets import ADMIN_SOCKET
 from assay_server.config.settings import (
     DEFAULT_ANONYMOUS_CONNECTIONS,
@@ -159,6 +159,7 @@ class AssaySection(Section):
     ratelimit: RatesSection = RatesSection()
     audit_log_file: FilePath | None = None
     """Append a line of JSON for each call ([audit.md](audit.md)); no such file if not set."""
+    telemetry: OwnTelemetrySection = OwnTelemetrySection()
 
 
 class ServerFile(Section):
@@ -172,7 +173,7 @@ class ServerFile(Section):
 
 SECTIONS: tuple[KeyPath, ...] = (
     ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"),
-    ("health_checks",), ("assay",), ("assay", "ratelimit"), *TELEMETRY,
+    ("health_checks",), ("assay",), ("assay", "ratelimit"), *OTLP_SECTIONS, *TELEMETRY,
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

@@ -12,6 +12,7 @@ from assay.errors import AssayError, UnavailableError
 from assay.namespace import server_id
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.telemetry.metrics import OFF, Metrics
+from assay.telemetry.tracing import span
 from assay_server.credential import template, validate
 from assay_server.credential.authorities import Authorities, JwtSigner
 from assay_server.credential.jwt import Claims, TokenSigner, audience_of
@@ -20,6 +21,7 @@ from assay_server.credential.subject import DEFAULT_SVID_SUBJECT, Subject
 
 _SIGN_X509 = ("server_ca", "sign", "x509_svid")
 _SIGN_JWT = ("server_ca", "sign", "jwt_svid")
+_SPAN_X509, _SPAN_JWT = ".".join(_SIGN_X509), ".".join(_SIGN_JWT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +97,11 @@ class Issuer:
             UnavailableError: no authority is active.
         """
         ttl, now = self._settings.x509_svid_ttl, self._clock.now()
-        issued = self._leaves.issue_each(self._authorities.x509, orders, ttl, now)
-        self._metrics.count(_SIGN_X509, sum(isinstance(one, IssuedX509) for one in issued))
+        with span(_SPAN_X509) as traced:
+            issued = self._leaves.issue_each(self._authorities.x509, orders, ttl, now)
+            count = sum(isinstance(one, IssuedX509) for one in issued)
+            traced.put("assay.svids", count)
+        self._metrics.count(_SIGN_X509, count)
         return issued
 
     def agent_x509(self, public_key: PublicKey, spiffe_id: SpiffeId) -> IssuedX509:
@@ -119,13 +124,15 @@ class Issuer:
         cap = issuance.authority.not_after
         _, expires_at = template.lifetime(issued_at, ttl, self._settings.jwt_svid_ttl, cap)
         claims = Claims(spiffe_id, wanted, issued_at, expires_at, self._settings.jwt_issuer, include_jti)
-        token = issuance.signer.sign(claims)
+        with span(_SPAN_JWT):
+            token = issuance.signer.sign(claims)
         validate.check_jwt(token, spiffe_id=spiffe_id, audience=wanted, now=now)
         self._metrics.count(_SIGN_JWT)
         return IssuedJwt(token, spiffe_id, issued_at, expires_at)
 
     def _only(self, order: LeafOrder, default_ttl: int) -> IssuedX509:
-        issued = self._leaves.issue(self._authorities.x509, order, default_ttl, self._clock.now())
+        with span(_SPAN_X509):
+            issued = self._leaves.issue(self._authorities.x509, order, default_ttl, self._clock.now())
         self._metrics.count(_SIGN_X509)
         return issued
 

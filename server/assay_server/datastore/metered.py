@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import Any, TypeVar, cast
 
 from assay.telemetry.metrics import Metrics, status_of
+from assay.telemetry.tracing import span
 from assay_server.datastore.base import ChangeKind, Store, Transaction, Written
 
 T = TypeVar("T")
@@ -35,6 +36,8 @@ _OPERATIONS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 class MeteredStore:
     """The store behind it; each operation is counted when its transaction has ended, and ends as that does.
 
+    A transaction is a part of what is traced, with the names of its operations.
+
     `elapsed_time` is that of the transaction, waiting and commit with it, once for each kind of operation in it.
     """
 
@@ -54,11 +57,11 @@ class MeteredStore:
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """As the store's, counted."""
-        return await self._counted(self._store.read, work)
+        return await self._counted("datastore.read", self._store.read, work)
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """As the store's, counted."""
-        return await self._counted(self._store.write, work)
+        return await self._counted("datastore.write", self._store.write, work)
 
     def recent(self, sequence: int) -> Sequence[Written] | None:
         """As the store's."""
@@ -76,7 +79,9 @@ class MeteredStore:
         """Close the store."""
         await self._store.close()
 
-    async def _counted(self, run: Callable[[Callable[[Transaction], T]], Any], work: Callable[[Transaction], T]) -> T:
+    async def _counted(
+        self, name: str, run: Callable[[Callable[[Transaction], T]], Any], work: Callable[[Transaction], T]
+    ) -> T:
         done: list[tuple[str, str]] = []
 
         def noting(tx: Transaction) -> T:
@@ -85,7 +90,11 @@ class MeteredStore:
 
         began, status = perf_counter(), "OK"
         try:
-            return cast("T", await run(noting))
+            with span(name) as traced:
+                try:
+                    return cast("T", await run(noting))
+                finally:
+                    traced.put("datastore.operations", tuple(".".join(one) for one in dict.fromkeys(done)))
         except BaseException as error:
             status = status_of(error)
             raise

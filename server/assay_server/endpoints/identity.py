@@ -37,7 +37,8 @@ class _Own:
 class ServerIdentity:
     """Issues the server's SVID, anew at half its life or when its authority is tainted, and follows the bundles.
 
-    `admitted` are the trust domains, besides our own, whose administrators may call.
+    `admitted` are the trust domains, besides our own, whose administrators may call, `known` those whose authorities
+    are of use all the same.
     """
 
     def __init__(
@@ -48,13 +49,15 @@ class ServerIdentity:
         clock: Clock,
         admitted: Collection[TrustDomain] = (),
         metrics: Metrics = OFF,
+        known: Collection[TrustDomain] = (),
     ) -> None:
         self._metrics = metrics
         self._tls = tls
         self._issuer = issuer
         self._store = store
         self._clock = clock
-        self._trust_domains = frozenset({tls.trust_domain, *admitted})
+        self._always = frozenset({tls.trust_domain, *known})
+        self._trust_domains = self._always | frozenset(admitted)
         self._own = self._issue()
         self._roots: Roots = {}
 
@@ -62,6 +65,15 @@ class ServerIdentity:
     def chain(self) -> Sequence[bytes]:
         """The server's X.509-SVID (DER, leaf first)."""
         return self._own.svid.chain
+
+    def credentials(self) -> tuple[Sequence[bytes], SigningKey]:
+        """The server's X.509-SVID (DER, leaf first) and its key."""
+        own = self._own
+        return own.svid.chain, own.key
+
+    def roots(self, trust_domain: TrustDomain) -> Sequence[bytes]:
+        """The authorities (DER) of a trust domain that is followed; none of another."""
+        return self._roots.get(trust_domain, ())
 
     async def start(self) -> None:
         """Be ready for the first handshake."""
@@ -73,7 +85,7 @@ class ServerIdentity:
         Raises:
             UnavailableError: the bundles cannot be read; then nothing changes.
         """
-        trust_domains = frozenset({self._tls.trust_domain, *(one.trust_domain for one in admin_ids)})
+        trust_domains = self._always | {one.trust_domain for one in admin_ids}
         roots = await self._roots_of(trust_domains)
         self._trust_domains = trust_domains
         self._tls.admit(admin_ids)

@@ -1,6 +1,6 @@
 """The gRPC server: one set of services on the admin socket and on TLS."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -9,6 +9,7 @@ from assay.errors import FailedPreconditionError
 from assay.http2.limits import Limits
 from assay.rpc.method import Method, Service
 from assay.rpc.server import Options, Server
+from assay.telemetry.rpc import Observer
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
@@ -16,9 +17,6 @@ from assay_server.api.interceptor import AuthorizationInterceptor
 from assay_server.api.reflection import reflection_of
 from assay_server.authorization.authorizer import Authorizer
 from assay_server.authorization.table import RPCS
-
-# Stands round a guarded method and sees what comes and goes.
-Observer = Callable[[Method], Method]
 
 log = structlog.get_logger(__name__)
 

@@ -13,6 +13,7 @@ from assay.rpc import server
 from assay.rpc.method import Method
 from assay.rpc.status import EndError, StatusCode
 from assay.telemetry.names import status_name
+from assay.telemetry.tracing import note
 from assay.transport.peer import Peer, UnixPeer
 from assay_server.api.audit.fields import ABOUT, ITEMS
 from assay_server.api.audit.note import noted, take_notes
@@ -80,7 +81,9 @@ class Audit:
 
     def _begun(self, method: Method, context: object) -> "_Call":
         take_notes()
-        return _Call(method.path, caller_of(self._peer_of(context)), self._write)
+        call = _Call(method.path, caller_of(self._peer_of(context)), self._write)
+        note("assay.request_id", call.request_id)
+        return call
 
     def _write(self, call: "_Call", about: Fields, outcome: Outcome) -> None:
         record = Record(self._clock.now(), call.request_id, call.path, call.caller, _role(call.path), about, outcome)

@@ -11,6 +11,7 @@ from assay.errors import AssayError
 from assay.keymanager.disk import DiskKeyManager
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
+from assay.testing.metrics import Recorded
 from assay.testing.scripted import Context, ScriptedServer, channel_to, refuse
 from assay.wire import bundle as bundle_wire
 from assay_agent.attestation.bootstrap import Bootstrap
@@ -90,6 +91,7 @@ class Agent:
         self.keys = DiskKeyManager(self.folder / "keys.json")
         self.roots = TrustRoots(self.storage)
         self.identity = AgentIdentity()
+        self.metrics = Recorded()
         self.parts = NodeParts(
             trust_domain=self.sim.authority.trust_domain,
             storage=self.storage,
@@ -100,6 +102,7 @@ class Agent:
             bootstrap=Bootstrap(self.sim.authority.trust_domain, self.folder / "bundle.pem"),
             clock=self.sim.clock,
             draw=lambda: 0.5,
+            metrics=self.metrics,
         )
         self.attestation = NodeAttestation(self.parts)
         self.rotation = NodeRotation(self.identity, self.attestation, self.parts, self.client)

@@ -74,6 +74,14 @@ async def test_a_later_success_is_a_success(agent: Any, sim: Any) -> None:
         await sim.clock.wait_sleepers()
         sim.clock.advance(5)
     assert attesting.result().slot == "agent-svid-A"
+    key = "node.attestor.new_svid"
+    assert [count for count in agent.metrics.counts().items() if count[0][0] == key] == [
+        ((key, "InvalidArgument"), 1), ((key, "OK"), 1),
+    ]  # fmt: skip
+    assert {labels["attestor"] for _, name, labels, _ in agent.metrics.taken if name == key} == {"join_token"}
+    tried = [value for _, name, _, value in agent.metrics.taken if name == "bootstrap_attempts"]
+    assert tried == [1, 2, 0]
+    assert [value for _, name, _, value in agent.metrics.taken if name == "bootstrapped"] == [0, 0, 1]
 
 
 async def test_a_denied_permission_is_final(agent: Any, sim: Any) -> None:

@@ -60,6 +60,10 @@ async def test_the_svid_is_renewed_around_half_its_life(reattestable: bool, agen
         passed = await until(agent, task, lambda: agent.identity.current is not first)
     assert 0.44 * 3600 <= passed <= 0.58 * 3600
     assert (sim.attested, sim.renewed) == ((2, 0) if reattestable else (1, 1))
+    renewals = {("node.attest", "OK"): 1} if reattestable else {("agent_svid.rotate", "OK"): 1}
+    counts = agent.metrics.counts()
+    assert {one: counts.get(one) for one in renewals} == renewals
+    assert counts["node.attestor.new_svid", "OK"] == 1
     second = agent.identity.current
     assert second.slot != first.slot
     assert second.key is not first.key

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from assay.entry import Entry
 from assay.errors import AssayError, NotFoundError, PermissionDeniedError, UnavailableError, UnimplementedError
 from assay.testing.clock import FakeClock
+from assay.testing.metrics import Recorded
 from assay_agent.cache.jwt import JwtCache, expires_soon
 
 MakeEntry = Callable[..., Entry]
@@ -123,6 +124,18 @@ async def test_the_least_recently_used_goes_first(jwts: JwtCache, one: Entry, se
     assert len(server.asked) == asked
     await jwts.fetch(one, ["b"])
     assert len(server.asked) == asked + 1
+
+
+async def test_how_many_are_kept_is_measured(server: Server, clock: FakeClock, one: Entry) -> None:
+    metrics = Recorded()
+    jwts = JwtCache(server, clock, draw=lambda: MIDDLE, metrics=metrics)
+    for audience in ("a", "b", "a"):
+        await jwts.fetch(one, [audience])
+    clock.advance(TTL)
+    server.failure = NotFoundError("entry not found")
+    with pytest.raises(NotFoundError), capture_logs():
+        await jwts.fetch(one, ["a"])
+    assert metrics.taken == [("gauge", "jwt_svid_cache_size", {}, size) for size in (1, 2, 1)]
 
 
 async def test_a_valid_token_bridges_a_server_that_fails(

@@ -50,6 +50,16 @@ def test_what_a_plugin_is_told_is_looked_at_as_well(tmp_path: Path, capsys: pyte
     assert "private_key_path is required" in err
 
 
+def test_files_that_telemetry_needs_are_looked_at_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.conf"
+    path.write_text(
+        'agent {\n data_dir = "d"\n}\ntelemetry {\n Prometheus {\n  port = 1\n'
+        '  tls { use_spire_svid = true client_ca_file = "none.pem" }\n }\n}\n'
+    )
+    assert run(["agent", "validate", *GOOD, "-config", str(path)]) == 1
+    assert "telemetry.Prometheus.tls: client_ca_file cannot be used: none.pem cannot be read" in capsys.readouterr().err
+
+
 def test_a_token_on_the_command_line_is_never_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["agent", "validate", "-joinToken", "t0ps3cret", "-joinTokenFile", "/x"]) == 1
     captured = capsys.readouterr()

@@ -70,7 +70,7 @@ def test_every_key_arrives() -> None:
         log_format = "json"
         log_file = "/l"
         """,
-        "health_checks { listener_enabled = true }\n"
+        "health_checks { listener_enabled = true }\ntelemetry { InMem {} }\n"
         'plugins {\n KeyManager "memory" {}\n NodeAttestor "x509pop" { plugin_data { private_key_path = "k" } }\n'
         ' WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }\n}',
     )
@@ -164,7 +164,6 @@ def test_bad_or_missing_things_are_refused(agent: str, reason: str) -> None:
         ('log_selectors = ["unix:uid"]', "", "agent.log_selectors"),
         ('experimental { broker { socket_path = "x" } }', "", "agent.experimental.broker"),
         ("experimental { use_sync_authorized_entries = false }", "", "agent.experimental.use_sync_authorized_entries"),
-        ("", 'telemetry { DogStatsd = [{ address = "x" }] }', "telemetry"),
     ],
 )
 def test_what_is_only_absent_is_a_warning(agent: str, rest: str, key: str) -> None:

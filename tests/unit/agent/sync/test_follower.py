@@ -19,6 +19,7 @@ from assay.errors import (
 from assay.spiffeid import SpiffeId
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
+from assay.testing.metrics import Recorded
 from assay_agent.cache.cache import Cache
 from assay_agent.client.values import EntryChanges, Position, WatchUpdate
 from assay_agent.sync.follower import Follower
@@ -64,6 +65,7 @@ class House:
         self.script, self.cache, self.clock = script, cache, clock
         self.node, self.signer = Node(agent_id), Calls()
         self.bundles: list[Bundle] = []
+        self.metrics = Recorded()
         self.follower = Follower(
             script,
             cache,
@@ -74,6 +76,7 @@ class House:
             on_bundle=self.bundles.append,
             poll_interval=5,
             draw=lambda: 0.5,
+            metrics=self.metrics,
         )
 
     @asynccontextmanager
@@ -109,6 +112,22 @@ async def test_updates_go_into_the_cache(house: House, entry: MakeEntry, authori
     assert house.bundles == [authority.bundle]
     assert house.signer.changes == 3
     assert house.signer.reached == 1
+    assert house.metrics.counts() == {
+        ("manager.sync.fetch_entries_updates", "OK"): 3,
+        ("lru_cache_entry_add", ""): 2,
+        ("lru_cache_entry_update", ""): 0,
+        ("lru_cache_entry_remove", ""): 1,
+    }
+    gauges = [(name, labels, value) for kind, name, labels, value in house.metrics.taken if kind == "gauge"]
+    assert gauges[-7:] == [
+        ("lru_cache_record_map_size", {"svid_type": "X509"}, 1),
+        ("sync_bundles_total", {}, 1),
+        ("sync_entries_total", {}, 1),
+        ("sync_entries_missing", {}, 0),
+        ("sync_entries_stale", {}, 0),
+        ("sync_entries_dropped", {}, 1),
+        ("lru_cache_svid_map_size", {"svid_type": "X509"}, 0),
+    ]
 
 
 async def test_a_broken_stream_goes_on_where_it_was(house: House, entry: MakeEntry, authority: Authority) -> None:
@@ -121,6 +140,9 @@ async def test_a_broken_stream_goes_on_where_it_was(house: House, entry: MakeEnt
         await house.script.idle.wait()
     assert house.script.positions == [None, at(2), at(3)]
     assert house.signer.reached == 2
+    fetched = "manager.sync.fetch_entries_updates"
+    assert house.metrics.counts()[fetched, "OK"] == 3
+    assert house.metrics.counts()[fetched, "Unavailable"] == 1
 
 
 async def test_another_agent_id_begins_with_a_snapshot(house: House, authority: Authority) -> None:

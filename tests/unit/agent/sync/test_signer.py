@@ -9,6 +9,7 @@ import pytest
 from assay.entry import Entry
 from assay.errors import NotFoundError, ResourceExhaustedError, UnavailableError
 from assay.testing.clock import FakeClock
+from assay.testing.metrics import Recorded
 from assay_agent.cache.cache import Cache
 from assay_agent.cache.update import Update
 from assay_agent.sync.signer import Signer, SigningSettings
@@ -21,7 +22,8 @@ class House:
 
     def __init__(self, cache: Cache, server: Any, clock: FakeClock, **settings: Any) -> None:
         self.cache, self.server, self.clock = cache, server, clock
-        self.signer = Signer(cache, server, clock, SigningSettings(**settings), lambda: 0.5)
+        self.metrics = Recorded()
+        self.signer = Signer(cache, server, clock, SigningSettings(**settings), lambda: 0.5, self.metrics)
 
     def apply(self, *entries: Entry, removed: tuple[str, ...] = ()) -> None:
         self.server.entries.update({one.id: one for one in entries})
@@ -77,6 +79,9 @@ async def test_every_renewal_has_a_new_key(house: House, entry: MakeEntry) -> No
     second = house.cache.svids["entry-0001"]
     assert second.leaf.public_key() != first.leaf.public_key()
     assert house.server.batches == [["entry-0001"], ["entry-0001"]]
+    assert house.metrics.counts() == {("manager.sync.fetch_svids_updates", "OK"): 2}
+    expiring = [value for _, name, _, value in house.metrics.taken if name == "cache_manager.expiring_svids"]
+    assert expiring == [1]
 
 
 async def test_nothing_is_renewed_before_its_time(house: House, entry: MakeEntry) -> None:
@@ -161,6 +166,11 @@ async def test_a_failure_is_tried_again_after_a_pause(
             house.clock.advance(pause)
         await house.until(lambda: bool(house.cache.svids))
     out = capsys.readouterr().out
+    assert house.metrics.counts() == {
+        ("manager.sync.fetch_svids_updates", "Unavailable"): 1,
+        ("manager.sync.fetch_svids_updates", "ResourceExhausted"): 1,
+        ("manager.sync.fetch_svids_updates", "OK"): 1,
+    }
     assert "SVID sync failed" in out
     assert "server is away" in out
 

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from assay.errors import NotFoundError, UnauthenticatedError, UnavailableError
 from assay.selector import Selector
+from assay.testing.metrics import Recorded
 from assay.transport.peer import Process, UnixPeer
 from assay_agent.workload.attestor import Attestor
 
@@ -101,3 +102,20 @@ async def test_the_agents_own_calls_leave_no_line(peer: UnixPeer) -> None:
         with capture_logs() as logs:
             await Attestor([Plugin("a")], own_pid=own_pid).attest(peer)
         assert len(logs) == lines
+
+
+async def test_attestations_are_counted_each_plugin_by_its_name(peer: UnixPeer) -> None:
+    metrics = Recorded()
+    plugins = [Plugin("a", failure=NotFoundError("no pod")), Plugin("b")]
+    with capture_logs():
+        await Attestor(plugins, own_pid=0, metrics=metrics).attest(peer)
+        with pytest.raises(UnavailableError):
+            await Attestor(plugins[:1], own_pid=0, metrics=metrics).attest(peer)
+    assert metrics.counts() == {
+        ("workload_api.workload_attestor", "NotFound"): 2,
+        ("workload_api.workload_attestor", "OK"): 1,
+        ("workload_api.workload_attestation", "OK"): 1,
+        ("workload_api.workload_attestation", "Unavailable"): 1,
+    }
+    assert {labels["attestor"] for _, name, labels, _ in metrics.taken if name.endswith("attestor")} == {"a", "b"}
+    assert [value for _, name, _, value in metrics.taken if name == "workload_api.discovered_selectors"] == [1]

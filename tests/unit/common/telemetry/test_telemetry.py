@@ -23,7 +23,7 @@ TD = TrustDomain("example.org")
 
 
 def telemetry(settings: TelemetrySettings) -> Telemetry:
-    return Telemetry(settings, prefix="spire_server", trust_domain=TD, version="1.2.3")
+    return Telemetry(settings, prefix="spire_server", trust_domain=TD, version="1.2.3", clock=FakeClock())
 
 
 async def test_off_is_off() -> None:
@@ -88,8 +88,9 @@ async def test_collectors_get_what_waits_before_the_end() -> None:
 async def test_uptime_is_said_as_often_as_spire_says_it() -> None:
     on = telemetry(TelemetrySettings(in_memory=True))
     metrics = on.metrics = Recorded()
-    clock = FakeClock()
-    task = asyncio.get_running_loop().create_task(on.run(clock))
+    clock = on._clock
+    assert isinstance(clock, FakeClock)
+    task = asyncio.get_running_loop().create_task(on.run())
     await clock.wait_sleepers()
     clock.advance(9.9)
     assert len(metrics.taken) == 1

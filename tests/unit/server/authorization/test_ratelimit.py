@@ -6,7 +6,10 @@ import contextlib
 import pytest
 
 from assay.errors import ResourceExhaustedError
+from assay.rpc.method import Method
+from assay.telemetry.rpc import RpcMetrics
 from assay.testing.clock import FakeClock
+from assay.testing.metrics import Recorded
 from assay.testing.wait import until
 from assay_server.authorization.caller import Caller, CallerKind, set_current_caller
 from assay_server.authorization.ratelimit import RateLimit, RateLimits, take
@@ -172,3 +175,23 @@ async def test_ports_share_and_the_admin_socket_is_free(clock: FakeClock) -> Non
         set_current_caller(Caller(CallerKind.ANONYMOUS, address=address))
         with pytest.raises(ResourceExhaustedError) if refused else contextlib.nullcontext():
             await take(limit, refusal="", patience=0.0)
+
+
+async def test_what_is_taken_for_an_rpc_is_counted_under_its_name(clock: FakeClock) -> None:
+    metrics = Recorded()
+    limits = RateLimits(Rates(jwt_signing=2, x509_signing=None), clock, metrics)
+
+    async def handler(count: int, _context: object) -> None:
+        set_current_caller(Caller(CallerKind.AGENT, address="192.0.2.1:1"))
+        await take(limits.jwt_signing, count, refusal="signing", patience=None)
+        await take(limits.x509_signing, count, refusal="signing", patience=None)
+
+    method = RpcMetrics(metrics)(Method("/spire.api.server.svid.v1.SVID/NewJWTSVID", handler))
+    await method.behavior(2, None)
+    with pytest.raises(ResourceExhaustedError):
+        await method.behavior(3, None)
+    assert metrics.counts() == {
+        (f"{kind}.svid.v1.svid.new_jwtsvid", status): 1
+        for kind in ("rpc", "rateLimit")
+        for status in ("OK", "ResourceExhausted")
+    }

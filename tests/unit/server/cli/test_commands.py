@@ -88,6 +88,16 @@ def test_a_good_file_is_valid(cli: Cli, tmp_path: Path) -> None:
     assert "--server-port: server.bind_port: must be a port number" in cli.err
 
 
+def test_files_that_telemetry_needs_are_looked_at_as_well(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "server.conf"
+    path.write_text(
+        'server {\n trust_domain = "a"\n data_dir = "/d"\n}\ntelemetry {\n Prometheus {\n  port = 1\n'
+        f'  tls {{ cert_file = "{tmp_path}/none.pem" key_file = "{tmp_path}/none.key" }}\n }}\n}}\n'
+    )
+    cli("server", "validate", "-config", str(path), status=1)
+    assert f"telemetry.Prometheus.tls: {tmp_path}/none.pem cannot be read: No such file or directory\n" in cli.err
+
+
 def test_what_a_plugin_is_told_is_looked_at_as_well(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "server.conf"
     path.write_text(

@@ -195,7 +195,6 @@ def test_what_would_make_the_server_do_something_else_is_a_fault(server: str, ke
         ("profiling_enabled = true", "", "server.profiling_enabled"),
         ('experimental { cache_reload_interval = "1s" }', "", "server.experimental.cache_reload_interval"),
         ("experimental { events_based_cache = true }", "", "server.experimental.events_based_cache"),
-        ("", 'telemetry { M3 = [{ address = "localhost:9000" env = "prod" }] }', "telemetry.M3"),
         (
             "",
             'plugins { DataStore "sql" { plugin_data { max_open_conns = 5 } } }',
