@@ -31,6 +31,7 @@ from assay_agent.config import AgentConfig
 from assay_agent.endpoints import Endpoints
 from assay_agent.health import agent_checks
 from assay_agent.plugins import builtin
+from assay_agent.sds.service import SdsService
 from assay_agent.storage.disk import AgentStorage
 from assay_agent.sync.follower import Follower
 from assay_agent.sync.signer import Signer, SigningSettings
@@ -159,6 +160,8 @@ def _endpoints(config: AgentConfig, clock: Clock, cache: Cache, client: ServerCl
     )
     jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size)
     endpoints.serve(WorkloadApi(cache, jwts, callers, clock, settings))
+    if config.sds is not None:
+        endpoints.serve_sds(SdsService(cache, callers, config.sds))
     return endpoints
 
 
