@@ -10,7 +10,7 @@ from assay.rpc.status import EndError, StatusCode
 from assay_agent.cache import Cache, WorkloadView
 from assay_agent.config.settings import SdsSettings
 from assay_agent.sds.delta import DeltaConversation
-from assay_agent.sds.limits import check_count
+from assay_agent.sds.limits import MOST_TOLD, check_names
 from assay_agent.sds.node import validates_spiffe
 from assay_agent.sds.secrets import Secrets
 from assay_agent.sds.service import NAME
@@ -53,7 +53,7 @@ class SecretDiscovery:
     @guarded
     async def FetchSecrets(self, request: pb.DiscoveryRequest, context: Context) -> pb.DiscoveryResponse:
         """All secrets that are asked for, once: without version and nonce."""
-        check_count(request.resource_names)
+        check_names(request.resource_names)
         method = "FetchSecrets"
         caller = await self._attest(context, method)
         try:
@@ -117,4 +117,8 @@ def _log_end(method: str, caller: Caller, error: AssayError | EndError) -> None:
     if isinstance(error, EndError) and error.code is StatusCode.CANCELLED:
         # The caller went while it was answered.
         return
-    log.error(_FAILURES[method], error=str(error), method=method, pid=caller.peer.pid, service=SERVICE)
+    log.error(_FAILURES[method], error=_cut(str(error)), method=method, pid=caller.peer.pid, service=SERVICE)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}…"

@@ -13,6 +13,12 @@ MOST_TOLD: Final = 512
 """Characters of an Envoy's own words that reach the log."""
 
 
+def check_names(names: Collection[str]) -> None:
+    """Raise InvalidArgumentError when there are more than a stream may ask for."""
+    check_count(names)
+    check_text(names)
+
+
 def check_count(names: Collection[str], already: int = 0) -> None:
     """Raise InvalidArgumentError when there are too many, before they are looked at."""
     if len(names) + already > MOST_NAMES:

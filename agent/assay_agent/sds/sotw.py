@@ -6,7 +6,7 @@ from secrets import token_hex
 import structlog
 
 from assay_agent.cache import WorkloadView
-from assay_agent.sds.limits import MOST_TOLD, check_count
+from assay_agent.sds.limits import MOST_TOLD, check_names
 from assay_agent.sds.node import validates_spiffe
 from assay_agent.sds.secrets import Resource, Secrets
 from assay_proto.envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
@@ -52,7 +52,7 @@ class Conversation:
         Raises:
             InvalidArgumentError: it names more than is served.
         """
-        check_count(request.resource_names)
+        check_names(request.resource_names)
         if not self._is_answer(request):
             return
         if request.HasField("node"):
