@@ -6,7 +6,7 @@ import structlog
 
 from assay.errors import AssayError, UnavailableError
 from assay.rpc.method import Context, MethodHandler, Service
-from assay.rpc.status import EndError, StatusCode
+from assay.rpc.status import EndError
 from assay_agent.cache import Cache, WorkloadView
 from assay_agent.config.settings import SdsSettings
 from assay_agent.sds.delta import DeltaConversation
@@ -114,9 +114,6 @@ def handlers(servicer: SecretDiscovery) -> Service:
 
 
 def _log_end(method: str, caller: Caller, error: AssayError | EndError) -> None:
-    if isinstance(error, EndError) and error.code is StatusCode.CANCELLED:
-        # The caller went while it was answered.
-        return
     log.error(_FAILURES[method], error=_cut(str(error)), method=method, pid=caller.peer.pid, service=SERVICE)
 
 

@@ -21,6 +21,8 @@ METHOD = "DeltaSecrets"
 WILDCARD = "*"
 # Stands for the version of what the client knows not to be there.
 _ABSENT = ""
+# And for one that it may think to be gone.
+_IN_DOUBT = "?"
 # Versions of ours are shorter; what somebody else made up is no version of ours.
 _MOST_VERSION = 64
 
@@ -110,11 +112,20 @@ class DeltaConversation:
 
     def _unsubscribe(self, names: Iterable[str]) -> None:
         for name in names:
-            self._names.discard(name)
             if name == WILDCARD:
                 self._everything = False
-            if not self._everything:
-                self._has.pop(name, None)
+                self._has = {known: version for known, version in self._has.items() if known in self._names}
+            elif name in self._names:
+                self._names.discard(name)
+                self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        if not self._everything:
+            self._has.pop(name, None)
+            return
+        # The client cannot know whether it is among everything: it is sent again, or said to be removed.
+        self._has[name] = _IN_DOUBT
+        self._due = True
 
     def _wanted(self, view: WorkloadView) -> tuple[tuple[Resource, ...], set[str]]:
         """What there is of the subscribed, and names that stand for nothing; of what is being signed neither."""

@@ -15,7 +15,7 @@ from assay.testing.wait import until
 from assay_proto.envoy.service.discovery.v3 import discovery_pb2 as pb
 
 if TYPE_CHECKING:
-    from tests.unit.agent.conftest import LocalAgent
+    from tests.unit.agent.conftest import LocalAgent, Quiet
     from tests.unit.agent.sds.conftest import Contents
 
     from assay_proto.envoy.service.secret.v3.sds_pb2_grpc import SecretDiscoveryServiceAsyncStub as Sds
@@ -44,6 +44,10 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+def svid_of(agent: LocalAgent, entry_id: str) -> tuple[bytes, bytes]:
+    return agent.cache.svids[entry_id].chain_pem(), agent.cache.svids[entry_id].key_pem()
 
 
 async def fetched(sds: Sds, contents: Contents) -> list[str]:
@@ -95,7 +99,7 @@ async def test_who_never_reads_finds_the_newest_and_no_backlog(agent: LocalAgent
         agent.rotate("a")
         # Others are served between any two changes.
         assert await fetched(sds, contents) == ["default"]
-    newest = agent.cache.svids["a"].chain_pem(), agent.cache.svids["a"].key_pem()
+    newest = svid_of(agent, "a")
     reads = 0
     while True:
         reads += 1
@@ -105,6 +109,28 @@ async def test_who_never_reads_finds_the_newest_and_no_backlog(agent: LocalAgent
     assert reads < changes
     # It counts the states that were sent, and those that were looked at: not those that went by meanwhile.
     assert int(response.version_info) == reads
+
+
+async def test_who_reads_again_is_answered_and_told_of_changes_again(
+    agent: LocalAgent, sds: Sds, contents: Contents, settle: Quiet
+) -> None:
+    for number in range(30):
+        agent.register(f"b{number}", f"/{number}")
+    call: Any = sds.DeltaSecrets()
+    everything = [f"spiffe://example.org/{number}" for number in range(30)]
+    # Each is answered by some fifty kilobytes.
+    for _ in range(150):
+        await call.write(pb.DeltaDiscoveryRequest(resource_names_subscribe=everything))
+    await fetched(sds, contents)
+    # A change and a request while a response waits to leave.
+    agent.rotate("b0")
+    await settle()
+    await call.write(pb.DeltaDiscoveryRequest(resource_names_subscribe=["default"]))
+    while "default" not in contents(await call.read()):
+        pass
+    agent.register("a", "/web")
+    while contents(await call.read()).get("default") != svid_of(agent, "a"):
+        pass
 
 
 async def test_who_asks_without_reading_is_not_listened_to(agent: LocalAgent, sds: Sds, contents: Contents) -> None:

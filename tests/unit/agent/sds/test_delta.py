@@ -172,7 +172,8 @@ async def test_everything_is_what_there_is_and_what_comes(
 ) -> None:
     entry = agent.register("a", "/web")
     await envoy.ask(*names)
-    assert list(contents(await envoy.read())) == [OWN, WEB]
+    response = await envoy.read()
+    assert (list(contents(response)), response.removed_resources) == ([OWN, WEB], [])
     agent.register("b", "/db")
     assert list(contents(await envoy.read())) == [DB]
     await envoy.ask("default")
@@ -188,6 +189,19 @@ async def test_everything_is_what_there_is_and_what_comes(
     agent.change_bundle()
     agent.rotate("b")
     assert list(contents(await envoy.read())) == ["default"]
+
+
+async def test_what_is_let_go_and_is_among_everything_is_sent_again_and_else_removed(
+    agent: LocalAgent, envoy: Envoy, contents: Contents
+) -> None:
+    agent.register("a", "/web")
+    await envoy.ask("*", "default", WEB)
+    assert list(contents(await envoy.read())) == [OWN, WEB, "default"]
+    await envoy.ask(drop=("default", WEB, "never"))
+    response = await envoy.read()
+    assert (list(contents(response)), response.removed_resources) == ([WEB], ["default"])
+    agent.rotate("a")
+    assert list(contents(await envoy.read())) == [WEB]
 
 
 async def test_who_had_everything_is_told_what_is_gone(envoy: Envoy, contents: Contents) -> None:

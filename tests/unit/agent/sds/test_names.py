@@ -72,6 +72,14 @@ async def test_each_name_stands_for_its_secret(agent: LocalAgent, sds: Sds, cont
     assert contents(await fetch(sds, *expected)) == expected
 
 
+async def test_all_bundles_come_by_trust_domain(agent: LocalAgent, sds: Sds, contents: Contents) -> None:
+    others = [Authority(name).bundle for name in ("z.test", "a.test")]
+    agent.publish(*others)
+    agent.register("a", "/web", federates_with=tuple(one.trust_domain for one in others))
+    assert list(contents(await fetch(sds, "ALL"))["ALL"]) == ["a.test", "example.org", "z.test"]
+    assert list(contents(await fetch(sds))) == [OWN, "spiffe://a.test", "spiffe://z.test", WEB]
+
+
 @pytest.mark.usefixtures("other")
 async def test_no_name_is_everything_under_its_own_name_bundles_first(sds: Sds, contents: Contents) -> None:
     for names in ((), ("",), ("", "")):
