@@ -24,12 +24,13 @@ Content: TypeAlias = Identity | Bundle | AllBundles
 class Offer:
     """The secrets of a view: `listed` is what a caller gets that names none, `named` are other names for them.
 
-    Both are in the order in which they are sent. Of several identities with one SPIFFE ID the first stands for it.
-    `pending` are SPIFFE IDs whose SVID is being signed.
+    `listed` is in the order in which it is sent, `rank` is that of the names. Of several identities with one SPIFFE ID
+    the first stands for it. `pending` are SPIFFE IDs whose SVID is being signed.
     """
 
     listed: Mapping[str, Content]
     named: Mapping[str, Content]
+    rank: Mapping[str, int]
     pending: AbstractSet[str]
 
 
@@ -59,12 +60,13 @@ def offer(view: WorkloadView, settings: SdsSettings) -> Offer:
     named: dict[str, Content] = {}
     for name, content in names:
         named.setdefault(name, content)
-    return Offer({**own, **federated, **svids}, named, {str(entry.spiffe_id) for entry in view.pending})
+    rank = {name: position for position, name in enumerate(named)}
+    return Offer({**own, **federated, **svids}, named, rank, {str(entry.spiffe_id) for entry in view.pending})
 
 
-def choose(offered: Offer, names: AbstractSet[str]) -> Choice:
+def choose(offered: Offer, names: frozenset[str]) -> Choice:
     """What the names stand for; without any, all there is."""
     if not names:
         return Choice(offered.listed)
-    found = {name: content for name, content in offered.named.items() if name in names}
-    return Choice(found, tuple(sorted(names - found.keys())))
+    known = sorted((name for name in names if name in offered.rank), key=offered.rank.__getitem__)
+    return Choice({name: offered.named[name] for name in known}, tuple(sorted(names.difference(known))))

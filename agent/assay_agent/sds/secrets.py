@@ -57,7 +57,7 @@ class Secrets:
         self._settings = settings
         self._made: WeakKeyDictionary[WorkloadView, _Made] = WeakKeyDictionary()
 
-    def answer(self, view: WorkloadView, names: AbstractSet[str], *, spiffe: bool) -> tuple[Resource, ...] | None:
+    def answer(self, view: WorkloadView, names: frozenset[str], *, spiffe: bool) -> tuple[Resource, ...] | None:
         """All that the names stand for; None when what lacks is about to be signed.
 
         Raises:
@@ -72,7 +72,7 @@ class Secrets:
             return None
         raise not_authorized(choice.missing)
 
-    def chosen(self, view: WorkloadView, names: AbstractSet[str]) -> Choice:
+    def chosen(self, view: WorkloadView, names: frozenset[str]) -> Choice:
         """What the names stand for, in the order in which it is sent."""
         return choose(self._of(view).offer, names)
 

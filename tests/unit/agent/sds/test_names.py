@@ -149,7 +149,7 @@ async def test_one_name_for_two_bundles_is_the_own_one(agents: Agents, sds_of: S
         assert contents(await fetch(sds, "ALL", node=OLD)) == {"ALL": ca(agent.authority.bundle)}
 
 
-def metadata(value: object) -> core.Node:
+def metadata(value: float | str | bool | None) -> core.Node:
     found = core.Node()
     found.metadata.update({"disable_spiffe_cert_validation": value})
     return found
@@ -199,7 +199,9 @@ async def test_all_bundles_are_refused_to_envoys_that_would_mix_them_up(sds: Sds
     assert refusal.value.details() == 'unable to use "SPIFFE validator" on Envoy below 1.17'
 
 
-async def test_an_svid_that_is_being_signed_is_waited_for_and_no_reason_to_refuse(agent: LocalAgent, sds: Sds) -> None:
+async def test_an_svid_that_is_being_signed_is_waited_for_and_no_reason_to_refuse(
+    agent: LocalAgent, sds: Sds, contents: Contents
+) -> None:
     agent.register("a", "/web")
     agent.cache.drop_svid("a")
     with pytest.raises(aio.AioRpcError) as refusal:
@@ -209,7 +211,7 @@ async def test_an_svid_that_is_being_signed_is_waited_for_and_no_reason_to_refus
     with pytest.raises(aio.AioRpcError) as refusal:
         await fetch(sds, WEB, DB)
     assert (refusal.value.code(), refusal.value.details()) == (grpc.StatusCode.UNAVAILABLE, "SVID is not signed yet")
-    assert await fetch(sds, DB)
+    assert list(contents(await fetch(sds, DB))) == [DB]
 
 
 async def test_nobody_is_served_before_the_first_synchronization(agents: Agents, sds_of: SdsOf) -> None:
