@@ -34,7 +34,7 @@ SHORT = 'ca_ttl = "90s"\ndefault_x509_svid_ttl = "15s"'
 DELTA = {"api_type: GRPC": "api_type: DELTA_GRPC"}
 FALLBACK = {"cluster: example}": "cluster: example, metadata: {disable_spiffe_cert_validation: true}}"}
 # Each request makes a connection of its own, with the certificates of that moment.
-RECONNECT = {"max_connection_duration: 600s": "max_requests_per_connection: 1"}
+RECONNECT = {"max_connection_duration: 30s": "max_requests_per_connection: 1"}
 
 
 @dataclass(frozen=True)

@@ -192,9 +192,10 @@ async def test_the_validator_is_the_one_that_the_envoy_can_use_and_may(
     assert found == {OWN: {"example.org": authorities} if spiffe else authorities}
 
 
-async def test_all_bundles_are_refused_to_envoys_that_would_mix_them_up(sds: Sds) -> None:
+@pytest.mark.parametrize("names", [("ALL",), ("ALL", "nope")])
+async def test_all_bundles_are_refused_to_envoys_that_would_mix_them_up(sds: Sds, names: tuple[str, ...]) -> None:
     with pytest.raises(aio.AioRpcError) as refusal:
-        await fetch(sds, "ALL", node=OLD)
+        await fetch(sds, *names, node=OLD)
     assert refusal.value.code() is grpc.StatusCode.INTERNAL
     assert refusal.value.details() == 'unable to use "SPIFFE validator" on Envoy below 1.17'
 
