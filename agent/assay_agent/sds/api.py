@@ -15,7 +15,6 @@ from assay_agent.sds.node import validates_spiffe
 from assay_agent.sds.secrets import Secrets
 from assay_agent.sds.service import NAME
 from assay_agent.sds.sotw import Conversation
-from assay_agent.sds.talk import Conversation as AnyConversation
 from assay_agent.sds.talk import talk
 from assay_agent.workload.caller import Caller, Callers
 from assay_agent.workload.guard import guarded
@@ -43,12 +42,12 @@ class SecretDiscovery:
     @guarded
     async def StreamSecrets(self, requests: AsyncIterable[pb.DiscoveryRequest], context: Context) -> None:
         """All secrets that are asked for, now and on every change."""
-        await self._talk("StreamSecrets", Conversation(self._secrets, disabled=self._disabled), requests, context)
+        await self._talk("StreamSecrets", Conversation, requests, context)
 
     @guarded
     async def DeltaSecrets(self, requests: AsyncIterable[pb.DeltaDiscoveryRequest], context: Context) -> None:
         """Those that the caller lacks, now and on every change."""
-        await self._talk("DeltaSecrets", DeltaConversation(self._secrets, disabled=self._disabled), requests, context)
+        await self._talk("DeltaSecrets", DeltaConversation, requests, context)
 
     @guarded
     async def FetchSecrets(self, request: pb.DiscoveryRequest, context: Context) -> pb.DiscoveryResponse:
@@ -75,9 +74,15 @@ class SecretDiscovery:
         return pb.DiscoveryResponse(type_url=request.type_url, resources=[one.packed for one in resources])
 
     async def _talk(
-        self, method: str, conversation: AnyConversation, requests: AsyncIterable[object], context: Context
+        self,
+        method: str,
+        kind: type[Conversation | DeltaConversation],
+        requests: AsyncIterable[object],
+        context: Context,
     ) -> None:
         caller = await self._attest(context, method)
+        caller_log = log.bind(method=method, pid=caller.peer.pid, service=SERVICE)
+        conversation = kind(self._secrets, caller_log, disabled=self._disabled)
         try:
             with self._cache.subscribe(caller.selectors) as views:
                 await talk(conversation, requests, views, caller, context)

@@ -6,18 +6,15 @@ as the protocol has it, and the secret follows as soon as there is one. An Envoy
 
 from collections.abc import Iterable
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
 from assay_agent.cache import WorkloadView
-from assay_agent.sds.limits import MOST_TOLD, check_count, check_text
+from assay_agent.sds.limits import MOST_TOLD, check_count, check_names, check_text
 from assay_agent.sds.node import validates_spiffe
 from assay_agent.sds.secrets import TYPE_URL, Resource, Secrets, not_authorized
 from assay_agent.sds.sotw import new_nonce
 from assay_proto.envoy.service.discovery.v3 import discovery_pb2 as pb
 
-log = structlog.get_logger(__name__)
-
-METHOD = "DeltaSecrets"
 WILDCARD = "*"
 # Stands for the version of what the client knows not to be there.
 _ABSENT = ""
@@ -35,8 +32,9 @@ class DeltaConversation:
     rejected response is not repeated: the next state of the secret is sent when there is one.
     """
 
-    def __init__(self, secrets: Secrets, *, disabled: bool) -> None:
+    def __init__(self, secrets: Secrets, log: FilteringBoundLogger, *, disabled: bool) -> None:
         self._secrets = secrets
+        self._log = log
         self._disabled = disabled
         self._spiffe = not disabled
         self._names: set[str] = set()
@@ -56,9 +54,9 @@ class DeltaConversation:
             InvalidArgumentError: it names more than is served.
         """
         check_count(request.resource_names_unsubscribe)
-        check_count(request.resource_names_subscribe, len(self._names))
+        check_count(request.resource_names_subscribe)
         check_count(request.initial_resource_versions)
-        self._log(request)
+        self._note(request)
         if request.HasField("node"):
             self._spiffe = validates_spiffe(request.node, disabled=self._disabled)
         self._type_url = request.type_url or self._type_url
@@ -108,7 +106,7 @@ class DeltaConversation:
         self._due = self._due or bool(more) or self._everything
         self._everything = self._everything or WILDCARD in more
         self._names |= more - {WILDCARD}
-        check_text(self._names)
+        check_names(self._names)
 
     def _unsubscribe(self, names: Iterable[str]) -> None:
         for name in names:
@@ -143,14 +141,10 @@ class DeltaConversation:
 
     def _response(self, changed: list[Resource], removed: list[str]) -> pb.DeltaDiscoveryResponse:
         self._nonce = new_nonce()
-        if removed:
-            log.error(
-                "Secrets are not the caller's, or not any more",
-                error=not_authorized(tuple(removed)).message,
-                method=METHOD,
-                service="SDS.v3",
-            )
-        log.debug("Sending DeltaSecrets response", nonce=self._nonce, count=len(changed), removed=len(removed))
+        if refused := tuple(name for name in removed if name in self._names):
+            error = not_authorized(refused).message[:MOST_TOLD]
+            self._log.error("Secrets are not the caller's, or not any more", error=error)
+        self._log.debug("Sending DeltaSecrets response", nonce=self._nonce, count=len(changed), removed=len(removed))
         return pb.DeltaDiscoveryResponse(
             system_version_info=str(self._states),
             resources=[pb.Resource(name=one.name, version=one.version, resource=one.packed) for one in changed],
@@ -159,8 +153,8 @@ class DeltaConversation:
             nonce=self._nonce,
         )
 
-    def _log(self, request: pb.DeltaDiscoveryRequest) -> None:
-        log.debug(
+    def _note(self, request: pb.DeltaDiscoveryRequest) -> None:
+        self._log.debug(
             "Received DeltaSecrets request",
             resource_names=request.resource_names_subscribe[:],
             unsubscribed=request.resource_names_unsubscribe[:],
@@ -170,4 +164,4 @@ class DeltaConversation:
             # Once: an Envoy that cannot use a secret may say so without end.
             self._nonce = ""
             told = request.error_detail.message[:MOST_TOLD]
-            log.error("Envoy reported errors applying secrets", error=told, method=METHOD, service="SDS.v3")
+            self._log.error("Envoy reported errors applying secrets", error=told)

@@ -19,9 +19,9 @@ def check_names(names: Collection[str]) -> None:
     check_text(names)
 
 
-def check_count(names: Collection[str], already: int = 0) -> None:
+def check_count(names: Collection[str]) -> None:
     """Raise InvalidArgumentError when there are too many, before they are looked at."""
-    if len(names) + already > MOST_NAMES:
+    if len(names) > MOST_NAMES:
         raise InvalidArgumentError(f"too many resource names: at most {MOST_NAMES} on a stream")
 
 

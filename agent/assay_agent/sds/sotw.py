@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from secrets import token_hex
 
-import structlog
+from structlog.typing import FilteringBoundLogger
 
 from assay_agent.cache import WorkloadView
 from assay_agent.sds.limits import MOST_TOLD, check_names
@@ -11,9 +11,6 @@ from assay_agent.sds.node import validates_spiffe
 from assay_agent.sds.secrets import Resource, Secrets
 from assay_proto.envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
-log = structlog.get_logger(__name__)
-
-METHOD = "StreamSecrets"
 _NONCE_BYTES = 4
 
 
@@ -31,8 +28,9 @@ class Conversation:
     has seen.
     """
 
-    def __init__(self, secrets: Secrets, *, disabled: bool) -> None:
+    def __init__(self, secrets: Secrets, log: FilteringBoundLogger, *, disabled: bool) -> None:
         self._secrets = secrets
+        self._log = log
         self._disabled = disabled
         self._names: frozenset[str] | None = None
         self._type_url = ""
@@ -88,7 +86,9 @@ class Conversation:
         self._sent = content
         self._version, self._nonce = str(self._states), new_nonce()
         self._complained.clear()
-        log.debug("Sending StreamSecrets response", version_info=self._version, nonce=self._nonce, count=len(resources))
+        self._log.debug(
+            "Sending StreamSecrets response", version_info=self._version, nonce=self._nonce, count=len(resources)
+        )
         return DiscoveryResponse(
             version_info=self._version,
             resources=[one.packed for one in resources],
@@ -98,7 +98,7 @@ class Conversation:
 
     def _is_answer(self, request: DiscoveryRequest) -> bool:
         """Whether the request counts: it answers the newest response, or there is none yet."""
-        log.debug(
+        self._log.debug(
             "Received StreamSecrets request",
             resource_names=request.resource_names[:],
             version_info=request.version_info,
@@ -107,7 +107,7 @@ class Conversation:
         if request.HasField("error_detail"):
             told = request.error_detail.message[:MOST_TOLD]
             self._complain(
-                log.error,
+                self._log.error,
                 "Envoy reported errors applying secrets",
                 error=told,
                 resource_names=request.resource_names[:],
@@ -116,7 +116,7 @@ class Conversation:
             return True
         if request.response_nonce != self._nonce:
             self._complain(
-                log.warning,
+                self._log.warning,
                 "Received unexpected nonce; ignoring request",
                 nonce=request.response_nonce[:MOST_TOLD],
                 expect=self._nonce,
@@ -125,7 +125,7 @@ class Conversation:
         if request.version_info != self._version:
             version = request.version_info[:MOST_TOLD]
             self._complain(
-                log.error,
+                self._log.error,
                 "Client rejected expected version and rolled back",
                 version_info=version,
                 expect=self._version,
@@ -136,4 +136,4 @@ class Conversation:
         """Once for each response: an Envoy that cannot use a secret may say so without end."""
         if event not in self._complained:
             self._complained.add(event)
-            write(event, method=METHOD, service="SDS.v3", **fields)
+            write(event, **fields)
