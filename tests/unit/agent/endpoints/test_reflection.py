@@ -95,11 +95,9 @@ async def test_envoys_api_shows_under_envoys_names(agent: LocalAgent) -> None:
         "StreamSecrets": (f"{requests}.DiscoveryRequest", True, True),
         "FetchSecrets": (f"{requests}.DiscoveryRequest", False, False),
     }
-    error = pool.FindMessageTypeByName(f"{requests}.DiscoveryRequest").fields_by_name["error_detail"]
-    assert (error.message_type.full_name, error.message_type.file.name) == (
-        "google.rpc.Status",
-        "google/rpc/status.proto",
-    )
+    error = pool.FindMessageTypeByName(f"{requests}.DiscoveryRequest").fields_by_name["error_detail"].message_type
+    assert error is not None
+    assert (error.full_name, error.file.name) == ("google.rpc.Status", "google/rpc/status.proto")
     files = {file.name for file in pool.FindServiceByName(SDS).file.dependencies}
     assert files == {"envoy/service/discovery/v3/discovery.proto"}
     assert "assay" not in str((await ask(agent, VERSIONS[0], file_containing_symbol=SDS)).file_descriptor_response)
