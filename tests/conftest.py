@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 from hypothesis import settings
 
-from assay.testing.deployment import Deployment
+from assay.testing.deployment import TRUST_DOMAIN, Deployment
 
 # Timings decide no test; and what CI says of a change must be about that change.
 settings.register_profile("assay", deadline=None, derandomize="CI" in os.environ)
@@ -21,7 +21,7 @@ settings.load_profile("assay")
 
 
 class Deployments(Protocol):
-    def __call__(self, *, server: str = "", agent: str = "") -> Deployment: ...
+    def __call__(self, *, server: str = "", agent: str = "", trust_domain: str = TRUST_DOMAIN) -> Deployment: ...
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def deployments() -> Iterator[Deployments]:
     """Makes deployments and ends them; `deployments(server=..., agent=...)` adds lines to the configuration."""
     with contextlib.ExitStack() as stack:
 
-        def make(*, server: str = "", agent: str = "") -> Deployment:
+        def make(*, server: str = "", agent: str = "", trust_domain: str = TRUST_DOMAIN) -> Deployment:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-")))
-            deployment = Deployment(folder, server=server, agent=agent)
+            deployment = Deployment(folder, server=server, agent=agent, trust_domain=trust_domain)
             stack.callback(deployment.close)
             return deployment
 

@@ -43,6 +43,7 @@ from assay_agent.config import AgentConfig
 from assay_agent.endpoints import Endpoints
 from assay_agent.health import agent_checks
 from assay_agent.plugins import builtin
+from assay_agent.sds.service import SdsService
 from assay_agent.storage.disk import AgentStorage
 from assay_agent.sync.follower import Follower
 from assay_agent.sync.signer import Signer, SigningSettings
@@ -222,6 +223,8 @@ def _endpoints(
     )
     jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size, metrics=telemetry.metrics)
     endpoints.serve(WorkloadApi(cache, jwts, callers, clock, settings))
+    if config.sds is not None:
+        endpoints.serve_sds(SdsService(cache, callers, config.sds))
     return endpoints
 
 

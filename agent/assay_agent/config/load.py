@@ -9,7 +9,7 @@ from assay.config.fault import ConfigError, Fault
 from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
 from assay_agent.config.schema import DEFAULT_CACHE_SIZE, FLAGS, SECTIONS, AgentFile, AgentSection
-from assay_agent.config.settings import AgentConfig
+from assay_agent.config.settings import AgentConfig, SdsSettings
 from assay_agent.config.spire import CATALOG, NOT_BUILT
 
 WITHOUT_FILE = Document("command line", {"agent": {}})
@@ -56,6 +56,7 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
         x509_svid_cache_max_size=agent.x509_svid_cache_max_size or DEFAULT_CACHE_SIZE,
         jwt_svid_cache_max_size=agent.jwt_svid_cache_max_size or DEFAULT_CACHE_SIZE,
         sync_interval=agent.experimental.sync_interval,
+        sds=None if agent.disable_sds_api else SdsSettings(**agent.sds.model_dump()),
         health=checked.model.health_checks.settings(),
         telemetry=checked.model.telemetry.value(checked.model.assay.telemetry),
         log=LogSettings(agent.log_level, agent.log_format, agent.log_file, agent.log_source_location),

@@ -54,6 +54,19 @@ class ExperimentalSection(Section):
     """How often a server without `Watch`, such as SPIRE's, is asked for changes."""
 
 
+class SdsSection(Section):
+    """`agent { sds { } }`: what Envoys call their secrets (docs/envoy.md)."""
+
+    default_svid_name: str = "default"
+    """The caller's default SVID, the first by entry ID."""
+    default_bundle_name: str = "ROOTCA"
+    """The own trust domain's bundle."""
+    default_all_bundles_name: str = "ALL"
+    """That and the bundles that the caller's entries federate with, for Envoy's SPIFFE validator."""
+    disable_spiffe_cert_validation: bool = False
+    """Write bundles for Envoy's ordinary validator, as for Envoys before 1.18. A node's metadata may say otherwise."""
+
+
 class AgentSection(Section):
     """`agent { }`. A cache size of 0 means the default, as in SPIRE."""
 
@@ -89,6 +102,9 @@ class AgentSection(Section):
     """How many X.509-SVIDs are kept that no workload asks for at the moment; 0 for the default."""
     jwt_svid_cache_max_size: int = Field(default=DEFAULT_CACHE_SIZE, ge=0)
     """How many JWT-SVIDs are kept; 0 for the default."""
+    disable_sds_api: bool = False
+    """Do not serve Envoy's Secret Discovery Service."""
+    sds: SdsSection = SdsSection()
     experimental: ExperimentalSection = ExperimentalSection()
     log_level: Level = "info"
     """TRACE, DEBUG, INFO, WARN, ERROR, FATAL or PANIC, in any case."""
@@ -116,12 +132,13 @@ class AgentFile(Section):
 
 
 SECTIONS: tuple[KeyPath, ...] = (
-    ("agent",), ("agent", "experimental"), ("health_checks",), ("assay",), *OTLP_SECTIONS, *TELEMETRY,
+    ("agent",), ("agent", "sds"), ("agent", "experimental"), ("health_checks",), ("assay",), *OTLP_SECTIONS, *TELEMETRY,
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {
     ("agent", "allow_unauthenticated_verifiers"): "--allow-unauthenticated-verifiers",
     ("agent", "data_dir"): "--data-dir",
+    ("agent", "disable_sds_api"): "--disable-sds-api",
     ("agent", "insecure_bootstrap"): "--insecure-bootstrap",
     ("agent", "join_token"): "--join-token",
     ("agent", "join_token_file"): "--join-token-file",

@@ -15,13 +15,26 @@ from assay.telemetry.settings import TelemetrySettings
 BundleFormat: TypeAlias = Literal["pem", "spiffe"]
 
 
+@dataclass(frozen=True, slots=True)
+class SdsSettings:
+    """What Envoys call the default SVID, the own bundle and all bundles; no secret has an empty name.
+
+    Peers are verified by Envoy's SPIFFE validator, unless that is disabled here or in the metadata of a node.
+    """
+
+    default_svid_name: str = "default"
+    default_bundle_name: str = "ROOTCA"
+    default_all_bundles_name: str = "ALL"
+    disable_spiffe_cert_validation: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
     """One agent's settings.
 
     At most one of `join_token` and `join_token_file` is set; the file is read when the agent attests. Without
     `trust_bundle_path`, `insecure_bootstrap` is true or a bundle from an earlier run is in `data_dir`.
-    `availability_target` is None when SVIDs rotate by their half-life alone.
+    `availability_target` is None when SVIDs rotate by their half-life alone. `sds` is None when that API is disabled.
     """
 
     trust_domain: TrustDomain
@@ -44,6 +57,7 @@ class AgentConfig:
     x509_svid_cache_max_size: int = 1000
     jwt_svid_cache_max_size: int = 1000
     sync_interval: float = 5.0
+    sds: SdsSettings | None = field(default_factory=SdsSettings)
     health: HealthSettings = field(default_factory=HealthSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log: LogSettings = field(default_factory=LogSettings)

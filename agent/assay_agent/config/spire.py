@@ -11,7 +11,6 @@ _OTHER_BUNDLE = NotBuilt("this source of the trust bundle is not built yet; use 
 NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("agent", "admin_socket_path"): warned("the agent's admin API is not built yet: nothing listens there"),
     ("agent", "authorized_delegates"): warned("the delegated identity API is not built yet: delegates find nobody"),
-    ("agent", "disable_sds_api"): warned("", True, "true", False, "false"),
     ("agent", "disable_workload_api"): NotBuilt("is not built yet: the Workload API would be served all the same"),
     ("agent", "log_selectors"): warned("has no effect: selectors are not logged"),
     ("agent", "profiling_enabled"): _PROFILING,
@@ -23,7 +22,6 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
         "rebootstrapping is not built yet: the agent would not find back to a server whose keys all changed",
         quiet=("", "never"),
     ),
-    ("agent", "sds"): warned("the Envoy SDS API is not built yet: Envoys find nobody"),
     ("agent", "trust_bundle_spiffe_workload_api"): _OTHER_BUNDLE,
     ("agent", "trust_bundle_unix_socket"): _OTHER_BUNDLE,
     ("agent", "trust_bundle_url"): _OTHER_BUNDLE,

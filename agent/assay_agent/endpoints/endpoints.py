@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from assay.http2.limits import Limits
-from assay.rpc.method import Method, unserved
+from assay.rpc.method import GenericHandler, Method, unserved
 from assay.rpc.server import Options, Server, peer_of
 from assay.telemetry.rpc import Observer
 from assay.transport.peer import Peer
@@ -29,7 +29,18 @@ FOLDER_MODE = 0o755
 CALLS_AT_ONCE = 1000
 # Seconds that the health check's own call may take.
 PROBE_TIMEOUT = 5.0
-API_NAMES = "Workload API"
+_API_NAMES = "Workload API"
+_MORE_API_NAMES = "Workload and SDS APIs"
+
+
+class LazyService(GenericHandler, Protocol):
+    """A service that loads what it takes when it is first called; `files` are its descriptors."""
+
+    name: str
+
+    def files(self) -> Iterable["FileDescriptorProto"]:
+        """Those and all that they import, each after what it imports."""
+        ...
 
 
 class Endpoints:
@@ -44,6 +55,7 @@ class Endpoints:
         self._path = socket_path
         self._observers = observers
         self._server = Server(self._observed, Options(http2=Limits(streams=CALLS_AT_ONCE)))
+        self._sds: LazyService | None = None
 
     def peer(self, context: wire.Context) -> Peer:
         """Who makes this call; raises UnauthenticatedError when that is not known."""
@@ -53,6 +65,11 @@ class Endpoints:
         """Serve the Workload API with this."""
         wire.register(self._server, servicer)
 
+    def serve_sds(self, service: LazyService) -> None:
+        """Serve Envoy's Secret Discovery Service with this, to calls without the security header."""
+        self._sds = service
+        self._server.add_generic_rpc_handlers((service,))
+
     async def start(self) -> None:
         """Accept calls.
 
@@ -60,13 +77,14 @@ class Endpoints:
             AssayError: the socket cannot be had.
         """
         health.Health(self.probe).register(self._server)
-        self._server.add_generic_rpc_handlers((Reflection((wire.SERVICE, health.SERVICE), _files),))
+        names = (wire.SERVICE, health.SERVICE, *((self._sds.name,) if self._sds else ()))
+        self._server.add_generic_rpc_handlers((Reflection(names, self._files),))
         await self._server.listen_unix(self._path, SOCKET_MODE, FOLDER_MODE)
-        log.info("Starting agent APIs", address=str(self._path), apis=API_NAMES, network="unix")
+        log.info("Starting agent APIs", address=str(self._path), apis=self._apis, network="unix")
 
     async def close(self, grace: float = 0.0) -> None:
         """Accept no more; calls have `grace` seconds, in which streams do not end by themselves."""
-        log.info("Stopping agent APIs", apis=API_NAMES)
+        log.info("Stopping agent APIs", apis=self._apis)
         await self._server.close(grace)
 
     def _observed(self, path: str, method: Method | None) -> Method:
@@ -81,8 +99,11 @@ class Endpoints:
         async with WorkloadApiClient(Endpoint.of_path(self._path)) as client:
             await client.fetch_x509(within=PROBE_TIMEOUT)
 
+    @property
+    def _apis(self) -> str:
+        return _MORE_API_NAMES if self._sds else _API_NAMES
 
-def _files() -> Iterable["FileDescriptorProto"]:
-    from assay_agent.endpoints.descriptors import workload_api_files  # noqa: PLC0415 - few ever ask
+    def _files(self) -> Iterable["FileDescriptorProto"]:
+        from assay_agent.endpoints.descriptors import workload_api_files  # noqa: PLC0415 - few ever ask
 
-    return workload_api_files()
+        return (*workload_api_files(), *(self._sds.files() if self._sds else ()))

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 
 # Go takes one dash or two; with two only what has a capital cannot be ours.
 _FLAG = re.compile(r"-(?:-(?=[a-z0-9]*[A-Z]))?([A-Za-z][A-Za-z0-9]+)(=.*)?", re.DOTALL)
-_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=SVID)(?=TTL)")
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=SVID)(?=TTL)|(?<=SDS)(?=API)")
 
 # Go's flags take `-shallow=false`; ours are either there or not.
 _SWITCHES = frozenset({
-    "admin", "allow-unauthenticated-verifiers", "disable-x509-svid-prefetch", "downstream", "dry-run", "expand-env",
-    "insecure-bootstrap", "jwt-svid-include-jti", "log-source-location", "node", "shallow", "silent", "store-svid",
-    "verbose",
+    "admin", "allow-unauthenticated-verifiers", "disable-sds-api", "disable-x509-svid-prefetch", "downstream",
+    "dry-run", "expand-env", "insecure-bootstrap", "jwt-svid-include-jti", "log-source-location", "node", "shallow",
+    "silent", "store-svid", "verbose",
 })  # fmt: skip
 
 # SPIRE's flags of agents take a word: true, false, or any other for both. Ours are pairs.

@@ -78,15 +78,15 @@ def free_port() -> int:
 class Deployment:
     """A server and an agent as processes, with their files in one short-named folder."""
 
-    def __init__(self, folder: Path, *, server: str = "", agent: str = "") -> None:
+    def __init__(self, folder: Path, *, server: str = "", agent: str = "", trust_domain: str = TRUST_DOMAIN) -> None:
         self.dir = folder
         self.port = free_port()
         self.admin = folder / "admin.sock"
         self.api = folder / "api.sock"
         self.endpoint = f"unix:{self.api}"
-        self.operator = Operator(TRUST_DOMAIN, self.admin)
+        self.operator = Operator(trust_domain, self.admin)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        names = {"dir": folder, "port": self.port, "td": TRUST_DOMAIN}
+        names = {"dir": folder, "port": self.port, "td": trust_domain}
         (folder / "server.conf").write_text(SERVER_CONF.format(extra=server, **names))
         (folder / "agent.conf").write_text(AGENT_CONF.format(extra=agent, **names))
 
@@ -139,10 +139,10 @@ class Deployment:
         (agent,) = self.operator.agents()
         return str(agent)
 
-    def register(self, path: str, *, dns_names: tuple[str, ...] = ()) -> str:
+    def register(self, path: str, *, dns_names: tuple[str, ...] = (), federates_with: tuple[str, ...] = ()) -> str:
         """An entry for processes of this user below the one agent; its ID, once they can have the SVID."""
         (agent,) = self.operator.agents()
-        entry_id = self.operator.register(path, agent, dns_names)
+        entry_id = self.operator.register(path, agent, dns_names, federates_with)
         self.until("agent", lambda: f"{agent.trust_domain.id}{path}" in svids(self.api))
         return entry_id
 

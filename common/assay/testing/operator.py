@@ -73,13 +73,16 @@ class Operator:
             found = agent_pb2_grpc.AgentStub(channel).ListAgents(agent_pb2.ListAgentsRequest(), timeout=PATIENCE)
         return [spiffeid_wire.from_proto(agent.id) for agent in found.agents]
 
-    def register(self, path: str, parent: SpiffeId, dns_names: tuple[str, ...] = ()) -> str:
+    def register(
+        self, path: str, parent: SpiffeId, dns_names: tuple[str, ...] = (), federates_with: tuple[str, ...] = ()
+    ) -> str:
         """An entry for processes of this user; its ID."""
         entry = types.Entry(
             spiffe_id=spiffeid_wire.to_proto(SpiffeId(self._trust_domain, path)),
             parent_id=spiffeid_wire.to_proto(parent),
             selectors=[Selector(type="unix", value=f"uid:{os.getuid()}")],
             dns_names=dns_names,
+            federates_with=federates_with,
         )
         with dialled(self._admin) as channel:
             answer = entry_pb2_grpc.EntryStub(channel).BatchCreateEntry(

@@ -24,13 +24,16 @@ from assay.workloadapi import Endpoint, WorkloadApiClient
 from assay.workloadapi.wire import Stub
 from assay_agent.cache import Cache, Update
 from assay_agent.cache.jwt import JwtCache
+from assay_agent.config.settings import SdsSettings
 from assay_agent.endpoints import Endpoints
 from assay_agent.plugins.workloadattestor_unix import UnixAttestor
+from assay_agent.sds.service import SdsService
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
 from assay_agent.workload.caller import Callers
 
 ME = f"uid:{os.geteuid()}"
+SDS = SdsSettings()
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class Agents(Protocol):
         plugins: Sequence[WorkloadAttestor] | None = None,
         synced: bool = True,
         own_pid: int = 0,
+        sds: SdsSettings | None = None,
         **settings: Any,
     ) -> Awaitable[LocalAgent]: ...
 
@@ -160,6 +164,7 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         plugins: Sequence[WorkloadAttestor] | None = None,
         synced: bool = True,
         own_pid: int = 0,
+        sds: SdsSettings | None = SDS,
         **settings: Any,
     ) -> LocalAgent:
         path = folder / f"public{len(started) or ''}" / "api.sock"
@@ -168,14 +173,11 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         endpoints = Endpoints(path)
         minter = Minter(authority, cache)
         attestor = Attestor([UnixAttestor(clock)] if plugins is None else plugins, own_pid=own_pid)
-        api = WorkloadApi(
-            cache,
-            JwtCache(minter, clock),
-            Callers(endpoints.peer, attestor, own_pid=own_pid),
-            clock,
-            WorkloadApiSettings(authority.trust_domain, **settings),
-        )
-        endpoints.serve(api)
+        callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
+        api_settings = WorkloadApiSettings(authority.trust_domain, **settings)
+        endpoints.serve(WorkloadApi(cache, JwtCache(minter, clock), callers, clock, api_settings))
+        if sds is not None:
+            endpoints.serve_sds(SdsService(cache, callers, sds))
         await endpoints.start()
         started.append(endpoints)
         return LocalAgent(path, authority, cache, endpoints, minter)

@@ -14,6 +14,7 @@ from assay.spiffeid import TrustDomain
 from assay_agent.config import AgentConfig
 from assay_agent.config.load import WITHOUT_FILE, LoadedAgent, load
 from assay_agent.config.schema import FLAGS
+from assay_agent.config.settings import SdsSettings
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "config"
 
@@ -65,6 +66,12 @@ def test_every_key_arrives() -> None:
         availability_target = "24h"
         x509_svid_cache_max_size = 5
         jwt_svid_cache_max_size = 6
+        sds {
+            default_svid_name = "own"
+            default_bundle_name = "null"
+            default_all_bundles_name = "ROOTCA"
+            disable_spiffe_cert_validation = true
+        }
         experimental { sync_interval = "500ms" }
         log_level = "DEBUG"
         log_format = "json"
@@ -82,10 +89,18 @@ def test_every_key_arrives() -> None:
     assert found.workload_x509_svid_key_type is KeyType.RSA_2048
     assert (found.availability_target, found.sync_interval) == (86400, 0.5)
     assert (found.x509_svid_cache_max_size, found.jwt_svid_cache_max_size) == (5, 6)
+    assert found.sds == SdsSettings("own", "null", "ROOTCA", disable_spiffe_cert_validation=True)
     assert found.node_attestor == Plugin("x509pop", {"private_key_path": "k"})
     assert found.workload_attestors == (Plugin("unix", {"discover_workload_path": True}),)
     assert found.log == LogSettings("debug", "json", Path("/l"))
     assert found.key_manager == Plugin("memory")
+
+
+def test_envoys_may_be_served_under_spires_names_under_others_or_not_at_all() -> None:
+    assert config().sds == SdsSettings("default", "ROOTCA", "ALL", disable_spiffe_cert_validation=False)
+    assert config('sds { default_bundle_name = "ALL" }').sds == SdsSettings(default_bundle_name="ALL")
+    assert config("disable_sds_api = false").sds == SdsSettings()
+    assert config('disable_sds_api = true\nsds { default_svid_name = "x" }').sds is None
 
 
 def test_a_token_does_not_show() -> None:
@@ -160,7 +175,6 @@ def test_bad_or_missing_things_are_refused(agent: str, reason: str) -> None:
     [
         ('admin_socket_path = "/x"', "", "agent.admin_socket_path"),
         ('authorized_delegates = ["spiffe://a/b"]', "", "agent.authorized_delegates"),
-        ('sds { default_svid_name = "x" }', "", "agent.sds"),
         ('log_selectors = ["unix:uid"]', "", "agent.log_selectors"),
         ('experimental { broker { socket_path = "x" } }', "", "agent.experimental.broker"),
         ("experimental { use_sync_authorized_entries = false }", "", "agent.experimental.use_sync_authorized_entries"),
@@ -174,7 +188,7 @@ def test_what_is_only_absent_is_a_warning(agent: str, rest: str, key: str) -> No
 @pytest.mark.parametrize(
     "agent",
     [
-        "disable_sds_api = true", "disable_sds_api = false", "disable_workload_api = false",
+        "disable_workload_api = false",
         'rebootstrap_mode = "never"',
         "experimental { use_sync_authorized_entries = true }",
     ],

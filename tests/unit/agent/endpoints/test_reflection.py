@@ -15,10 +15,11 @@ from grpc_reflection.v1alpha import reflection_pb2 as pb
 from assay.workloadapi.wire import METADATA
 
 if TYPE_CHECKING:
-    from tests.unit.agent.conftest import LocalAgent
+    from tests.unit.agent.conftest import Agents, LocalAgent
 
 VERSIONS = ["grpc.reflection.v1", "grpc.reflection.v1alpha"]
 API = "SpiffeWorkloadAPI"
+SDS = "envoy.service.secret.v3.SecretDiscoveryService"
 
 
 async def ask(agent: LocalAgent, version: str, **question: str) -> pb.ServerReflectionResponse:
@@ -39,6 +40,7 @@ async def test_the_services_are_listed(agent: LocalAgent, version: str) -> None:
     answer = await ask(agent, version, list_services="*")
     assert [service.name for service in answer.list_services_response.service] == [
         API,
+        SDS,
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
@@ -50,8 +52,12 @@ async def learned(agent: LocalAgent, symbol: str) -> DescriptorPool:
     pool = DescriptorPool()
     answer = await ask(agent, VERSIONS[0], file_containing_symbol=symbol)
     files = [FileDescriptorProto.FromString(one) for one in answer.file_descriptor_response.file_descriptor_proto]
-    for file in sorted(files, key=lambda one: len(one.dependency)):
+    known = set[str]()
+    while files:
+        file = next(one for one in files if known.issuperset(one.dependency))
+        files.remove(file)
         pool.Add(file)
+        known.add(file.name)
     return pool
 
 
@@ -75,6 +81,34 @@ async def test_the_api_shows_under_the_standards_names(agent: LocalAgent) -> Non
         "FetchWITBundles": ("WITBundlesRequest", "WITBundlesResponse", True),
     }
     assert "assay" not in str((await ask(agent, VERSIONS[0], file_containing_symbol=API)).file_descriptor_response)
+
+
+async def test_envoys_api_shows_under_envoys_names(agent: LocalAgent) -> None:
+    pool = await learned(agent, SDS)
+    found = {
+        method.name: (method.input_type.full_name, method.client_streaming, method.server_streaming)
+        for method in pool.FindServiceByName(SDS).methods
+    }
+    requests = "envoy.service.discovery.v3"
+    assert found == {
+        "DeltaSecrets": (f"{requests}.DeltaDiscoveryRequest", True, True),
+        "StreamSecrets": (f"{requests}.DiscoveryRequest", True, True),
+        "FetchSecrets": (f"{requests}.DiscoveryRequest", False, False),
+    }
+    error = pool.FindMessageTypeByName(f"{requests}.DiscoveryRequest").fields_by_name["error_detail"].message_type
+    assert error is not None
+    assert (error.full_name, error.file.name) == ("google.rpc.Status", "google/rpc/status.proto")
+    files = {file.name for file in pool.FindServiceByName(SDS).file.dependencies}
+    assert files == {"envoy/service/discovery/v3/discovery.proto"}
+    assert "assay" not in str((await ask(agent, VERSIONS[0], file_containing_symbol=SDS)).file_descriptor_response)
+
+
+async def test_an_agent_that_serves_no_envoys_lists_no_such_api(agents: Agents) -> None:
+    agent = await agents(sds=None)
+    answer = await ask(agent, VERSIONS[0], list_services="*")
+    assert SDS not in [service.name for service in answer.list_services_response.service]
+    answer = await ask(agent, VERSIONS[0], file_containing_symbol=SDS)
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 SYMBOLS = [f"{API}.FetchX509SVID", "X509SVID", "X509SVID.hint", "grpc.health.v1.Health.Check"]
@@ -107,14 +141,19 @@ async def test_a_call_can_be_made_from_what_is_shown(agent: LocalAgent) -> None:
 
 
 @pytest.mark.parametrize(
-    "symbol", ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "google.protobuf.Struct"]
-)
+    "symbol",
+    [
+        "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "google.protobuf.Struct", SDS,
+        "envoy.extensions.transport_sockets.tls.v3.Secret",
+        "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig",
+    ],
+)  # fmt: skip
 async def test_everything_listed_can_be_looked_up(agent: LocalAgent, symbol: str) -> None:
     answer = await ask(agent, VERSIONS[1], file_containing_symbol=symbol)
     assert answer.file_descriptor_response.file_descriptor_proto
 
 
-@pytest.mark.parametrize("symbol", ["assay.workloadapi.X509SVIDRequest", "no.such.Thing"])
+@pytest.mark.parametrize("symbol", ["assay.workloadapi.X509SVIDRequest", "assay.rpc.v1.Status", "no.such.Thing"])
 async def test_what_is_not_served_is_not_found(agent: LocalAgent, symbol: str) -> None:
     answer = await ask(agent, VERSIONS[0], file_containing_symbol=symbol)
     assert answer.error_response.error_code == 5

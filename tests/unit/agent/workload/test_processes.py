@@ -8,13 +8,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
+from grpc import aio
 
 from assay.errors import UnauthenticatedError, UnavailableError
 from assay.selector import Selector
+from assay.testing.wait import until
 from assay.workloadapi import Endpoint, WorkloadApiClient
+from assay_agent.cache import Update
+from assay_proto.envoy.service.discovery.v3 import discovery_pb2 as pb
+from assay_proto.envoy.service.secret.v3.sds_pb2_grpc import SecretDiscoveryServiceStub
 
 if TYPE_CHECKING:
     from tests.unit.agent.conftest import Agents, LocalAgent
@@ -178,3 +184,39 @@ async def test_a_caller_that_dies_while_its_token_is_minted_does_not_get_it(agen
         with pytest.raises(UnauthenticatedError, match="could not verify existence"):
             await client.fetch_jwt(["x"])
     assert agent.minter.asked == [("a", ("x",))]
+
+
+@pytest.mark.parametrize("method", ["StreamSecrets", "DeltaSecrets"])
+async def test_an_envoy_that_dies_gets_no_further_secret(agents: Agents, folder: Path, method: str) -> None:
+    agent = await agents(plugins=[Everybody()])
+    agent.register("a", "/web", "every:body")
+    ask = pb.DiscoveryRequest() if method == "StreamSecrets" else pb.DeltaDiscoveryRequest()
+    async with (
+        client_of_another(agent, folder) as (_, process),
+        aio.insecure_channel(f"unix:{folder / 'relay.sock'}") as channel,
+    ):
+        call: Any = getattr(SecretDiscoveryServiceStub(channel), method)()
+        await call.write(ask)
+        await call.read()
+        await kill(process)
+        agent.rotate("a")
+        with pytest.raises(aio.AioRpcError) as refusal:
+            await call.read()
+        assert refusal.value.details() == "could not verify existence of the original caller"
+        assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_an_envoy_that_dies_while_its_svid_is_signed_does_not_get_it(agents: Agents, folder: Path) -> None:
+    agent = await agents(plugins=[Everybody()])
+    agent.cache._patience = 60
+    agent.cache.apply(Update(entries=[agent.entry("a", "/web", "every:body")]))
+    async with (
+        client_of_another(agent, folder) as (_, process),
+        aio.insecure_channel(f"unix:{folder / 'relay.sock'}") as channel,
+    ):
+        call: Any = SecretDiscoveryServiceStub(channel).FetchSecrets(pb.DiscoveryRequest())
+        await until(lambda: bool(agent.cache.wanted))
+        await kill(process)
+        agent.rotate("a")
+        with pytest.raises(aio.AioRpcError, match="could not verify existence of the original caller"):
+            await call

@@ -1,0 +1,45 @@
+"""The service as a server registers it; all that it takes is loaded when somebody first calls."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from assay.rpc.method import Handler, Service
+from assay_agent.cache import Cache
+from assay_agent.config.settings import SdsSettings
+from assay_agent.workload.caller import Callers
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+NAME = "envoy.service.secret.v3.SecretDiscoveryService"
+
+
+class SdsService:
+    """Serves secrets of what the cache holds; see SecretDiscovery."""
+
+    name = NAME
+
+    def __init__(self, cache: Cache, callers: Callers, settings: SdsSettings) -> None:
+        self._cache = cache
+        self._callers = callers
+        self._settings = settings
+
+    def service(self, handler_call_details: Any, /) -> Handler | None:  # noqa: ANN401 - grpc's type or ours
+        """The handler of that method, or None."""
+        if not handler_call_details.method.startswith(f"/{NAME}/"):
+            return None
+        return self._service.service(handler_call_details)
+
+    @staticmethod
+    def files() -> Iterable["FileDescriptorProto"]:
+        """Its descriptors, for reflection."""
+        from assay_agent.sds.descriptors import sds_files  # noqa: PLC0415 - few ever ask
+
+        return sds_files()
+
+    @cached_property
+    def _service(self) -> Service:
+        from assay_agent.sds.api import SecretDiscovery, handlers  # noqa: PLC0415 - see the module's first line
+
+        return handlers(SecretDiscovery(self._cache, self._callers, self._settings))
