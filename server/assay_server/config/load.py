@@ -12,7 +12,7 @@ from assay.config.plugin import Plugin
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import KeyType
 from assay_server.config.datastore import datastore_path
-from assay_server.config.schema import FLAGS, SECTIONS, ServerFile
+from assay_server.config.schema import FLAGS, SECTIONS, WIT_FLAG, ServerFile
 from assay_server.config.settings import ServerConfig
 from assay_server.config.spire import CATALOG, NOT_BUILT
 from assay_server.config.ttl import ttl_warnings
@@ -54,6 +54,9 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer
         jwt_key_type=server.jwt_key_type or server.ca_key_type or KeyType.EC_P256,
         ca_subject=server.ca_subject.value(),
         jwt_issuer=server.jwt_issuer,
+        wit_svids=WIT_FLAG in server.experimental.feature_flags,
+        wit_key_type=server.experimental.wit_key_type or server.ca_key_type or KeyType.EC_P256,
+        wit_issuer=server.experimental.wit_issuer,
         admin_ids=frozenset(server.admin_ids),
         rates=checked.model.assay.ratelimit.rates(server.ratelimit),
         proxy_networks=server.proxy_protocol_trusted_cidrs,
