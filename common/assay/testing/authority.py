@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from joserfc import jws
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, RSAKey
 
 from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.crypto.keys import CURVE_HASHES
@@ -130,10 +130,15 @@ class Authority:
         self._wit = wit
 
     @property
+    def wit_authority(self) -> WitAuthority:
+        """What WIT-SVIDs of it are verified with."""
+        return WitAuthority(self.wit_key_id, _pkix(self.wit_key))
+
+    @property
     def bundle(self) -> Bundle:
         """What others need to trust it."""
         jwt = JwtAuthority(self.jwt_key_id, _pkix(self.jwt_key))
-        wit = (WitAuthority(self.wit_key_id, _pkix(self.wit_key)),) if self._wit else ()
+        wit = (self.wit_authority,) if self._wit else ()
         return Bundle(self.trust_domain, (X509Authority(self.root.der),), (jwt,), sequence=1, wit_authorities=wit)
 
     def id(self, path: str) -> SpiffeId:
@@ -178,14 +183,16 @@ class Authority:
         self,
         path: str = "/workload",
         *,
-        key: ec.EllipticCurvePrivateKey | None = None,
+        public_key: bytes | None = None,
+        algorithm: str = "ES256",
         lifetime: int = HOUR,
         **claims: object,
     ) -> str:
-        """A WIT-SVID for the holder of that P-256 key, or of one that nobody has; further claims as in `jwt_svid`."""
+        """A WIT-SVID for the holder of that key (PKIX DER), or of one that nobody has; claims as in `jwt_svid`."""
         issued = int(self.now.timestamp())
-        public = ECKey.import_key(_pkix(key or ec.generate_private_key(ec.SECP256R1()))).as_dict(private=False)
-        confirmation = {"jwk": {**public, "alg": "ES256"}}
+        kind = ECKey if algorithm.startswith("ES") else RSAKey
+        described = kind.import_key(public_key or _pkix(ec.generate_private_key(ec.SECP256R1()))).as_dict(private=False)
+        confirmation = {"jwk": {**described, "alg": algorithm}}
         payload = {"sub": str(self.id(path)), "cnf": confirmation, "exp": issued + lifetime, "iat": issued, **claims}
         return self.wit_token({}, {name: value for name, value in payload.items() if value is not None})
 

@@ -24,6 +24,7 @@ from assay.workloadapi import Endpoint, WorkloadApiClient
 from assay.workloadapi.wire import Stub
 from assay_agent.cache import Cache, Update
 from assay_agent.cache.jwt import JwtCache
+from assay_agent.cache.wit import WitCache
 from assay_agent.endpoints import Endpoints
 from assay_agent.plugins.workloadattestor_unix import UnixAttestor
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
@@ -59,6 +60,17 @@ class Minter:
         token = self.authority.jwt_svid(self.cache.entries[entry_id].spiffe_id.path, audience)
         issued = int(self.authority.now.timestamp())
         return Minted(token, issued, issued + 300)
+
+    async def new_wit_svid(self, entry_id: str, public_key: bytes, algorithm: str) -> Minted:
+        if self.before is not None:
+            await self.before()
+        self.asked.append((entry_id, (algorithm,)))
+        if self.failure is not None:
+            raise self.failure
+        path = self.cache.entries[entry_id].spiffe_id.path
+        token = self.authority.wit_svid(path, public_key=public_key, algorithm=algorithm)
+        issued = int(self.authority.now.timestamp())
+        return Minted(token, issued, issued + 3600)
 
 
 class LocalAgent:
@@ -106,6 +118,13 @@ class LocalAgent:
 
     def publish(self, *bundles: Bundle) -> None:
         self.cache.apply(Update(bundles=bundles))
+
+    def switch_wit_on(self) -> Bundle:
+        """The own bundle with the WIT key that tokens are signed with."""
+        old = self.cache.bundles[self.authority.trust_domain]
+        new = replace(old, wit_authorities=(self.authority.wit_authority,), sequence=old.sequence + 1)
+        self.publish(new)
+        return new
 
     def change_bundle(self) -> Bundle:
         """Another own bundle: one more authority."""
@@ -171,6 +190,7 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         api = WorkloadApi(
             cache,
             JwtCache(minter, clock),
+            WitCache(minter, clock),
             Callers(endpoints.peer, attestor, own_pid=own_pid),
             clock,
             WorkloadApiSettings(authority.trust_domain, **settings),
