@@ -50,6 +50,8 @@ class Minter:
     failure: AssayError | None = None
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     before: Callable[[], Awaitable[None]] | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    refused: dict[str, AssayError] = field(default_factory=dict)
 
     async def new_jwt_svid(self, entry_id: str, audience: Sequence[str]) -> Minted:
         if self.before is not None:
@@ -65,11 +67,11 @@ class Minter:
         if self.before is not None:
             await self.before()
         self.asked.append((entry_id, (algorithm,)))
-        if self.failure is not None:
-            raise self.failure
+        if (failure := self.failure or self.refused.get(entry_id)) is not None:
+            raise failure
         path = self.cache.entries[entry_id].spiffe_id.path
         token = self.authority.wit_svid(path, public_key=public_key, algorithm=algorithm)
-        issued = int(self.authority.now.timestamp())
+        issued = int(self.clock.now().timestamp())
         return Minted(token, issued, issued + 3600)
 
 
@@ -185,7 +187,7 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         cache = Cache(authority.trust_domain, patience=0.05)
         cache.apply(Update(snapshot=synced, bundles=[authority.bundle]))
         endpoints = Endpoints(path)
-        minter = Minter(authority, cache)
+        minter = Minter(authority, cache, clock=clock)
         attestor = Attestor([UnixAttestor(clock)] if plugins is None else plugins, own_pid=own_pid)
         api = WorkloadApi(
             cache,
