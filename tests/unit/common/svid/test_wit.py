@@ -293,7 +293,8 @@ def test_a_private_key_goes_there_and_back_and_joserfc_reads_it(key: Any) -> Non
     assert witkey.parse(text).private_numbers() == key.private_numbers()
     members = json.loads(text)
     kind = RSAKey if isinstance(key, rsa.RSAPrivateKey) else ECKey
-    assert kind.import_key(members).raw_value.private_numbers() == key.private_numbers()
+    read: Any = kind.import_key(members).raw_value
+    assert read.private_numbers() == key.private_numbers()
     assert members["alg"] == algorithm
     foreign = kind.import_key(key).as_dict(private=True)
     assert witkey.parse(json.dumps(foreign)).private_numbers() == key.private_numbers()
