@@ -72,7 +72,15 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer
         telemetry=checked.model.telemetry.value(checked.model.assay.telemetry),
         log=LogSettings(server.log_level, server.log_format, server.log_file, server.log_source_location),
     )
-    return LoadedServer(config, (*checked.warnings, *ttl_warnings(document, config)))
+    return LoadedServer(config, (*checked.warnings, *ttl_warnings(document, config), *_wit_warnings(document, config)))
+
+
+def _wit_warnings(document: Document, config: ServerConfig) -> list[Fault]:
+    """WIT-SVID section 3.7: whoever knows OpenID Connect could take one for an ID token, and ask for no proof."""
+    if not config.wit_issuer.startswith("https://"):
+        return []
+    reason = "a URL makes WIT-SVIDs look like OpenID Connect's tokens, which are taken without proof; use another name"
+    return [document.fault(("server", "experimental", "wit_issuer"), reason)]
 
 
 def _verify(document: Document, plugins: Plugins) -> list[Fault]:

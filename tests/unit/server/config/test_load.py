@@ -322,3 +322,11 @@ def test_the_key_of_wit_svids_is_of_the_cas_kind_unless_told_otherwise() -> None
 def test_an_unknown_feature_flag_is_a_fault() -> None:
     (fault,) = refusal('experimental { feature_flags = ["wit-svid", "forced_rotation"] }')
     assert fault == 'f:4: server.experimental.feature_flags: no feature flag "forced_rotation"; there is: wit-svid'
+
+
+@pytest.mark.spec("WIT-3.7-a")
+def test_an_issuer_that_openid_connect_would_look_up_is_warned_of() -> None:
+    switch = 'feature_flags = ["wit-svid"]'
+    (warning,) = loaded(f'experimental {{ {switch} wit_issuer = "https://issuer.example" }}').warnings
+    assert str(warning).startswith("f:4: server.experimental.wit_issuer: a URL makes WIT-SVIDs look like")
+    assert loaded(f'experimental {{ {switch} wit_issuer = "example.org" }}').warnings == ()

@@ -61,7 +61,7 @@ def test_the_header_is_alg_kid_and_typ_and_joserfc_verifies(key_type: KeyType, a
 
 
 @pytest.mark.spec("WIT-3.1-a", "WIT-3.2-a", "WIT-3.2-b", "WIT-3.2-c", "WIT-3.2-d", "WIT-3.4-a", "WIT-3.8-a", "WIT-4-a")
-@pytest.mark.spec("WIT-3.7-a")
+@pytest.mark.spec("WIT-3.7-a", "WIT-3.3-a")
 def test_the_claims_are_those_of_a_wit_in_spires_order() -> None:
     issued = issuer().workload_wit(WEB, KEY, "ES256", ttl=60)
     claims = parts(issued.token)[1]
