@@ -56,7 +56,7 @@ class CaManager:
         self._x509: X509Signer | None = None
         self._jwt: JwtSigner | None = None
         self._wit: WitSigner | None = None
-        self._failures = dict.fromkeys(AuthorityKind, 0)
+        self._failures = dict.fromkeys(self._kinds, 0)
 
     @property
     def failed_rotations(self) -> int:
