@@ -14,7 +14,7 @@ from assay.keymanager.base import KeyType
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import X509Svid
 from assay.testing.authority import Authority
-from assay_server.credential import CredentialSettings, Issuer, JwtSigner, LeafOrder, X509Signer
+from assay_server.credential import CredentialSettings, Issuer, JwtSigner, LeafOrder, WitSigner, X509Signer
 from bench.figure import Bare, Figure, best
 
 # Many short rounds: one of them finds the machine quiet.
@@ -29,6 +29,7 @@ class Authorities:
         root = authority.root
         self.x509 = X509Signer(root.certificate, root.key, (), authority_id(root.certificate.public_key()))
         self.jwt = JwtSigner(authority.jwt_key, authority.jwt_key_id, 2**40)
+        self.wit = WitSigner(authority.wit_key, authority.wit_key_id, 2**40)
 
 
 def verify_request(request: bytes) -> None:

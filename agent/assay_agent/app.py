@@ -37,6 +37,7 @@ from assay_agent.attestation.node import NodeAttestation, NodeParts
 from assay_agent.attestation.rotation import NodeRotation
 from assay_agent.cache.cache import Cache
 from assay_agent.cache.jwt import JwtCache
+from assay_agent.cache.wit import WitCache
 from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
@@ -222,7 +223,8 @@ def _endpoints(
         config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
     )
     jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size, metrics=telemetry.metrics)
-    endpoints.serve(WorkloadApi(cache, jwts, callers, clock, settings))
+    wits = WitCache(client, clock, config.workload_x509_svid_key_type, max_size=config.jwt_svid_cache_max_size)
+    endpoints.serve(WorkloadApi(cache, jwts, wits, callers, clock, settings))
     if config.sds is not None:
         endpoints.serve_sds(SdsService(cache, callers, config.sds))
     return endpoints

@@ -1,4 +1,4 @@
-"""JWT-SVIDs on requests of httpx, whose users import this."""
+"""JWT-SVIDs and WIT-SVIDs on requests of httpx, whose users import this."""
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
@@ -7,8 +7,9 @@ from typing import Protocol
 import httpx
 
 from assay.caller import SCHEME
+from assay.clock import Clock, SystemClock
 from assay.errors import InvalidArgumentError
-from assay.svid import JwtSvid
+from assay.svid import JwtSvid, WitSvid, proof
 
 _HEADER = "Authorization"
 
@@ -60,11 +61,7 @@ class JwtSvidAuth(httpx.Auth):
         return self._source.fetch(self._audience)
 
     def _check(self, request: httpx.Request) -> None:
-        if request.url.scheme != "https" and not self._insecure:
-            where = f"{request.url.scheme}://{request.url.netloc.decode()}"
-            raise InvalidArgumentError(
-                f"a JWT-SVID is not sent to {where}, where it could be read", hint="use https, or say insecure=True"
-            )
+        _check_secure(request, "JWT-SVID", insecure=self._insecure)
 
 
 def _authorized(request: httpx.Request, token: JwtSvid) -> httpx.Request:
@@ -74,3 +71,50 @@ def _authorized(request: httpx.Request, token: JwtSvid) -> httpx.Request:
 
 def _wrong_kind(wanted: str) -> InvalidArgumentError:
     return InvalidArgumentError("the source is not for this kind of client", hint=f"give it one of {wanted}")
+
+
+class ProvenSource(Protocol):
+    """Where WIT-SVIDs come from: an open WitSource of `assay.workloadapi` or of its `blocking`, for either client."""
+
+    def svid(self) -> WitSvid:
+        """The newest, with its key."""
+        ...
+
+
+class WitSvidAuth(httpx.Auth):
+    """For `auth=` of a client or a request: the WIT-SVID with a new proof for each request (WIT-SVID section 5).
+
+    They go into headers of their own, `Workload-Identity-Token` and `Workload-Proof-Token`. The proof is for
+    `audience`, or for the URL of the request without its query, and bound to the token that `Authorization` has, if
+    any. Requests to `http://` raise unless `insecure` is said. Follow no redirects with it: httpx takes both headers
+    along, to whichever host.
+
+    Raises (from the request):
+        InvalidArgumentError: the URL is not https.
+    """
+
+    def __init__(
+        self, source: ProvenSource, audience: str = "", *, insecure: bool = False, clock: Clock | None = None
+    ) -> None:
+        self._source = source
+        self._audience = audience
+        self._insecure = insecure
+        self._clock = clock or SystemClock()
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        """As httpx has it."""
+        _check_secure(request, "WIT-SVID", insecure=self._insecure)
+        svid = self._source.svid()
+        audience = self._audience or str(request.url.copy_with(query=None, fragment=None))
+        access_token = request.headers.get(_HEADER, "").partition(" ")[2]
+        request.headers[proof.TOKEN_HEADER] = svid.token
+        request.headers[proof.PROOF_HEADER] = proof.prove(svid, audience, self._clock.now(), access_token=access_token)
+        yield request
+
+
+def _check_secure(request: httpx.Request, what: str, *, insecure: bool) -> None:
+    if request.url.scheme != "https" and not insecure:
+        where = f"{request.url.scheme}://{request.url.netloc.decode()}"
+        raise InvalidArgumentError(
+            f"a {what} is not sent to {where}, where it could be read", hint="use https, or say insecure=True"
+        )

@@ -269,6 +269,8 @@ def _ca_settings(config: ServerConfig) -> CaSettings:
         ttl=config.ca_ttl,
         x509_key_type=config.ca_key_type,
         jwt_key_type=config.jwt_key_type,
+        wit_key_type=config.wit_key_type,
+        wit=config.wit_svids,
         subject=_ca_subject(config.ca_subject),
     )
 
@@ -285,6 +287,8 @@ def _credential_settings(config: ServerConfig) -> CredentialSettings:
         jwt_svid_ttl=config.default_jwt_svid_ttl,
         agent_ttl=config.agent_ttl,
         jwt_issuer=config.jwt_issuer,
+        wit=config.wit_svids,
+        wit_issuer=config.wit_issuer,
     )
 
 

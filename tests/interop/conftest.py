@@ -18,6 +18,7 @@ from assay.testing.deployment import Deployment
 HERE = Path(__file__).parent
 H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
 SHORT = 'default_x509_svid_ttl = "30s"\ndefault_jwt_svid_ttl = "30s"'
+WIT = 'experimental { feature_flags = ["wit-svid"] }'
 
 Reports = Iterator[dict[str, Any]]
 Reporting = Callable[..., AbstractContextManager[Reports]]
@@ -66,9 +67,9 @@ def envoy() -> str:
 
 @pytest.fixture(scope="session")
 def rotating() -> Iterator[Deployment]:
-    """A deployment whose SVIDs live 30 seconds, with one identity for this user, /workload."""
+    """A deployment whose SVIDs live 30 seconds, WIT-SVIDs an hour, with one identity for this user, /workload."""
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
-        deployment = Deployment(Path(folder), server=SHORT)
+        deployment = Deployment(Path(folder), server=f"{SHORT}\n{WIT}")
         try:
             deployment.start()
             deployment.register("/workload")

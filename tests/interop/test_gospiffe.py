@@ -5,6 +5,8 @@ import json
 import subprocess
 from typing import Any
 
+import pytest
+
 from assay.clock import SystemClock
 from assay.testing.deployment import Deployment
 
@@ -41,6 +43,16 @@ def test_jwt_is_valid_to_go_spiffe_and_to_the_agent(gospiffe: str, rotating: Dep
     svid = json.loads(done.stdout)
     assert (svid["id"], svid["local"], svid["remote"]) == (ID, ID, ID)
     assert svid["audience"] == ["billing", "audit"]
+
+
+@pytest.mark.spec("WAPI-7.1-a", "WIT-1-a", "WAPI-7.2.2-b")
+def test_a_wit_svid_is_valid_to_go_spiffe_and_its_key_is_the_one_that_came(
+    gospiffe: str, rotating: Deployment, reporting: Any
+) -> None:
+    with reporting(gospiffe, "wit", rotating.endpoint, ID) as updates:
+        svid = next(updates)
+    assert (svid["id"], svid["own"]) == (ID, True)
+    assert svid["token"].count(".") == 2
 
 
 def test_bundles_hold_the_own_trust_domain(gospiffe: str, rotating: Deployment) -> None:

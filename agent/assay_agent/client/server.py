@@ -14,7 +14,7 @@ from assay.wire import spiffeid as spiffeid_wire
 from assay_agent.client import attest, entries, watch
 from assay_agent.client.connection import Connection, Dial, Line
 from assay_agent.client.refusal import from_status, refusals
-from assay_agent.client.values import AgentSvid, EntryChanges, IssuedJwt, Position, Signed, WatchUpdate
+from assay_agent.client.values import AgentSvid, EntryChanges, IssuedJwt, IssuedWit, Position, Signed, WatchUpdate
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
@@ -141,6 +141,26 @@ class ServerClient:
         if not svid.token or not 0 < svid.issued_at <= svid.expires_at:
             raise UnavailableError("JWT-SVID response is malformed")
         return IssuedJwt(svid.token, spiffeid_wire.from_proto(svid.id), svid.issued_at, svid.expires_at)
+
+    async def new_wit_svid(
+        self, entry_id: str, public_key: bytes, algorithm: str, within: float = TIMEOUT
+    ) -> IssuedWit:
+        """A WIT-SVID for that entry and key (PKIX DER), or UnavailableError after `within` seconds."""
+        params = svid_pb2.NewWITSVIDParams(entry_id=entry_id, public_key=public_key, signing_algorithm=algorithm)
+        async with self._connection.line() as line:
+            with refusals():
+                response = await line.svid.BatchNewWITSVID(
+                    svid_pb2.BatchNewWITSVIDRequest(params=[params]), timeout=within
+                )
+        if len(response.results) != 1:
+            raise UnavailableError("WIT-SVID response is malformed")
+        result = response.results[0]
+        if result.status.code:
+            raise from_status(result.status.code, result.status.message)
+        svid = result.svid
+        if not svid.token or not 0 < svid.issued_at <= svid.expires_at:
+            raise UnavailableError("WIT-SVID response is malformed")
+        return IssuedWit(svid.token, svid.issued_at, svid.expires_at)
 
     async def _federated_bundle(
         self, line: Line, workers: asyncio.Semaphore, trust_domain: TrustDomain

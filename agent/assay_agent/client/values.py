@@ -1,7 +1,7 @@
 """What the server answers, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from assay.bundle import Bundle
 from assay.entry import Entry
@@ -36,6 +36,15 @@ class IssuedJwt:
 
     def __repr__(self) -> str:
         return f"IssuedJwt({self.spiffe_id}, issued_at={self.issued_at}, expires_at={self.expires_at})"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedWit:
+    """A WIT-SVID from the server. Times are Unix seconds."""
+
+    token: str = field(repr=False)
+    issued_at: int
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class AgentSection(Section):
     x509_svid_cache_max_size: int = Field(default=DEFAULT_CACHE_SIZE, ge=0)
     """How many X.509-SVIDs are kept that no workload asks for at the moment; 0 for the default."""
     jwt_svid_cache_max_size: int = Field(default=DEFAULT_CACHE_SIZE, ge=0)
-    """How many JWT-SVIDs are kept; 0 for the default."""
+    """How many JWT-SVIDs are kept, and how many WIT-SVIDs; 0 for the default."""
     disable_sds_api: bool = False
     """Do not serve Envoy's Secret Discovery Service."""
     sds: SdsSection = SdsSection()

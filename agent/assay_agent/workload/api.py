@@ -15,6 +15,7 @@ from assay.svid import JwtSvid
 from assay.workloadapi.wire import Context
 from assay_agent.cache import Cache, WorkloadView
 from assay_agent.cache.jwt import JwtCache
+from assay_agent.cache.wit import WitCache
 from assay_agent.workload.caller import Caller, Callers
 from assay_agent.workload.claims import to_struct, visible_claims
 from assay_agent.workload.guard import guarded
@@ -42,10 +43,17 @@ class WorkloadApi:
     """
 
     def __init__(
-        self, cache: Cache, jwts: JwtCache, callers: Callers, clock: Clock, settings: WorkloadApiSettings
+        self,
+        cache: Cache,
+        jwts: JwtCache,
+        wits: WitCache,
+        callers: Callers,
+        clock: Clock,
+        settings: WorkloadApiSettings,
     ) -> None:
         self._cache = cache
         self._jwts = jwts
+        self._wits = wits
         self._callers = callers
         self._clock = clock
         self._settings = settings
@@ -53,6 +61,7 @@ class WorkloadApi:
         self._x509_svids = Streamed("FetchX509SVID", replies.x509_svids, _has_svid, signed=True)
         self._x509_bundles = Streamed("FetchX509Bundles", replies.x509_bundles, self._may_verify)
         self._jwt_bundles = Streamed("FetchJWTBundles", replies.jwt_bundles, self._may_verify)
+        self._wit_bundles = Streamed("FetchWITBundles", replies.wit_bundles, self._may_verify)
 
     @guarded
     async def FetchX509SVID(self, _request: pb.X509SVIDRequest, context: Context) -> None:
@@ -73,7 +82,7 @@ class WorkloadApi:
     async def FetchJWTSVID(self, request: pb.JWTSVIDRequest, context: Context) -> pb.JWTSVIDResponse:
         """A JWT-SVID for each of the caller's identities, or for the one it asks for."""
         audience = _audience(request.audience)
-        wanted = _requested_id(request.spiffe_id)
+        wanted = _requested_id(request.spiffe_id, "FetchJWTSVID")
         caller = await self._attest(context, "FetchJWTSVID")
         entries = self._cache.matching(caller.selectors)
         if wanted is not None:
@@ -98,14 +107,26 @@ class WorkloadApi:
         return pb.ValidateJWTSVIDResponse(spiffe_id=str(svid.spiffe_id), claims=to_struct(claims))
 
     @guarded
-    async def FetchWITSVID(self, _request: pb.WITSVIDRequest, _context: Context) -> None:
-        """Not built (Workload API, section 7)."""
-        raise UnimplementedError("fetching WIT-SVIDs is not implemented")
+    async def FetchWITSVID(self, request: pb.WITSVIDRequest, context: Context) -> None:
+        """A WIT-SVID with its key for each identity, or for the one asked for: now, on every change and in time."""
+        from assay_agent.workload.wits import WitFollower  # noqa: PLC0415 - few domains have WIT-SVIDs
+
+        wanted = _requested_id(request.spiffe_id, "FetchWITSVID")
+        self._check_wit("fetching WIT-SVIDs is not implemented")
+        caller = await self._attest(context, "FetchWITSVID")
+        await WitFollower(self._cache, self._wits, self._clock, caller, wanted).follow(context)
 
     @guarded
-    async def FetchWITBundles(self, _request: pb.WITBundlesRequest, _context: Context) -> None:
-        """Not built (Workload API, section 7)."""
-        raise UnimplementedError("fetching WIT bundles is not implemented")
+    async def FetchWITBundles(self, _request: pb.WITBundlesRequest, context: Context) -> None:
+        """The WIT keys of the same bundles as FetchJWTBundles."""
+        self._check_wit("fetching WIT bundles is not implemented")
+        await self._follow(self._wit_bundles, context)
+
+    def _check_wit(self, refusal: str) -> None:
+        """Refuse where the trust domain has no WIT-SVIDs (WIT-SVID section 6.2; Workload API, section 7)."""
+        own = self._cache.bundles.get(self._settings.trust_domain)
+        if self._cache.synced and (own is None or not own.wit_authorities):
+            raise UnimplementedError(refusal)
 
     async def _attest(self, context: Context, method: str) -> Caller:
         if not self._cache.synced:
@@ -169,12 +190,12 @@ def _audience(audience: Sequence[str]) -> tuple[str, ...]:
     return named
 
 
-def _requested_id(text: str) -> SpiffeId | None:
+def _requested_id(text: str, method: str) -> SpiffeId | None:
     try:
         return SpiffeId.parse(text) if text else None
     except AssayError as error:
         message = f"invalid requested SPIFFE ID: {error.message}"
-        raise _refused("Invalid requested SPIFFE ID", message, "FetchJWTSVID") from None
+        raise _refused("Invalid requested SPIFFE ID", message, method) from None
 
 
 def _refused(logged: str, message: str, method: str) -> InvalidArgumentError:

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 from google.protobuf.message import Message
 
 from assay.bundle import Bundle
-from assay.bundle.jwks import emit_jwt
+from assay.bundle.jwks import emit_jwt, emit_wit
 from assay_agent.cache import Identity, WorkloadView
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
@@ -16,17 +16,18 @@ MAX_BUNDLES = 256
 
 
 class Replies:
-    """The three streamed responses, each made from a view. Equal contents give equal bytes.
+    """The streamed responses that are each made from a view. Equal contents give equal bytes.
 
     `x509_svids` (X509SVIDResponse) has every identity, the default one first, and the bundles; `x509_bundles`
-    (X509BundlesResponse) and `jwt_bundles` (JWTBundlesResponse, plain JWK Sets) have the own bundle and those that
-    the caller's entries federate with.
+    (X509BundlesResponse), `jwt_bundles` (JWTBundlesResponse, plain JWK Sets) and `wit_bundles` (WITBundlesResponse,
+    the same as text) have the own bundle and those that the caller's entries federate with.
     """
 
     def __init__(self) -> None:
         self.x509_svids = _per_view(self._make_x509_svids)
         self.x509_bundles = _per_view(_make_x509_bundles)
         self.jwt_bundles = _per_view(self._make_jwt_bundles)
+        self.wit_bundles = _per_view(_make_wit_bundles)
         self._keys: WeakKeyDictionary[Identity, bytes] = WeakKeyDictionary()
         self._jwks = lru_cache(MAX_BUNDLES)(emit_jwt)
 
@@ -58,6 +59,12 @@ class Replies:
         return _encode(
             pb.JWTBundlesResponse(bundles={str(one.trust_domain.id): self._jwks(one) for one in _bundles(view)})
         )
+
+
+def _make_wit_bundles(view: WorkloadView) -> bytes:
+    return _encode(
+        pb.WITBundlesResponse(bundles={str(one.trust_domain.id): emit_wit(one).decode() for one in _bundles(view)})
+    )
 
 
 def _make_x509_bundles(view: WorkloadView) -> bytes:

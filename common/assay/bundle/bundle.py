@@ -24,6 +24,16 @@ class JwtAuthority:
 
 
 @dataclass(frozen=True, slots=True)
+class WitAuthority:
+    """One WIT signing key, described as a JWT key is; neither verifies what the other signed."""
+
+    key_id: str
+    public_key: bytes
+    expires_at: int = 0
+    tainted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """A trust domain's authorities. `refresh_hint` is in seconds, `sequence` grows with every change."""
 
@@ -32,3 +42,4 @@ class Bundle:
     jwt_authorities: tuple[JwtAuthority, ...] = ()
     refresh_hint: int = 0
     sequence: int = 0
+    wit_authorities: tuple[WitAuthority, ...] = ()

@@ -20,13 +20,13 @@ def emit(key: PublicKey) -> dict[str, str]:
         case ec.EllipticCurvePublicKey():
             size = (key.curve.key_size + 7) // 8
             point = key.public_numbers()
-            x, y = _encode(point.x.to_bytes(size, "big")), _encode(point.y.to_bytes(size, "big"))
+            x, y = encode(point.x.to_bytes(size, "big")), encode(point.y.to_bytes(size, "big"))
             return {"kty": "EC", "crv": _CURVE_NAMES[key.curve.name], "x": x, "y": y}
         case rsa.RSAPublicKey():
             numbers = key.public_numbers()
-            return {"kty": "RSA", "n": _encode_int(numbers.n), "e": _encode_int(numbers.e)}
+            return {"kty": "RSA", "n": encode_int(numbers.n), "e": encode_int(numbers.e)}
         case _:
-            return {"kty": "OKP", "crv": "Ed25519", "x": _encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw))}
+            return {"kty": "OKP", "crv": "Ed25519", "x": encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw))}
 
 
 def parse(members: Mapping[str, object]) -> PublicKey:
@@ -42,7 +42,7 @@ def parse(members: Mapping[str, object]) -> PublicKey:
             case "EC":
                 return _parse_ec(members)
             case "RSA":
-                numbers = rsa.RSAPublicNumbers(_integer(members, "e"), _integer(members, "n"))
+                numbers = rsa.RSAPublicNumbers(integer(members, "e"), integer(members, "n"))
                 return accepted(numbers.public_key())
             case other:
                 raise InvalidArgumentError(f"unknown key type {other!r}")
@@ -54,11 +54,12 @@ def _parse_ec(members: Mapping[str, object]) -> PublicKey:
     curve = _CURVES.get(str(members.get("crv")))
     if curve is None:
         raise InvalidArgumentError(f"unknown curve {members.get('crv')!r}")
-    numbers = ec.EllipticCurvePublicNumbers(_integer(members, "x"), _integer(members, "y"), curve)
+    numbers = ec.EllipticCurvePublicNumbers(integer(members, "x"), integer(members, "y"), curve)
     return numbers.public_key()
 
 
-def _integer(members: Mapping[str, object], name: str) -> int:
+def integer(members: Mapping[str, object], name: str) -> int:
+    """The number of that member; raises InvalidArgumentError where there is none."""
     value = members.get(name)
     if not isinstance(value, str) or not value:
         raise InvalidArgumentError(f'member "{name}" is missing')
@@ -72,9 +73,11 @@ def _decode(text: str) -> bytes:
         raise InvalidArgumentError("a member is not base64url") from None
 
 
-def _encode(data: bytes) -> str:
+def encode(data: bytes) -> str:
+    """As base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _encode_int(value: int) -> str:
-    return _encode(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+def encode_int(value: int) -> str:
+    """A number, big-endian and as short as it can be."""
+    return encode(value.to_bytes((value.bit_length() + 7) // 8, "big"))

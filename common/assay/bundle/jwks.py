@@ -8,11 +8,11 @@ bundle, before it is read: MAX_BYTES, MAX_KEYS.
 import base64
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar, cast
 
 from assay.bundle import jwk
-from assay.bundle.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.bundle.strictjson import parse_object
 from assay.crypto.certificate import load, public_key_of
 from assay.crypto.keys import from_pkix, same_key, to_pkix
@@ -22,25 +22,28 @@ from assay.spiffeid import TrustDomain
 # Of the standard library: the program that imports us decides what becomes of it.
 log = logging.getLogger("assay.bundle")
 
-X509_USE, JWT_USE = "x509-svid", "jwt-svid"
+X509_USE, JWT_USE, WIT_USE = "x509-svid", "jwt-svid", "wit-svid"
 MAX_SEQUENCE = 2**64 - 1
 MAX_REFRESH_HINT = 2**31 - 1
 MAX_BYTES = 4 * 1024 * 1024
 """Of a document; gRPC's own limit for a message."""
 MAX_KEYS = 4096
 """In a document; a trust domain has a handful."""
-_BUNDLE_USES = (JWT_USE,)
-# In a set that holds nothing but keys of JWT-SVIDs, RFC 7517's own word for such keys says the same.
-_SET_USES = (None, JWT_USE, "sig")
+_USES = (X509_USE, JWT_USE, WIT_USE)
+# In a set that holds the keys of one kind of token and no others, RFC 7517's own word for such keys says the same.
+_SET_USES = (None, "sig")
 _KEY_TYPES = ("EC", "RSA", "OKP")
 _INDENT = 4
 _SHOWN = 100
+
+A = TypeVar("A", JwtAuthority, WitAuthority)
 
 
 def emit(bundle: Bundle) -> bytes:
     """The SPIFFE bundle document."""
     keys = [_emit_x509(one) for one in bundle.x509_authorities]
-    keys += [{"use": JWT_USE, **_emit_jwt(one)} for one in bundle.jwt_authorities]
+    keys += [{"use": JWT_USE, **_emit_key(one)} for one in bundle.jwt_authorities]
+    keys += [{"use": WIT_USE, **_emit_key(one)} for one in bundle.wit_authorities]
     document: dict[str, object] = {"keys": keys}
     if bundle.sequence:
         document["spiffe_sequence"] = bundle.sequence
@@ -51,7 +54,12 @@ def emit(bundle: Bundle) -> bytes:
 
 def emit_jwt(bundle: Bundle) -> bytes:
     """The JWT authorities as an ordinary JWK Set, as the Workload API sends them: no `use`, nothing of SPIFFE."""
-    return json.dumps({"keys": [_emit_jwt(one) for one in bundle.jwt_authorities]}, indent=_INDENT).encode()
+    return _emit_set(bundle.jwt_authorities)
+
+
+def emit_wit(bundle: Bundle) -> bytes:
+    """The WIT authorities likewise."""
+    return _emit_set(bundle.wit_authorities)
 
 
 def parse(trust_domain: TrustDomain, data: bytes) -> Bundle:
@@ -63,10 +71,13 @@ def parse(trust_domain: TrustDomain, data: bytes) -> Bundle:
     """
     document = _document(data)
     entries = _keys(document)
+    jwt = _authorities(trust_domain, entries, JWT_USE, JwtAuthority)
+    taken = {one.key_id for one in jwt}
     return Bundle(
         trust_domain=trust_domain,
         x509_authorities=_x509_authorities(trust_domain, entries),
-        jwt_authorities=_jwt_authorities(trust_domain, entries, _BUNDLE_USES),
+        jwt_authorities=jwt,
+        wit_authorities=_authorities(trust_domain, entries, WIT_USE, WitAuthority, taken=taken),
         refresh_hint=min(max(0, _integer(document, "spiffe_refresh_hint")), MAX_REFRESH_HINT),
         sequence=_sequence(document),
     )
@@ -79,7 +90,17 @@ def parse_jwt(trust_domain: TrustDomain, data: bytes) -> Bundle:
         InvalidArgumentError: not a JWK Set, too long, or a member twice.
     """
     entries = _keys(_document(data))
-    return Bundle(trust_domain, jwt_authorities=_jwt_authorities(trust_domain, entries, _SET_USES))
+    return Bundle(trust_domain, jwt_authorities=_authorities(trust_domain, entries, JWT_USE, JwtAuthority, _SET_USES))
+
+
+def parse_wit(trust_domain: TrustDomain, data: bytes) -> Bundle:
+    """The bundle of a Workload API JWK Set for WIT-SVIDs (section 7.2.2), read as `parse_jwt` reads its own.
+
+    Raises:
+        InvalidArgumentError: not a JWK Set, too long, or a member twice.
+    """
+    entries = _keys(_document(data))
+    return Bundle(trust_domain, wit_authorities=_authorities(trust_domain, entries, WIT_USE, WitAuthority, _SET_USES))
 
 
 def _emit_x509(authority: X509Authority) -> dict[str, object]:
@@ -87,7 +108,11 @@ def _emit_x509(authority: X509Authority) -> dict[str, object]:
     return {"use": X509_USE, **key, "x5c": [base64.b64encode(authority.der).decode()]}
 
 
-def _emit_jwt(authority: JwtAuthority) -> dict[str, object]:
+def _emit_set(authorities: Sequence[JwtAuthority | WitAuthority]) -> bytes:
+    return json.dumps({"keys": [_emit_key(one) for one in authorities]}, indent=_INDENT).encode()
+
+
+def _emit_key(authority: JwtAuthority | WitAuthority) -> dict[str, object]:
     key = jwk.emit(from_pkix(authority.public_key))
     # In SPIRE's order: who compares documents byte by byte sees no change when an agent is replaced.
     return {"kty": key["kty"], "kid": authority.key_id, **key}
@@ -161,29 +186,37 @@ def _x509_authority(entry: Mapping[str, object]) -> X509Authority:
     return X509Authority(der)
 
 
-def _jwt_authorities(
-    trust_domain: TrustDomain, entries: Sequence[Mapping[str, object]], uses: Sequence[str | None]
-) -> tuple[JwtAuthority, ...]:
-    found: dict[str, JwtAuthority] = {}
+def _authorities(
+    trust_domain: TrustDomain,
+    entries: Sequence[Mapping[str, object]],
+    use: str,
+    make: Callable[[str, bytes], A],
+    others: Sequence[str | None] = (),
+    taken: Collection[str] = (),
+) -> tuple[A, ...]:
+    """The keys of that use (or of `others`, which mean the same), whose IDs are none of those `taken`."""
+    found: dict[str, A] = {}
     for entry in entries:
-        if entry.get("use") not in uses:
-            if entry.get("use") not in (X509_USE, JWT_USE):
+        if entry.get("use") not in (use, *others):
+            if use == JWT_USE and entry.get("use") not in _USES:
                 _ignore(trust_domain, entry.get("use"), InvalidArgumentError("unknown use"))
             continue
         try:
-            authority = _jwt_authority(entry)
+            key_id, public_key = _key(entry, taken)
         except InvalidArgumentError as error:
-            _ignore(trust_domain, JWT_USE, error)
+            _ignore(trust_domain, use, error)
         else:
-            found.setdefault(authority.key_id, authority)
+            found.setdefault(key_id, make(key_id, public_key))
     return tuple(found.values())
 
 
-def _jwt_authority(entry: Mapping[str, object]) -> JwtAuthority:
+def _key(entry: Mapping[str, object], taken: Collection[str]) -> tuple[str, bytes]:
     key_id = entry.get("kid")
     if not isinstance(key_id, str) or not key_id:
         raise InvalidArgumentError("no key ID")
-    return JwtAuthority(key_id, to_pkix(jwk.parse(entry)))
+    if key_id in taken:
+        raise InvalidArgumentError("another kind of key has its ID")
+    return key_id, to_pkix(jwk.parse(entry))
 
 
 def _ignore(trust_domain: TrustDomain, use: object, error: InvalidArgumentError) -> None:

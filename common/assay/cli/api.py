@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -13,14 +13,14 @@ import typer
 from assay.cli.admin import check_listening, run
 from assay.cli.options import Output, OutputOption
 from assay.cli.output import print_json
-from assay.cli.workloads import jwt_list, print_jwt, print_x509, write_x509, x509_dict
+from assay.cli.workloads import jwt_list, print_jwt, print_wit, print_x509, wit_list, write_wit, write_x509, x509_dict
 from assay.config.duration import parse_duration
 from assay.errors import AssayError, InvalidArgumentError, PermissionDeniedError, UnavailableError
 from assay.sockets import WORKLOAD_SOCKET
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.workloadapi import Endpoint, WorkloadApiClient
 from assay.workloadapi.address import ENVIRONMENT
-from assay.workloadapi.values import HintedJwtSvid, ValidatedJwt, X509Context
+from assay.workloadapi.values import HintedJwtSvid, HintedWitSvid, ValidatedJwt, X509Context
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Ask the Workload API, as a workload does.")
 fetch = typer.Typer(no_args_is_help=True, help="Fetch SVIDs.")
@@ -55,7 +55,7 @@ def fetch_x509(
     elif not silent:
         print_x509(context, time.monotonic() - begun)
     if write is not None:
-        _write(context, write, silent=silent or output is Output.JSON)
+        _written(lambda: write_x509(context, write), write, silent=silent or output is Output.JSON)
 
 
 @fetch.command("jwt", epilog="Example: assay api fetch jwt --audience db")
@@ -75,6 +75,28 @@ def fetch_jwt(
         print_json(jwt_list(svids, bundles))
     else:
         print_jwt(svids, bundles)
+
+
+@fetch.command("wit", epilog="Example: assay api fetch wit --write /run/web")
+def fetch_wit(
+    *,
+    spiffe_id: Annotated[str, typer.Option("--spiffe-id", help="Only for this identity.", metavar="ID")] = "",
+    write: Annotated[
+        Path | None, typer.Option(help="Write tokens and keys here: wit.0.token, wit.0.key and so on.", metavar="DIR")
+    ] = None,
+    timeout: TimeoutOption = DEFAULT_TIMEOUT,
+    socket_path: SocketOption = DEFAULT_SOCKET,
+    output: Annotated[Output, typer.Option("--output", "-o", "--format", help="How to print.")] = Output.PRETTY,
+) -> None:
+    """Fetch the WIT-SVIDs of this process. Their private keys are in the JSON and the files alone."""
+    wanted = SpiffeId.parse(spiffe_id) if spiffe_id else None
+    svids, bundles = run(_fetch_wit(socket_path, wanted, _seconds(timeout)))
+    if output is Output.JSON:
+        print_json(wit_list(svids, bundles))
+    else:
+        print_wit(svids, bundles)
+    if write is not None:
+        _written(lambda: write_wit(svids, write), write, silent=output is Output.JSON)
 
 
 @validate.command("jwt", epilog="Example: assay api validate jwt --audience db --svid TOKEN")
@@ -103,9 +125,9 @@ def watch(*, socket_path: SocketOption = DEFAULT_SOCKET, output: OutputOption = 
     run(_watch(socket_path, output))
 
 
-def _write(context: X509Context, folder: Path, *, silent: bool) -> None:
+def _written(write: Callable[[], Sequence[Path]], folder: Path, *, silent: bool) -> None:
     try:
-        written = write_x509(context, folder)
+        written = write()
     except OSError as error:
         raise InvalidArgumentError(f"cannot write to {folder}: {error.strerror}") from None
     if not silent:
@@ -150,6 +172,17 @@ async def _fetch_jwt(
     async with _client(socket) as client:
         svids = await client.fetch_jwt(audience, wanted, within=within)
         async with aclosing(client.watch_jwt_bundles(within=within)) as updates:
+            async for bundles in updates:
+                return svids, bundles
+    raise UnavailableError("the Workload API ended the stream without a response")
+
+
+async def _fetch_wit(
+    socket: str, wanted: SpiffeId | None, within: float
+) -> tuple[tuple[HintedWitSvid, ...], Mapping[TrustDomain, str]]:
+    async with _client(socket) as client:
+        svids = await client.fetch_wit(wanted, within=within)
+        async with aclosing(client.watch_wit_bundles(within=within)) as updates:
             async for bundles in updates:
                 return svids, bundles
     raise UnavailableError("the Workload API ended the stream without a response")

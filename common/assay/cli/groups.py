@@ -18,6 +18,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "bundle": "Show the trust bundle.",
         "x509": "Mint X.509-SVIDs.",
         "jwt": "Mint JWT-SVIDs.",
+        "wit": "Mint WIT-SVIDs.",
         "api": "Ask the Workload API, as a workload does.",
         "doctor": "Look for what is wrong with this machine's server and agent, and say what to do.",
     }

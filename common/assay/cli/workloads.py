@@ -10,10 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from assay.cli.output import count_of, go_time, printable
+from assay.errors import InvalidArgumentError
 from assay.files import write_private
-from assay.spiffeid import TrustDomain
+from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import X509Svid
-from assay.workloadapi.values import HintedJwtSvid, HintedX509Svid, X509Context
+from assay.workloadapi.values import HintedJwtSvid, HintedWitSvid, HintedX509Svid, X509Context
 
 PUBLIC = 0o644
 
@@ -65,9 +66,7 @@ def write_x509(context: X509Context, folder: Path) -> list[Path]:
 def print_jwt(svids: Iterable[HintedJwtSvid], bundles: Mapping[TrustDomain, bytes]) -> None:
     """Each token and the keys to check it with."""
     for one in svids:
-        typer.echo(f"token({one.spiffe_id}):\n\t{one.token}")
-        if one.hint:
-            typer.echo(f"hint({one.spiffe_id}):\n\t{printable(one.hint)}")
+        _print_token(one.spiffe_id, one.token, one.hint)
     for trust_domain, document in bundles.items():
         typer.echo(f"bundle({trust_domain.id}):\n\t{_compact(document)}")
 
@@ -76,6 +75,55 @@ def jwt_list(svids: Iterable[HintedJwtSvid], bundles: Mapping[TrustDomain, bytes
     """Both responses' messages as SPIRE writes JSON."""
     tokens = [{"spiffe_id": str(one.spiffe_id), "svid": one.token, "hint": one.hint} for one in svids]
     return [{"svids": tokens}, {"bundles": {str(domain.id): _base64(data) for domain, data in bundles.items()}}]
+
+
+def print_wit(svids: Iterable[HintedWitSvid], bundles: Mapping[TrustDomain, str]) -> None:
+    """Each token without its private key, and the keys to check it with."""
+    for one in svids:
+        _print_token(one.spiffe_id, one.svid.token, one.hint)
+    for trust_domain, document in bundles.items():
+        typer.echo(f"bundle({trust_domain.id}):\n\t{_compact(document)}")
+
+
+def wit_list(svids: Iterable[HintedWitSvid], bundles: Mapping[TrustDomain, str]) -> list[dict[str, object]]:
+    """Both responses' messages. The first holds private keys."""
+    tokens = [
+        {
+            "spiffe_id": str(one.spiffe_id),
+            "wit_svid": one.svid.token,
+            "wit_svid_key": _private_jwk(one),
+            "hint": one.hint,
+        }
+        for one in svids
+    ]
+    return [{"svids": tokens}, {"bundles": {str(domain.id): text for domain, text in bundles.items()}}]
+
+
+def write_wit(svids: Iterable[HintedWitSvid], folder: Path) -> list[Path]:
+    """Write wit.N.token and wit.N.key; what was written.
+
+    Raises:
+        OSError: the folder is not there or not writable.
+    """
+    written: list[Path] = []
+    for number, one in enumerate(svids):
+        written.append(_write_public(folder / f"wit.{number}.token", one.svid.token.encode()))
+        written.append(_write_key(folder / f"wit.{number}.key", _private_jwk(one).encode()))
+    return written
+
+
+def _private_jwk(one: HintedWitSvid) -> str:
+    from assay.svid import witkey  # noqa: PLC0415 - only for this
+
+    if one.svid.key is None:
+        raise InvalidArgumentError("WIT-SVID has no private key")
+    return witkey.emit(one.svid.key, one.svid.algorithm)
+
+
+def _print_token(spiffe_id: SpiffeId, token: str, hint: str) -> None:
+    typer.echo(f"token({spiffe_id}):\n\t{token}")
+    if hint:
+        typer.echo(f"hint({spiffe_id}):\n\t{printable(hint)}")
 
 
 def _print_svid(one: HintedX509Svid) -> None:
@@ -129,5 +177,5 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _compact(document: bytes) -> str:
+def _compact(document: bytes | str) -> str:
     return json.dumps(json.loads(document))

@@ -1,6 +1,7 @@
-"""SVIDs: X.509 (X509-SVID) and JWT (JWT-SVID)."""
+"""SVIDs: X.509 (X509-SVID), JWT (JWT-SVID) and WIT (WIT-SVID)."""
 
 from assay.svid.jwtsvid import JwtSvid
+from assay.svid.witsvid import WitSvid
 from assay.svid.x509svid import X509Svid
 
-__all__ = ["JwtSvid", "X509Svid"]
+__all__ = ["JwtSvid", "WitSvid", "X509Svid"]

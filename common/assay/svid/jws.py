@@ -1,4 +1,4 @@
-"""Signatures of JSON Web Signatures (RFC 7518, sections 3.3 to 3.5), checked by cryptography.
+"""Signatures of JSON Web Signatures (RFC 7518, sections 3.3 to 3.5), made and checked by cryptography.
 
 A key serves the algorithms of its own type and, for EC, of its own curve. An ECDSA signature is two numbers of the
 curve's size one after the other, of just that length. RSASSA-PSS has a salt as long as the hash.
@@ -13,11 +13,12 @@ from types import MappingProxyType
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
 from assay.crypto.keys import CURVE_HASHES, PublicKey, SignatureHash, from_pkix
 from assay.errors import InvalidArgumentError
+from assay.keymanager.base import SigningKey
 
 _HASHES: Mapping[str, SignatureHash] = MappingProxyType({"256": SHA256(), "384": SHA384(), "512": SHA512()})
 ALGORITHMS = tuple(f"{family}{size}" for family in ("RS", "ES", "PS") for size in _HASHES)
@@ -52,6 +53,18 @@ def _ecdsa_holds(key: ec.EllipticCurvePublicKey, chosen: SignatureHash, signatur
     r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
     key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(chosen))
     return True
+
+
+def sign(algorithm: str, key: SigningKey, data: bytes) -> bytes:
+    """The signature by this algorithm, one of ALGORITHMS, which is one for the key."""
+    chosen = _HASHES[algorithm[2:]]
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        size = (key.curve.key_size + 7) // 8
+        r, s = decode_dss_signature(key.sign(data, ec.ECDSA(chosen)))
+        return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+    if algorithm.startswith("PS"):
+        return key.sign(data, padding.PSS(padding.MGF1(chosen), chosen.digest_size), chosen)
+    return key.sign(data, padding.PKCS1v15(), chosen)
 
 
 @lru_cache(maxsize=_KEYS)

@@ -41,6 +41,10 @@ class Reason(Enum):
     """A token that is for nobody."""
     WRONG_AUDIENCE = "wrong_audience"
     """A token for somebody else."""
+    NO_PROOF = "no_proof"
+    """A WIT-SVID without a proof that its caller holds the key."""
+    BAD_PROOF = "bad_proof"
+    """A proof that is not for this WIT-SVID, here and now."""
     NOT_AUTHORIZED = "not_authorized"
     """A valid SVID of somebody who is not wanted here."""
 
@@ -58,6 +62,7 @@ HINTS: Mapping[Reason, str] = MappingProxyType(
         Reason.EXPIRED: _CLOCKS,
         Reason.NOT_YET_VALID: _CLOCKS,
         Reason.NO_AUDIENCE: "the caller has to ask for a token for this service",
+        Reason.NO_PROOF: "the caller has to send a Workload Proof Token beside its WIT-SVID",
         Reason.WRONG_AUDIENCE: "the caller has to ask for a token for this service, by one of its audiences",
     }
 )

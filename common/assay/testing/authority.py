@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from joserfc import jws
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, RSAKey
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.crypto.keys import CURVE_HASHES
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import X509Svid
@@ -110,21 +110,36 @@ def leaf_extensions(*uris: str, dns_names: Sequence[str] = ()) -> Extensions:
 
 
 class Authority:
-    """One trust domain: an X.509 root and a JWT key."""
+    """One trust domain: an X.509 root, a JWT key and, in the bundle only of a domain `wit`, a WIT key."""
 
-    def __init__(self, trust_domain: str = "example.org", *, now: datetime = START, lifetime: int = 24 * HOUR) -> None:
+    def __init__(
+        self,
+        trust_domain: str = "example.org",
+        *,
+        now: datetime = START,
+        lifetime: int = 24 * HOUR,
+        wit: bool = False,
+    ) -> None:
         self.trust_domain = TrustDomain(trust_domain)
         self.now = now
         self.root = Ca.create(f"{trust_domain} root", now=now, lifetime=lifetime)
         self.jwt_key = ec.generate_private_key(ec.SECP256R1())
         self.jwt_key_id = f"{trust_domain}-key"
+        self.wit_key = ec.generate_private_key(ec.SECP256R1())
+        self.wit_key_id = f"{trust_domain}-wit-key"
+        self._wit = wit
+
+    @property
+    def wit_authority(self) -> WitAuthority:
+        """What WIT-SVIDs of it are verified with."""
+        return WitAuthority(self.wit_key_id, _pkix(self.wit_key))
 
     @property
     def bundle(self) -> Bundle:
         """What others need to trust it."""
-        public = self.jwt_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        jwt_authority = JwtAuthority(self.jwt_key_id, public)
-        return Bundle(self.trust_domain, (X509Authority(self.root.der),), (jwt_authority,), sequence=1)
+        jwt = JwtAuthority(self.jwt_key_id, _pkix(self.jwt_key))
+        wit = (self.wit_authority,) if self._wit else ()
+        return Bundle(self.trust_domain, (X509Authority(self.root.der),), (jwt,), sequence=1, wit_authorities=wit)
 
     def id(self, path: str) -> SpiffeId:
         """An ID in this trust domain."""
@@ -164,14 +179,42 @@ class Authority:
         payload = {"sub": str(self.id(path)), "aud": list(audience), "exp": issued + lifetime, "iat": issued, **claims}
         return self.token({}, {name: value for name, value in payload.items() if value is not None})
 
+    def wit_svid(
+        self,
+        path: str = "/workload",
+        *,
+        public_key: bytes | None = None,
+        algorithm: str = "ES256",
+        lifetime: int = HOUR,
+        **claims: object,
+    ) -> str:
+        """A WIT-SVID for the holder of that key (PKIX DER), or of one that nobody has; claims as in `jwt_svid`."""
+        issued = int(self.now.timestamp())
+        kind = ECKey if algorithm.startswith("ES") else RSAKey
+        described = kind.import_key(public_key or _pkix(ec.generate_private_key(ec.SECP256R1()))).as_dict(private=False)
+        confirmation = {"jwk": {**described, "alg": algorithm}}
+        payload = {"sub": str(self.id(path)), "cnf": confirmation, "exp": issued + lifetime, "iat": issued, **claims}
+        return self.wit_token({}, {name: value for name, value in payload.items() if value is not None})
+
     def token(self, header: dict[str, Any], payload: dict[str, Any] | bytes) -> str:
         """A signed token with this header (over ES256, kid and typ; None leaves a member out) and this payload."""
-        members = {"alg": "ES256", "kid": self.jwt_key_id, "typ": "JWT", **header}
-        members = {name: value for name, value in members.items() if value is not None}
-        der = self.jwt_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        registry = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
-        return jws.serialize_compact(members, content, ECKey.import_key(der), registry=registry)
+        return _token({"alg": "ES256", "kid": self.jwt_key_id, "typ": "JWT", **header}, payload, self.jwt_key)
+
+    def wit_token(self, header: dict[str, Any], payload: dict[str, Any] | bytes) -> str:
+        """As `token`, signed by the WIT key."""
+        return _token({"alg": "ES256", "kid": self.wit_key_id, "typ": "wit+jwt", **header}, payload, self.wit_key)
+
+
+def _pkix(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _token(header: dict[str, Any], payload: dict[str, Any] | bytes, key: ec.EllipticCurvePrivateKey) -> str:
+    members = {name: value for name, value in header.items() if value is not None}
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    registry = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
+    return jws.serialize_compact(members, content, ECKey.import_key(der), registry=registry)
 
 
 def _sign(

@@ -1,17 +1,19 @@
-"""What a trust domain signs with at one time: a CA and a JWT key."""
+"""What a trust domain signs with at one time: a CA, a JWT key and a WIT key."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import X509Svid
 from assay.testing.authority import HOUR, Ca, ca_extensions, leaf_extensions
-from assay.testing.jwtkey import JwtKey
+from assay.testing.jwtkey import JwtKey, encoded
 
 DAY = 24 * HOUR
+_COORDINATE_BYTES = 32
 # A CA is older than what it signs, so that SVIDs of the past have one, and outlives every test.
 _AGE, _LIFETIME = DAY, 3650 * DAY
 
@@ -23,6 +25,7 @@ class Issuer:
     trust_domain: TrustDomain
     ca: Ca
     jwt_key: JwtKey
+    wit_key: JwtKey = field(default_factory=JwtKey.create)
 
     @classmethod
     def create(cls, trust_domain: TrustDomain, now: datetime) -> "Issuer":
@@ -62,3 +65,16 @@ def jwt_payload(spiffe_id: SpiffeId, audience: Sequence[str], now: datetime, ttl
     """The claims of an ordinary JWT-SVID."""
     issued = int(now.timestamp())
     return {"sub": str(spiffe_id), "aud": list(audience), "iat": issued, "exp": issued + ttl}
+
+
+def wit_payload(spiffe_id: SpiffeId, key: ec.EllipticCurvePublicKey, now: datetime, ttl: int) -> dict[str, object]:
+    """The claims of an ordinary WIT-SVID for the holder of that P-256 key."""
+    issued, point = int(now.timestamp()), key.public_numbers()
+    jwk = {
+        "kty": "EC",
+        "crv": "P-256",
+        "alg": "ES256",
+        "x": encoded(point.x.to_bytes(_COORDINATE_BYTES, "big")),
+        "y": encoded(point.y.to_bytes(_COORDINATE_BYTES, "big")),
+    }
+    return {"sub": str(spiffe_id), "cnf": {"jwk": jwk}, "iat": issued, "exp": issued + ttl}

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from assay.bundle import JwtAuthority
+from assay.bundle import JwtAuthority, WitAuthority
 
 _COORDINATE_BYTES = 32
 
@@ -31,8 +31,16 @@ class JwtKey:
     @property
     def authority(self) -> JwtAuthority:
         """What others need to verify its tokens."""
-        public = self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return JwtAuthority(self.key_id, public)
+        return JwtAuthority(self.key_id, self._public)
+
+    @property
+    def wit_authority(self) -> WitAuthority:
+        """The same where it signs WIT-SVIDs."""
+        return WitAuthority(self.key_id, self._public)
+
+    @property
+    def _public(self) -> bytes:
+        return self.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def token(self, payload: Mapping[str, object] | bytes, header: Mapping[str, object] | None = None) -> str:
         """Signed by ES256; `header` goes over `alg`, `kid` and `typ`, and None leaves a member out."""

@@ -9,15 +9,18 @@ from types import MappingProxyType
 from assay.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from assay.rpc.status import StatusCode
 from assay.spiffeid import SpiffeId
-from assay.svid import X509Svid
+from assay.svid import WitSvid, X509Svid
 from assay.testing.trustdomain import InMemoryTrustDomain
 
-RPCS = ("FetchX509SVID", "FetchX509Bundles", "FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID")
+RPCS = (
+    *("FetchX509SVID", "FetchX509Bundles", "FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID"),
+    *("FetchWITSVID", "FetchWITBundles"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An identity of the callers, and its X.509-SVID as it is now.
+    """An identity of the callers, and its X.509-SVID and WIT-SVID as they are now.
 
     `ttl` is in seconds; `renew_at` is by the monotonic clock of the machine, whatever clock the trust domain has.
     """
@@ -27,6 +30,7 @@ class Identity:
     dns_names: tuple[str, ...]
     ttl: int
     svid: X509Svid
+    wit: WitSvid
     renew_at: float
 
 
@@ -56,7 +60,7 @@ class Served:
         """The RPCs that were begun, in order."""
 
         self._changed: Callable[[], object] = _nobody
-        self._authority = domain.x509_authority
+        self._signers = _signers(domain)
         self._lock = threading.RLock()
 
     def tell(self, changed: Callable[[], object] | None) -> None:
@@ -70,7 +74,8 @@ class Served:
             spiffe_id = self.domain.id(path)
             self._check_new(spiffe_id, hint)
             svid = self.domain.x509_svid(spiffe_id, ttl=ttl, dns_names=dns_names)
-            identity = Identity(spiffe_id, hint, dns_names, ttl, svid, _renew_at(ttl))
+            wit = self.domain.wit_svid(spiffe_id, ttl=ttl)
+            identity = Identity(spiffe_id, hint, dns_names, ttl, svid, wit, _renew_at(ttl))
             self._set(replace(self.state, identities=(*self.state.identities, identity)))
         return spiffe_id
 
@@ -101,17 +106,18 @@ class Served:
             self._set(replace(self.state, outages=MappingProxyType(outages)))
 
     def follow_domain(self) -> None:
-        """Bundles have changed; what an earlier CA has signed is signed anew."""
+        """Bundles have changed; what an earlier CA or WIT key has signed is signed anew."""
         with self._lock:
-            if self._authority != self.domain.x509_authority:
-                self._authority = self.domain.x509_authority
+            if self._signers != _signers(self.domain):
+                self._signers = _signers(self.domain)
                 identities = tuple(map(self._renewed, self.state.identities))
                 self.state = replace(self.state, identities=identities)
             self._changed()
 
     def _renewed(self, identity: Identity) -> Identity:
         svid = self.domain.x509_svid(identity.spiffe_id, ttl=identity.ttl, dns_names=identity.dns_names)
-        return replace(identity, svid=svid, renew_at=_renew_at(identity.ttl))
+        wit = self.domain.wit_svid(identity.spiffe_id, ttl=identity.ttl)
+        return replace(identity, svid=svid, wit=wit, renew_at=_renew_at(identity.ttl))
 
     def _check_new(self, spiffe_id: SpiffeId, hint: str) -> None:
         if any(one.spiffe_id == spiffe_id for one in self.state.identities):
@@ -122,6 +128,10 @@ class Served:
     def _set(self, state: State) -> None:
         self.state = state
         self._changed()
+
+
+def _signers(domain: InMemoryTrustDomain) -> tuple[bytes, str]:
+    return domain.x509_authority, domain.wit_key_id
 
 
 def _nobody() -> None:

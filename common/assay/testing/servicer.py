@@ -9,10 +9,10 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from assay.bundle import Bundle
-from assay.bundle.jwks import emit_jwt
-from assay.errors import AssayError, InvalidArgumentError, PermissionDeniedError, UnimplementedError
+from assay.bundle.jwks import emit_jwt, emit_wit
+from assay.errors import AssayError, InvalidArgumentError, PermissionDeniedError
 from assay.spiffeid import SpiffeId
-from assay.svid import JwtSvid, jwt
+from assay.svid import JwtSvid, jwt, witkey
 from assay.testing.served import Identity, Served
 from assay.testing.trustdomain import InMemoryTrustDomain
 from assay.wire.status import CODES
@@ -70,13 +70,13 @@ class Servicer:
             response.claims.CopyFrom(_claims(svid, self._served.domain))
         return response
 
-    async def FetchWITSVID(self, _request: pb.WITSVIDRequest, context: Context) -> None:
-        """Not built (Workload API, section 7)."""
-        await _not_built(context)
+    async def FetchWITSVID(self, request: pb.WITSVIDRequest, context: Context) -> None:
+        """The WIT-SVIDs with their keys, now and on every change; of all identities or the one that is asked for."""
+        await self._follow("FetchWITSVID", lambda served: _wit_svids(served, request.spiffe_id), context)
 
     async def FetchWITBundles(self, _request: pb.WITBundlesRequest, context: Context) -> None:
-        """Not built (Workload API, section 7)."""
-        await _not_built(context)
+        """The WIT keys of the trust domain and of those it federates with."""
+        await self._follow("FetchWITBundles", _wit_bundles, context)
 
     async def _follow(self, rpc: str, reply: Callable[[Served], Message], context: Context) -> None:
         sent = b""
@@ -153,6 +153,24 @@ def _jwt_bundles(served: Served) -> pb.JWTBundlesResponse:
     return pb.JWTBundlesResponse(bundles={str(one.trust_domain.id): emit_jwt(one) for one in _bundles(served)})
 
 
+def _wit_svids(served: Served, wanted: str) -> pb.WITSVIDResponse:
+    only = SpiffeId.parse(wanted) if wanted else None
+    found = [one for one in served.state.identities if only in {None, one.spiffe_id}]
+    if not found:
+        raise _no_identity()
+    return pb.WITSVIDResponse(svids=map(_wit_svid, found))
+
+
+def _wit_svid(identity: Identity) -> pb.WITSVID:
+    svid = identity.wit
+    key = witkey.emit(svid.key, svid.algorithm) if svid.key is not None else ""
+    return pb.WITSVID(spiffe_id=str(svid.spiffe_id), wit_svid=svid.token, wit_svid_key=key, hint=identity.hint)
+
+
+def _wit_bundles(served: Served) -> pb.WITBundlesResponse:
+    return pb.WITBundlesResponse(bundles={str(one.trust_domain.id): emit_wit(one).decode() for one in _bundles(served)})
+
+
 def _bundles(served: Served) -> Iterable[Bundle]:
     return served.domain.bundles().values()
 
@@ -169,8 +187,3 @@ def _claims(svid: JwtSvid, domain: InMemoryTrustDomain) -> Struct:
 
 def _no_identity() -> PermissionDeniedError:
     return PermissionDeniedError("no identity issued")
-
-
-async def _not_built(context: Context) -> None:
-    error = UnimplementedError("WIT-SVIDs are not implemented")
-    await context.abort(CODES[error.kind], error.message)

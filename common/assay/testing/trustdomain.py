@@ -4,13 +4,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from assay.bundle import Bundle, X509Authority
 from assay.clock import Clock, SystemClock
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SCHEME, SpiffeId, TrustDomain
-from assay.svid import X509Svid
+from assay.svid import WitSvid, X509Svid, wit
 from assay.testing.authority import HOUR, Ca
-from assay.testing.issuer import Issuer, create_ca, jwt_payload
+from assay.testing.issuer import Issuer, create_ca, jwt_payload, wit_payload
 from assay.testing.jwtkey import JwtKey
 from assay.testing.source import InMemorySource
 from assay.testing.wrongjwt import WrongJwtSvid, wrong_jwt_svid
@@ -26,19 +28,20 @@ class _Authorities:
 
     x509: tuple[Ca, ...]
     jwt: tuple[JwtKey, ...]
+    wit: tuple[JwtKey, ...]
     federated: "tuple[InMemoryTrustDomain, ...]" = ()
     sequence: int = 1
 
 
 class InMemoryTrustDomain:
-    """Issues X.509-SVIDs and JWT-SVIDs of one trust domain; nothing is written anywhere, and nothing expires early.
+    """Issues SVIDs of all three kinds for one trust domain; nothing is written anywhere, and nothing expires early.
 
     It is a BundleSource (see `bundles`), so that verifiers take it as it is. It may be used from several threads.
 
     Args:
         name: of the trust domain.
         clock: whose time SVIDs are issued at; the machine's unless given.
-        x509_ttl: how long X.509-SVIDs live unless told otherwise, in seconds.
+        x509_ttl: how long X.509-SVIDs and WIT-SVIDs live unless told otherwise, in seconds.
         jwt_ttl: the same for JWT-SVIDs.
     """
 
@@ -48,7 +51,7 @@ class InMemoryTrustDomain:
         self.trust_domain = TrustDomain(name)
         self.clock = clock or SystemClock()
         self.x509_ttl, self.jwt_ttl = x509_ttl, jwt_ttl
-        self._authorities = _Authorities((self._new_ca(),), (JwtKey.create(),))
+        self._authorities = _Authorities((self._new_ca(),), (JwtKey.create(),), (JwtKey.create(),))
         self._lock = threading.Lock()
         self._watchers: list[Callable[[], None]] = []
         self._believers: list[InMemoryTrustDomain] = []
@@ -67,7 +70,9 @@ class InMemoryTrustDomain:
         """What others need to trust this trust domain, as it is now."""
         now = self._authorities
         x509 = tuple(X509Authority(ca.der) for ca in now.x509)
-        return Bundle(self.trust_domain, x509, tuple(key.authority for key in now.jwt), sequence=now.sequence)
+        jwt = tuple(key.authority for key in now.jwt)
+        wits = tuple(key.wit_authority for key in now.wit)
+        return Bundle(self.trust_domain, x509, jwt, sequence=now.sequence, wit_authorities=wits)
 
     def bundles(self) -> Mapping[TrustDomain, Bundle]:
         """The own bundle and those of the trust domains it federates with."""
@@ -102,6 +107,17 @@ class InMemoryTrustDomain:
         payload = {**jwt_payload(self.id(path), _listed(audience), self.clock.now(), ttl), **claims}
         return self._issuer().jwt_key.token({name: value for name, value in payload.items() if value is not None})
 
+    def wit_svid(self, path: str | SpiffeId = "/workload", *, ttl: int | None = None, **claims: object) -> WitSvid:
+        """A WIT-SVID with a new P-256 key; further claims as in `jwt_svid`. Its `token` is what is presented.
+
+        Raises:
+            SvidRefusedError: with these claims it is none.
+        """
+        ttl, key = self.x509_ttl if ttl is None else ttl, ec.generate_private_key(ec.SECP256R1())
+        payload = {**wit_payload(self.id(path), key.public_key(), self.clock.now(), ttl), **claims}
+        left = {name: value for name, value in payload.items() if value is not None}
+        return wit.with_key(wit.parse(self._issuer().wit_key.token(left, {"typ": wit.TYPE})), key)
+
     def wrong_x509_svid(self, wrong: WrongX509Svid, path: str | SpiffeId = "/workload") -> X509Svid:
         """A chain with its key that every validator must refuse, for that reason alone."""
         return wrong_x509_svid(wrong, self._issuer(), self.id(path), self.clock.now(), self.x509_ttl)
@@ -128,6 +144,11 @@ class InMemoryTrustDomain:
         """Sign JWT-SVIDs with a new key from now on; `forget` as in `rotate_x509_authority`."""
         new = JwtKey.create()
         self._change(lambda now: replace(now, jwt=(new,) if forget else (*now.jwt, new)))
+
+    def rotate_wit_key(self, *, forget: bool = False) -> None:
+        """Sign WIT-SVIDs with a new key from now on; `forget` as in `rotate_x509_authority`."""
+        new = JwtKey.create()
+        self._change(lambda now: replace(now, wit=(new,) if forget else (*now.wit, new)))
 
     def federate(self, other: "InMemoryTrustDomain") -> None:
         """Trust that trust domain's bundle, now and as it changes; for trust both ways, tell the other one too.
@@ -159,9 +180,14 @@ class InMemoryTrustDomain:
         """The CA certificate (DER) that signs now."""
         return self._authorities.x509[-1].der
 
+    @property
+    def wit_key_id(self) -> str:
+        """The `kid` of the key that signs WIT-SVIDs now."""
+        return self._authorities.wit[-1].key_id
+
     def _issuer(self) -> Issuer:
         now = self._authorities
-        return Issuer(self.trust_domain, now.x509[-1], now.jwt[-1])
+        return Issuer(self.trust_domain, now.x509[-1], now.jwt[-1], now.wit[-1])
 
     def _new_ca(self) -> Ca:
         return create_ca(self.trust_domain, self.clock.now())
@@ -170,7 +196,7 @@ class InMemoryTrustDomain:
         with self._lock:
             old = self._authorities
             new = make(old)
-            own = (new.x509, new.jwt) != (old.x509, old.jwt)
+            own = (new.x509, new.jwt, new.wit) != (old.x509, old.jwt, old.wit)
             self._authorities = replace(new, sequence=old.sequence + own)
         # Not to the believers' believers: a bundle is trusted by those it was given to.
         for one in (self, *self._believers) if own else (self,):

@@ -35,7 +35,7 @@ class WorkloadApiServer:
 
     Args:
         trust_domain: who issues; a new `example.org` if None.
-        ttl: how long X.509-SVIDs live, in seconds. They are renewed half-way by themselves, in real time.
+        ttl: how long X.509-SVIDs and WIT-SVIDs live, in seconds. They are renewed half-way by themselves, in real time.
     """
 
     def __init__(self, trust_domain: InMemoryTrustDomain | None = None, *, ttl: int | None = None) -> None:
@@ -104,7 +104,7 @@ class WorkloadApiServer:
         self._served.remove(path)
 
     def rotate(self) -> None:
-        """New X.509-SVIDs with new keys for all identities, now; for new authorities ask the trust domain."""
+        """New X.509- and WIT-SVIDs with new keys for all identities, now; for new authorities ask the trust domain."""
         self._served.renew(lambda _: True)
 
     def fail(self, code: Named | str, message: str = "", *, rpc: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """Bundles as spire.api.types.Bundle, whole or through a BundleMask."""
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.crypto import certificate, der
 from assay.crypto.keys import from_pkix
 from assay.errors import InvalidArgumentError, prefixed
@@ -15,6 +15,8 @@ def to_proto(bundle: Bundle, mask: bundle_pb2.BundleMask | None = None) -> bundl
         message.x509_authorities.extend(map(_x509_to_proto, bundle.x509_authorities))
     if mask is None or mask.jwt_authorities:
         message.jwt_authorities.extend(map(jwt_key_to_proto, bundle.jwt_authorities))
+    if mask is None or mask.wit_authorities:
+        message.wit_authorities.extend(map(wit_key_to_proto, bundle.wit_authorities))
     if mask is None or mask.refresh_hint:
         message.refresh_hint = bundle.refresh_hint
     if mask is None or mask.sequence_number:
@@ -33,12 +35,15 @@ def from_proto(message: bundle_pb2.Bundle) -> Bundle:
         x509 = tuple(each for one in message.x509_authorities for each in x509_from_proto(one))
     with prefixed("unable to parse JWT authority"):
         jwt = tuple(map(jwt_key_from_proto, message.jwt_authorities))
+    with prefixed("unable to parse WIT authority"):
+        wit = tuple(map(wit_key_from_proto, message.wit_authorities))
     return Bundle(
         trust_domain=trust_domain,
         x509_authorities=x509,
         jwt_authorities=jwt,
         refresh_hint=message.refresh_hint,
         sequence=message.sequence_number,
+        wit_authorities=wit,
     )
 
 
@@ -62,10 +67,14 @@ def jwt_key_from_proto(message: bundle_pb2.JWTKey) -> JwtAuthority:
     Raises:
         InvalidArgumentError: the key does not parse or has no ID.
     """
-    from_pkix(message.public_key)
-    if not message.key_id:
-        raise InvalidArgumentError("missing key ID")
+    _check_key(message)
     return JwtAuthority(message.key_id, message.public_key, message.expires_at, tainted=message.tainted)
+
+
+def wit_key_from_proto(message: bundle_pb2.WITKey) -> WitAuthority:
+    """One WIT authority; raises as `jwt_key_from_proto` does."""
+    _check_key(message)
+    return WitAuthority(message.key_id, message.public_key, message.expires_at, tainted=message.tainted)
 
 
 def jwt_key_to_proto(authority: JwtAuthority) -> bundle_pb2.JWTKey:
@@ -76,6 +85,22 @@ def jwt_key_to_proto(authority: JwtAuthority) -> bundle_pb2.JWTKey:
         expires_at=authority.expires_at,
         tainted=authority.tainted,
     )
+
+
+def wit_key_to_proto(authority: WitAuthority) -> bundle_pb2.WITKey:
+    """One message."""
+    return bundle_pb2.WITKey(
+        public_key=authority.public_key,
+        key_id=authority.key_id,
+        expires_at=authority.expires_at,
+        tainted=authority.tainted,
+    )
+
+
+def _check_key(message: bundle_pb2.JWTKey | bundle_pb2.WITKey) -> None:
+    from_pkix(message.public_key)
+    if not message.key_id:
+        raise InvalidArgumentError("missing key ID")
 
 
 def _x509_to_proto(authority: X509Authority) -> bundle_pb2.X509Certificate:

@@ -8,7 +8,7 @@
 """
 
 from assay.workloadapi.address import Endpoint
-from assay.workloadapi.bundlesource import JwtBundleSource, X509BundleSource
+from assay.workloadapi.bundlesource import JwtBundleSource, WitBundleSource, X509BundleSource
 from assay.workloadapi.client import WorkloadApiClient
 from assay.workloadapi.errors import (
     ForkedError,
@@ -21,13 +21,15 @@ from assay.workloadapi.errors import (
 )
 from assay.workloadapi.jwtsource import JwtSource
 from assay.workloadapi.status import Status
-from assay.workloadapi.values import HintedJwtSvid, HintedX509Svid, ValidatedJwt, X509Context
+from assay.workloadapi.values import HintedJwtSvid, HintedWitSvid, HintedX509Svid, ValidatedJwt, X509Context
+from assay.workloadapi.witsource import WitSource
 from assay.workloadapi.x509source import X509Source
 
 __all__ = [
     "Endpoint",
     "ForkedError",
     "HintedJwtSvid",
+    "HintedWitSvid",
     "HintedX509Svid",
     "JwtBundleSource",
     "JwtSource",
@@ -39,6 +41,8 @@ __all__ = [
     "Status",
     "SvidExpiredError",
     "ValidatedJwt",
+    "WitBundleSource",
+    "WitSource",
     "WorkloadApiClient",
     "X509BundleSource",
     "X509Context",

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from assay.bundle import Bundle
-from assay.bundle.jwks import parse_jwt
+from assay.bundle.jwks import parse_jwt, parse_wit
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import TrustDomain
 from assay.workloadapi.client import Refused, WorkloadApiClient
@@ -45,6 +45,13 @@ class JwtBundleSource(BundleStream):
         return converted(client.watch_jwt_bundles(on_malformed=on_malformed), jwt_bundles, on_malformed)
 
 
+class WitBundleSource(BundleStream):
+    """Follows `FetchWITBundles`: what WIT-SVIDs are verified with. A `BundleSource` of `assay.verify`."""
+
+    def _watch(self, client: WorkloadApiClient, on_malformed: Refused) -> AsyncGenerator[Bundles]:
+        return converted(client.watch_wit_bundles(on_malformed=on_malformed), wit_bundles, on_malformed)
+
+
 def jwt_bundles(documents: Mapping[TrustDomain, bytes]) -> Bundles:
     """As values of JWT authorities alone: they verify no X.509-SVID (Workload API, section 6.2.2).
 
@@ -53,5 +60,17 @@ def jwt_bundles(documents: Mapping[TrustDomain, bytes]) -> Bundles:
     """
     try:
         return MappingProxyType({name: parse_jwt(name, document) for name, document in documents.items()})
+    except InvalidArgumentError as error:
+        raise MalformedResponseError(f"malformed Workload API response: {error.message}") from None
+
+
+def wit_bundles(documents: Mapping[TrustDomain, str]) -> Bundles:
+    """As values of WIT authorities alone: they verify no other SVID (Workload API, section 7.2.2).
+
+    Raises:
+        MalformedResponseError: a document is no JWK Set.
+    """
+    try:
+        return MappingProxyType({name: parse_wit(name, document.encode()) for name, document in documents.items()})
     except InvalidArgumentError as error:
         raise MalformedResponseError(f"malformed Workload API response: {error.message}") from None

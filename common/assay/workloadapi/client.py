@@ -17,7 +17,7 @@ from assay.wire.status import code_of, refusal
 from assay.workloadapi import values
 from assay.workloadapi.address import Endpoint
 from assay.workloadapi.errors import MalformedResponseError
-from assay.workloadapi.values import HintedJwtSvid, ValidatedJwt, X509Context
+from assay.workloadapi.values import HintedJwtSvid, HintedWitSvid, ValidatedJwt, X509Context
 from assay.workloadapi.wire import METADATA, SERVICE
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
@@ -81,11 +81,37 @@ class WorkloadApiClient:
             answers, pb.JWTBundlesResponse, lambda response: values.jwt_bundles(response.bundles), on_malformed
         )
 
+    def watch_wit(
+        self, spiffe_id: SpiffeId | None = None, *, within: float | None = None, on_malformed: Refused | None = None
+    ) -> AsyncGenerator[tuple[HintedWitSvid, ...]]:
+        """WIT-SVIDs with their keys, of one identity or of each the caller has: now and on every change."""
+        request = pb.WITSVIDRequest(spiffe_id=str(spiffe_id) if spiffe_id else "")
+        answers = self._stream("FetchWITSVID", request, within)
+        return _follow(answers, pb.WITSVIDResponse, values.wit_svids, on_malformed)
+
+    def watch_wit_bundles(
+        self, *, within: float | None = None, on_malformed: Refused | None = None
+    ) -> AsyncGenerator[Mapping[TrustDomain, str]]:
+        """JWK Set documents of WIT keys by trust domain, now and on every change."""
+        answers = self._stream("FetchWITBundles", pb.WITBundlesRequest(), within)
+        return _follow(
+            answers, pb.WITBundlesResponse, lambda response: values.wit_bundles(response.bundles), on_malformed
+        )
+
     async def fetch_x509(self, *, within: float | None = None) -> X509Context:
         """X.509-SVIDs and bundles as they are now."""
         async with aclosing(self.watch_x509(within=within)) as contexts:
             async for context in contexts:
                 return context
+        raise UnavailableError("the Workload API ended the stream without a response")
+
+    async def fetch_wit(
+        self, spiffe_id: SpiffeId | None = None, *, within: float | None = None
+    ) -> tuple[HintedWitSvid, ...]:
+        """WIT-SVIDs with their keys as they are now: of one identity, or of each the caller has."""
+        async with aclosing(self.watch_wit(spiffe_id, within=within)) as updates:
+            async for svids in updates:
+                return svids
         raise UnavailableError("the Workload API ended the stream without a response")
 
     async def fetch_jwt(

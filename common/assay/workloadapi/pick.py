@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from assay.spiffeid import SpiffeId
+from assay.workloadapi.errors import NoSuchIdentityError
 
 
 class Identity(Protocol):
@@ -47,3 +48,9 @@ def wanted(hint: str | None, spiffe_id: SpiffeId | None, *, picked: bool) -> str
     named = [f'with the hint "{hint}"'] if hint is not None else []
     named += [f"{spiffe_id}"] if spiffe_id is not None else []
     return " and ".join(named) or "at all"
+
+
+def no_such(identities: Sequence[Identity], asked: str) -> NoSuchIdentityError:
+    """The refusal where none of them is what was asked for, in words."""
+    there = ", ".join(f"{one.spiffe_id}" + (f' (hint "{one.hint}")' if one.hint else "") for one in identities)
+    return NoSuchIdentityError(f"the workload has no identity {asked}", hint=f"it has {there}")

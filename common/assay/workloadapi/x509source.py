@@ -18,7 +18,7 @@ from assay.workloadapi.address import Endpoint
 from assay.workloadapi.client import Refused, WorkloadApiClient
 from assay.workloadapi.errors import NoSuchIdentityError, SvidExpiredError
 from assay.workloadapi.following import RETRY, converted
-from assay.workloadapi.pick import as_id, choose, wanted
+from assay.workloadapi.pick import as_id, choose, no_such, wanted
 from assay.workloadapi.source import WITHIN, Source
 from assay.workloadapi.values import HintedX509Svid, X509Context
 
@@ -115,8 +115,7 @@ class X509Source(Source[X509Update]):
         return super()._not_ready(error) if update is None else self._no_such(update.svids)
 
     def _no_such(self, svids: tuple[HintedX509Svid, ...]) -> NoSuchIdentityError:
-        there = ", ".join(f"{one.spiffe_id}" + (f' (hint "{one.hint}")' if one.hint else "") for one in svids)
-        return NoSuchIdentityError(f"the workload has no identity {self._wanted}", hint=f"it has {there}")
+        return no_such(svids, self._wanted)
 
 
 _NOTHING = X509Update((), MappingProxyType({}))

@@ -17,6 +17,7 @@ from assay_server.api.bundle_change import (
     parse_bundle_update,
     parse_jwt,
     parse_trust_domain,
+    parse_wit,
     parse_x509,
 )
 from assay_server.api.items import answer_each
@@ -49,10 +50,11 @@ class BundleApi:
 
     async def AppendBundle(self, request: pb.AppendBundleRequest, context: Context) -> bundle_pb2.Bundle:
         """Add authorities to our own bundle."""
-        if not request.x509_authorities and not request.jwt_authorities:
+        if not (request.x509_authorities or request.jwt_authorities or request.wit_authorities):
             raise InvalidArgumentError("no authorities to append")
         jwt, x509 = parse_jwt(request.jwt_authorities), parse_x509(request.x509_authorities)
-        return bundle_wire.to_proto(await self._bundles.append(x509, jwt), _output_mask(request))
+        wit = parse_wit(request.wit_authorities)
+        return bundle_wire.to_proto(await self._bundles.append(x509, jwt, wit), _output_mask(request))
 
     async def PublishJWTAuthority(
         self, request: pb.PublishJWTAuthorityRequest, context: Context

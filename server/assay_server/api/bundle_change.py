@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.errors import prefixed
 from assay.spiffeid import TrustDomain
 from assay.wire import bundle as bundle_wire
@@ -19,6 +19,7 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "x509_authorities": "x509_authorities",
         "jwt_authorities": "jwt_authorities",
+        "wit_authorities": "wit_authorities",
         "refresh_hint": "refresh_hint",
         "sequence_number": "sequence",
     }
@@ -52,6 +53,7 @@ def untainted(bundle: Bundle) -> Bundle:
         bundle,
         x509_authorities=tuple(replace(each, tainted=False) for each in bundle.x509_authorities),
         jwt_authorities=tuple(replace(each, tainted=False) for each in bundle.jwt_authorities),
+        wit_authorities=tuple(replace(each, tainted=False) for each in bundle.wit_authorities),
     )
 
 
@@ -86,4 +88,15 @@ def parse_jwt(messages: Iterable[bundle_pb2.JWTKey]) -> list[JwtAuthority]:
     """
     with prefixed("failed to convert JWT authority"):
         found = [bundle_wire.jwt_key_from_proto(message) for message in messages]
+    return [replace(each, tainted=False) for each in found]
+
+
+def parse_wit(messages: Iterable[bundle_pb2.WITKey]) -> list[WitAuthority]:
+    """WIT authorities to append.
+
+    Raises:
+        InvalidArgumentError: one does not parse.
+    """
+    with prefixed("failed to convert WIT authority"):
+        found = [bundle_wire.wit_key_from_proto(message) for message in messages]
     return [replace(each, tainted=False) for each in found]

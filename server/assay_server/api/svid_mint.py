@@ -1,4 +1,4 @@
-"""What an operator may have minted: the checks of MintX509SVID and MintJWTSVID."""
+"""What an operator may have minted: the checks of MintX509SVID, MintJWTSVID and MintWITSVID."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -42,8 +42,8 @@ def mint_request(der: bytes, ttl: int, trust_domain: TrustDomain) -> MintRequest
     )
 
 
-def jwt_subject(message: SPIFFEID, ttl: int, trust_domain: TrustDomain) -> SpiffeId:
-    """Check the ID and ttl of MintJWTSVID.
+def token_subject(message: SPIFFEID, ttl: int, trust_domain: TrustDomain) -> SpiffeId:
+    """Check the ID and ttl of MintJWTSVID or MintWITSVID.
 
     Raises:
         InvalidArgumentError: missing, malformed, foreign or reserved.

@@ -2,6 +2,6 @@
 
 from assay_server.ca.manager import CaManager
 from assay_server.ca.settings import CaSettings
-from assay_server.credential import Authorities, JwtSigner, X509Signer
+from assay_server.credential import Authorities, JwtSigner, WitSigner, X509Signer
 
-__all__ = ["Authorities", "CaManager", "CaSettings", "JwtSigner", "X509Signer"]
+__all__ = ["Authorities", "CaManager", "CaSettings", "JwtSigner", "WitSigner", "X509Signer"]

@@ -11,11 +11,11 @@ from assay.crypto.ski import authority_id, subject_key_id
 from assay.keymanager import KeyType, SigningKey
 from assay.spiffeid import TrustDomain
 from assay_server.ca.settings import CaSettings
-from assay_server.credential import JwtSigner, X509Signer, template, validate
+from assay_server.credential import JwtSigner, WitSigner, X509Signer, template, validate
 from assay_server.credential.sign import CertificateSigner
 from assay_server.model import AuthorityKind, AuthorityRecord, AuthorityStatus, Slot
 
-_KEY_IDS = {AuthorityKind.X509: "x509-CA-", AuthorityKind.JWT: "JWT-Signer-"}
+_KEY_IDS = {AuthorityKind.X509: "x509-CA-", AuthorityKind.JWT: "JWT-Signer-", AuthorityKind.WIT: "WIT-Signer-"}
 _KID_CHARACTERS = string.ascii_letters + string.digits
 _KID_LENGTH = 32
 
@@ -34,13 +34,13 @@ class AuthorityMaker:
 
     def key_type(self, kind: AuthorityKind) -> KeyType:
         """The kind of key that is configured for it."""
-        return self.settings.x509_key_type if kind is AuthorityKind.X509 else self.settings.jwt_key_type
+        return self.settings.key_types[kind]
 
     def record(self, kind: AuthorityKind, slot: Slot, key: SigningKey, now: datetime) -> AuthorityRecord:
         """A prepared authority with that key, from `now` on."""
         issued_at = int(now.timestamp())
         _, not_after = template.lifetime(issued_at, self.settings.ttl, 0)
-        name, document = self._x509(key, now) if kind is AuthorityKind.X509 else self._jwt(key)
+        name, document = self._x509(key, now) if kind is AuthorityKind.X509 else self._token(key)
         return AuthorityRecord(
             kind=kind,
             slot=slot,
@@ -68,7 +68,7 @@ class AuthorityMaker:
         return authority_id(public), root
 
     @staticmethod
-    def _jwt(key: SigningKey) -> tuple[str, bytes]:
+    def _token(key: SigningKey) -> tuple[str, bytes]:
         name = "".join(secrets.choice(_KID_CHARACTERS) for _ in range(_KID_LENGTH))
         return name, to_pkix(key.public_key())
 
@@ -79,9 +79,9 @@ def public_key(record: AuthorityRecord) -> PublicKey:
     Raises:
         InvalidArgumentError: its document is damaged.
     """
-    if record.kind is AuthorityKind.JWT:
-        return from_pkix(record.document)
-    return certificate.public_key_of(certificate.load(record.document))
+    if record.kind is AuthorityKind.X509:
+        return certificate.public_key_of(certificate.load(record.document))
+    return from_pkix(record.document)
 
 
 def x509_signer(record: AuthorityRecord, key: SigningKey) -> X509Signer:
@@ -92,3 +92,8 @@ def x509_signer(record: AuthorityRecord, key: SigningKey) -> X509Signer:
 def jwt_signer(record: AuthorityRecord, key: SigningKey) -> JwtSigner:
     """The signer that a journal line and its key make."""
     return JwtSigner(key, record.authority_id, record.not_after)
+
+
+def wit_signer(record: AuthorityRecord, key: SigningKey) -> WitSigner:
+    """The signer that a journal line and its key make."""
+    return WitSigner(key, record.authority_id, record.not_after)

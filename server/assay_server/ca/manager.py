@@ -16,12 +16,12 @@ from assay.keymanager import KeyManager, SigningKey
 from assay.spiffeid import TrustDomain
 from assay.telemetry.metrics import OFF, Metrics, measured
 from assay_server.ca import publication, slots
-from assay_server.ca.authority import AuthorityMaker, jwt_signer, key_id, x509_signer
+from assay_server.ca.authority import AuthorityMaker, jwt_signer, key_id, wit_signer, x509_signer
 from assay_server.ca.journal import check_trust_domain, unusable
 from assay_server.ca.measure import KEYS, PRUNE, PRUNED, count_activated
 from assay_server.ca.settings import CaSettings
 from assay_server.ca.wording import WORDS, fields
-from assay_server.credential import JwtSigner, X509Signer
+from assay_server.credential import JwtSigner, WitSigner, X509Signer
 from assay_server.datastore.base import Store, Transaction
 from assay_server.model import AuthorityKind, AuthorityRecord, AuthorityStatus, Slot
 
@@ -50,11 +50,13 @@ class CaManager:
         self._clock = clock
         self._trust_domain = trust_domain
         self._maker = AuthorityMaker(trust_domain, settings)
+        self._kinds = tuple(settings.key_types)
         self._journal: tuple[AuthorityRecord, ...] = ()
         self._keys: dict[str, SigningKey] = {}  # by authority ID; journal lines without one are unusable
         self._x509: X509Signer | None = None
         self._jwt: JwtSigner | None = None
-        self._failures = dict.fromkeys(AuthorityKind, 0)
+        self._wit: WitSigner | None = None
+        self._failures = dict.fromkeys(self._kinds, 0)
 
     @property
     def failed_rotations(self) -> int:
@@ -83,6 +85,17 @@ class CaManager:
             raise UnavailableError("JWT key is not available for signing")
         return self._jwt
 
+    @property
+    def wit(self) -> WitSigner:
+        """The active WIT key.
+
+        Raises:
+            UnavailableError: there is none.
+        """
+        if self._wit is None:
+            raise UnavailableError("WIT key is not available for signing")
+        return self._wit
+
     async def start(self) -> None:
         """Take up the journal and see to it that something can sign.
 
@@ -91,8 +104,8 @@ class CaManager:
             AssayError: nothing can sign, since the store or the key manager refuses.
         """
         await self._load()
-        await self._rotate(AuthorityKind.X509)
-        await self._rotate(AuthorityKind.JWT)
+        for kind in self._kinds:
+            await self._rotate(kind)
         await self._prune()
 
     async def run(self) -> None:
@@ -100,8 +113,8 @@ class CaManager:
         prune_at = self._clock.monotonic() + PRUNE_INTERVAL
         while True:
             await self._clock.sleep(TICK)
-            await self._rotate(AuthorityKind.X509)
-            await self._rotate(AuthorityKind.JWT)
+            for kind in self._kinds:
+                await self._rotate(kind)
             if self._clock.monotonic() >= prune_at:
                 prune_at += PRUNE_INTERVAL
                 await self._prune()
@@ -114,10 +127,15 @@ class CaManager:
         check_trust_domain(records, self._trust_domain)
         self._journal = tuple(records)
         log.info(
-            "Journal loaded", x509_cas=_count(records, AuthorityKind.X509), jwt_keys=_count(records, AuthorityKind.JWT)
+            "Journal loaded",
+            x509_cas=_count(records, AuthorityKind.X509),
+            jwt_keys=_count(records, AuthorityKind.JWT),
+            wit_keys=_count(records, AuthorityKind.WIT),
         )
+        # Lines of a kind that is switched off are kept for when it is switched on again.
         for record in records:
-            await self._take_up(record, bundle)
+            if record.kind in self._kinds:
+                await self._take_up(record, bundle)
 
     async def _take_up(self, record: AuthorityRecord, bundle: Bundle | None) -> None:
         key = await self._key_manager.get(record.key_id)
@@ -142,7 +160,7 @@ class CaManager:
         except Exception as error:
             self._failures[kind] += 1
             _report(WORDS[kind].failed, error)
-            if (self._x509 if kind is AuthorityKind.X509 else self._jwt) is None:
+            if self._signer(kind) is None:
                 raise
 
     async def _prepare(self, kind: AuthorityKind, slot: Slot) -> None:
@@ -175,9 +193,15 @@ class CaManager:
         if record.kind is AuthorityKind.JWT:
             self._jwt = jwt_signer(record, key)
             return
+        if record.kind is AuthorityKind.WIT:
+            self._wit = wit_signer(record, key)
+            return
         self._x509 = x509_signer(record, key)
         remaining = record.not_after - self._clock.now().timestamp()
         log.debug("Successfully rotated X.509 CA", trust_domain_id=str(self._trust_domain.id), ttl=remaining)
+
+    def _signer(self, kind: AuthorityKind) -> object:
+        return {AuthorityKind.X509: self._x509, AuthorityKind.JWT: self._jwt, AuthorityKind.WIT: self._wit}[kind]
 
     async def _prune(self) -> None:
         now = int(self._clock.now().timestamp())

@@ -7,7 +7,11 @@ from assay.spiffeid import TrustDomain
 from assay.telemetry.metrics import Metrics
 from assay_server.model import AuthorityKind, AuthorityRecord
 
-KEYS: Mapping[AuthorityKind, str] = {AuthorityKind.X509: "x509_ca", AuthorityKind.JWT: "jwt_key"}
+KEYS: Mapping[AuthorityKind, str] = {
+    AuthorityKind.X509: "x509_ca",
+    AuthorityKind.JWT: "jwt_key",
+    AuthorityKind.WIT: "wit_key",
+}
 
 PRUNE = ("ca", "manager", "bundle", "prune")
 PRUNED = ("ca", "manager", "bundle", "pruned")
@@ -15,8 +19,8 @@ PRUNED = ("ca", "manager", "bundle", "pruned")
 
 def count_activated(metrics: Metrics, record: AuthorityRecord, now: datetime, trust_domain: TrustDomain) -> None:
     """An authority has begun to sign; of an X.509 CA also until when it may."""
-    if record.kind is AuthorityKind.JWT:
-        metrics.count(("manager", "jwt_key", "activate"))
+    if record.kind is not AuthorityKind.X509:
+        metrics.count(("manager", KEYS[record.kind], "activate"))
         return
     metrics.count(("ca", "manager", "x509_ca", "activate"))
     labels = (("trust_domain_id", trust_domain.name),)

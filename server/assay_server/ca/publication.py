@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from cryptography import x509
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay_server.model import AuthorityKind, AuthorityRecord
 
 KEEP_EXPIRED = 24 * 3600
@@ -15,13 +15,9 @@ def publish(bundle: Bundle, record: AuthorityRecord) -> Bundle:
     """The bundle with that authority in it."""
     if published(bundle, record):
         return bundle
-    if record.kind is AuthorityKind.X509:
-        added = replace(bundle, x509_authorities=(*bundle.x509_authorities, X509Authority(record.document)))
-    else:
-        key = JwtAuthority(record.authority_id, record.document, record.not_after)
-        added = replace(bundle, jwt_authorities=(*bundle.jwt_authorities, key))
     # The first authority makes the bundle, and changes none: SPIRE counts from there.
-    first = not bundle.x509_authorities and not bundle.jwt_authorities
+    first = not (bundle.x509_authorities or bundle.jwt_authorities or bundle.wit_authorities)
+    added = _with(bundle, record)
     return added if first else replace(added, sequence=bundle.sequence + 1)
 
 
@@ -29,7 +25,20 @@ def published(bundle: Bundle, record: AuthorityRecord) -> bool:
     """Whether that authority is in the bundle."""
     if record.kind is AuthorityKind.X509:
         return any(authority.der == record.document for authority in bundle.x509_authorities)
-    return any(authority.key_id == record.authority_id for authority in bundle.jwt_authorities)
+    keys = bundle.jwt_authorities if record.kind is AuthorityKind.JWT else bundle.wit_authorities
+    return any(authority.key_id == record.authority_id for authority in keys)
+
+
+def _with(bundle: Bundle, record: AuthorityRecord) -> Bundle:
+    match record.kind:
+        case AuthorityKind.X509:
+            return replace(bundle, x509_authorities=(*bundle.x509_authorities, X509Authority(record.document)))
+        case AuthorityKind.JWT:
+            jwt = JwtAuthority(record.authority_id, record.document, record.not_after)
+            return replace(bundle, jwt_authorities=(*bundle.jwt_authorities, jwt))
+        case AuthorityKind.WIT:
+            wit = WitAuthority(record.authority_id, record.document, record.not_after)
+            return replace(bundle, wit_authorities=(*bundle.wit_authorities, wit))
 
 
 def prune(bundle: Bundle, now: int) -> Bundle:
@@ -39,10 +48,17 @@ def prune(bundle: Bundle, now: int) -> Bundle:
     """
     expired = now - KEEP_EXPIRED
     x509_kept = tuple(one for one in bundle.x509_authorities if x509_end(one) > expired) or bundle.x509_authorities
-    jwt_kept = tuple(one for one in bundle.jwt_authorities if not one.expires_at or one.expires_at > expired)
-    if x509_kept == bundle.x509_authorities and jwt_kept == bundle.jwt_authorities:
-        return bundle
-    return replace(bundle, x509_authorities=x509_kept, jwt_authorities=jwt_kept, sequence=bundle.sequence + 1)
+    pruned = replace(
+        bundle,
+        x509_authorities=x509_kept,
+        jwt_authorities=tuple(one for one in bundle.jwt_authorities if _lasts(one, expired)),
+        wit_authorities=tuple(one for one in bundle.wit_authorities if _lasts(one, expired)),
+    )
+    return bundle if pruned == bundle else replace(pruned, sequence=bundle.sequence + 1)
+
+
+def _lasts(key: JwtAuthority | WitAuthority, beyond: int) -> bool:
+    return not key.expires_at or key.expires_at > beyond
 
 
 def x509_end(authority: X509Authority) -> int:

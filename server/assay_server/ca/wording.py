@@ -33,6 +33,13 @@ WORDS: Mapping[AuthorityKind, Words] = {
         unusable="JWT key slot unusable",
         failed="Unable to rotate JWT key",
     ),
+    AuthorityKind.WIT: Words(
+        preparing="Preparing WIT key",
+        prepared="WIT key prepared",
+        activated="WIT key activated",
+        unusable="WIT key slot unusable",
+        failed="Unable to rotate WIT key",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""What `assay x509 mint` and `assay jwt mint` share: the life that was asked for, and that which was given."""
+"""What the groups `x509`, `jwt` and `wit` share in `mint`: the life that was asked for, and that which was given."""
 
 from datetime import UTC, datetime
 from math import ceil

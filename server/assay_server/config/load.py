@@ -12,7 +12,7 @@ from assay.config.plugin import Plugin
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import KeyType
 from assay_server.config.datastore import datastore_path
-from assay_server.config.schema import FLAGS, SECTIONS, ServerFile
+from assay_server.config.schema import FLAGS, SECTIONS, WIT_FLAG, ServerFile
 from assay_server.config.settings import ServerConfig
 from assay_server.config.spire import CATALOG, NOT_BUILT
 from assay_server.config.ttl import ttl_warnings
@@ -54,6 +54,9 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer
         jwt_key_type=server.jwt_key_type or server.ca_key_type or KeyType.EC_P256,
         ca_subject=server.ca_subject.value(),
         jwt_issuer=server.jwt_issuer,
+        wit_svids=WIT_FLAG in server.experimental.feature_flags,
+        wit_key_type=server.experimental.wit_key_type or server.ca_key_type or KeyType.EC_P256,
+        wit_issuer=server.experimental.wit_issuer,
         admin_ids=frozenset(server.admin_ids),
         rates=checked.model.assay.ratelimit.rates(server.ratelimit),
         proxy_networks=server.proxy_protocol_trusted_cidrs,
@@ -69,7 +72,15 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer
         telemetry=checked.model.telemetry.value(checked.model.assay.telemetry),
         log=LogSettings(server.log_level, server.log_format, server.log_file, server.log_source_location),
     )
-    return LoadedServer(config, (*checked.warnings, *ttl_warnings(document, config)))
+    return LoadedServer(config, (*checked.warnings, *ttl_warnings(document, config), *_wit_warnings(document, config)))
+
+
+def _wit_warnings(document: Document, config: ServerConfig) -> list[Fault]:
+    """WIT-SVID section 3.7: whoever knows OpenID Connect could take one for an ID token, and ask for no proof."""
+    if not config.wit_issuer.startswith("https://"):
+        return []
+    reason = "a URL makes WIT-SVIDs look like OpenID Connect's tokens, which are taken without proof; use another name"
+    return [document.fault(("server", "experimental", "wit_issuer"), reason)]
 
 
 def _verify(document: Document, plugins: Plugins) -> list[Fault]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from assay.config.document import KeyPath
 from assay.config.fields import (
@@ -33,6 +33,15 @@ from assay_server.model.rates import Rates
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_RATE = 1_000_000
+WIT_FLAG = "wit-svid"
+
+
+def feature_flags(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """Those there are; SPIRE refuses others as well."""
+    for flag in flags:
+        if flag != WIT_FLAG:
+            raise ValueError(f'no feature flag "{flag}"; there is: {WIT_FLAG}')
+    return flags
 
 
 class RateLimitSection(Section):
@@ -59,8 +68,18 @@ class CaSubjectSection(Section):
         return CaSubject(self.country, self.organization, self.common_name)
 
 
+FeatureFlags = Annotated[Texts, AfterValidator(feature_flags)]
+
+
 class ExperimentalSection(Section):
-    """`server { experimental { } }`: none of SPIRE's keys does anything here."""
+    """`server { experimental { } }`."""
+
+    feature_flags: FeatureFlags = ()
+    """`["wit-svid"]` switches WIT-SVIDs on, whose standard is not settled yet; there is no other."""
+    wit_key_type: KeyTypeName | None = None
+    """As `ca_key_type`, which it is if not set."""
+    wit_issuer: str = ""
+    """The `iss` of WIT-SVIDs; none if empty. Not a URL: whoever knows OpenID Connect could take one for an ID token."""
 
 
 class ServerSection(Section):

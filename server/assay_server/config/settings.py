@@ -31,7 +31,8 @@ class CaSubject:
 class ServerConfig:
     """One server's settings.
 
-    `prune_attested_nodes_expired_for` is None when nodes are not pruned. `jwt_issuer` is empty when tokens have none.
+    `prune_attested_nodes_expired_for` is None when nodes are not pruned. `jwt_issuer` and `wit_issuer` are
+    empty when tokens have none.
     """
 
     trust_domain: TrustDomain
@@ -48,8 +49,11 @@ class ServerConfig:
     agent_ttl: int = 3600
     ca_key_type: KeyType = KeyType.EC_P256
     jwt_key_type: KeyType = KeyType.EC_P256
+    wit_svids: bool = False
+    wit_key_type: KeyType = KeyType.EC_P256
     ca_subject: CaSubject = CaSubject()
     jwt_issuer: str = ""
+    wit_issuer: str = ""
     admin_ids: frozenset[SpiffeId] = frozenset()
     rates: Rates = field(default_factory=Rates)
     proxy_networks: tuple[IPv4Network | IPv6Network, ...] = ()

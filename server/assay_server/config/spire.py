@@ -28,7 +28,6 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("server", "experimental", "cache_reload_interval"): _PUSHED,
     ("server", "experimental", "event_timeout"): _PUSHED,
     ("server", "experimental", "events_based_cache"): _PUSHED,
-    ("server", "experimental", "feature_flags"): NotBuilt("SPIRE's feature flags are not built"),
     ("server", "experimental", "full_cache_reload_interval"): _PUSHED,
     ("server", "experimental", "named_pipe_name"): warned("named pipes are for Windows only"),
     ("server", "experimental", "prune_events_older_than"): _PUSHED,
@@ -36,8 +35,6 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
         "requiring post-quantum key exchange is not built yet: weaker handshakes would be accepted"
     ),
     ("server", "experimental", "sql_transaction_timeout"): _PUSHED,
-    ("server", "experimental", "wit_issuer"): warned("WIT-SVIDs are not built yet"),
-    ("server", "experimental", "wit_key_type"): warned("WIT-SVIDs are not built yet"),
     **telemetry.NOT_BUILT,
 }
 

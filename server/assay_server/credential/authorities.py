@@ -1,4 +1,4 @@
-"""What signs: the active X.509 CA and JWT key, as the issuer sees them."""
+"""What signs: the active X.509 CA, JWT key and WIT key, as the issuer sees them."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -30,6 +30,15 @@ class JwtSigner:
     not_after: int
 
 
+@dataclass(frozen=True, slots=True)
+class WitSigner:
+    """A WIT key, its `kid` and its end in Unix seconds."""
+
+    key: SigningKey = field(repr=False)
+    key_id: str
+    not_after: int
+
+
 class Authorities(Protocol):
     """The active authorities; the same object until the next one is activated."""
 
@@ -41,4 +50,9 @@ class Authorities(Protocol):
     @property
     def jwt(self) -> JwtSigner:
         """The active JWT key (UnavailableError if there is none)."""
+        ...
+
+    @property
+    def wit(self) -> WitSigner:
+        """The active WIT key (UnavailableError if there is none)."""
         ...

@@ -1,10 +1,14 @@
-"""JWT-SVIDs, signed directly so that keys which only sign, wherever they live, serve as well (JWT-SVID section 2)."""
+"""JWT-SVIDs, signed directly so that keys which only sign, wherever they live, serve as well (JWT-SVID section 2).
+
+The signer serves WIT-SVIDs as well, whose claims are in `assay_server.credential.wit`.
+"""
 
 import base64
 import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -13,7 +17,7 @@ from assay.crypto.signing import Signing
 from assay.errors import InvalidArgumentError
 from assay.keymanager.base import SigningKey
 from assay.spiffeid import SpiffeId
-from assay_server.credential.authorities import JwtSigner
+from assay_server.credential.authorities import JwtSigner, WitSigner
 
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _JSON = json.JSONEncoder(separators=(",", ":"))
@@ -41,6 +45,14 @@ class Claims:
         return _JSON.encode(claims).encode()
 
 
+class Payload(Protocol):
+    """What a token says."""
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TokenSigner:
     """Signs tokens with one key; `header` is the same for all, and so is the `size` of ECDSA's numbers (RSA: 0)."""
@@ -50,14 +62,14 @@ class TokenSigner:
     header: bytes
 
     @classmethod
-    def of(cls, signer: JwtSigner) -> "TokenSigner":
-        """For the active JWT key."""
-        key = signer.key
-        header = {"alg": _algorithm(key), "kid": signer.key_id, "typ": "JWT"}
+    def of(cls, signer: JwtSigner | WitSigner) -> "TokenSigner":
+        """For the active key of that kind."""
+        key, kind = signer.key, "JWT" if isinstance(signer, JwtSigner) else "wit+jwt"
+        header = {"alg": _algorithm(key), "kid": signer.key_id, "typ": kind}
         size = (key.key_size + 7) // 8 if isinstance(key, ec.EllipticCurvePrivateKey) else 0
         return cls(Signing.by(key), size, _base64url(_JSON.encode(header).encode()))
 
-    def sign(self, claims: Claims) -> str:
+    def sign(self, claims: Payload) -> str:
         """The token in compact form."""
         signed = b"%b.%b" % (self.header, _base64url(claims.encode()))
         return (b"%b.%b" % (signed, _base64url(self._signature(signed)))).decode()

@@ -26,9 +26,9 @@ _OTHER_THAN_CAS = attrgetter(
 )
 
 
-# JWT-SVID section 2; of its algorithms those that an authority's key can have.
+# JWT-SVID and WIT-SVID section 2; of their algorithms those that an authority's key can have.
 _ALGORITHMS = ("ES256", "ES384", "ES512", "RS256")
-_TYPES = ("JWT", "JOSE")
+_TYPES = {"JWT": ("JWT", "JOSE"), "WIT": ("wit+jwt",)}
 _COMPACT = re.compile(r"([\w-]+)\.([\w-]+)\.[\w-]+", re.ASCII)
 _HEADERS = 8
 
@@ -103,35 +103,53 @@ def check_jwt(token: str, *, spiffe_id: SpiffeId, audience: Sequence[str], now: 
     Raises:
         InvalidCredentialError: it is not one.
     """
-    parts = _COMPACT.fullmatch(token)
-    if parts is None:
-        raise InvalidCredentialError("invalid JWT-SVID: not a JWS in compact form")
-    _check_header(parts[1])
-    claims = _members(parts[2], "payload")
-    _require(bool(spiffe_id.path) and claims.get("sub") == str(spiffe_id), 'invalid JWT-SVID: unexpected "sub" claim')
+    claims = _claims(token, "JWT", spiffe_id, now)
     _require(claims.get("aud") == list(audience), 'invalid JWT-SVID: unexpected "aud" claim')
     _require(bool(audience) and all(audience), 'invalid JWT-SVID: empty "aud" claim')
+
+
+def check_wit(token: str, *, spiffe_id: SpiffeId, confirmation: Mapping[str, str], now: datetime) -> None:
+    """Pass a WIT-SVID for this ID and the key of this JWK that is not expired.
+
+    Raises:
+        InvalidCredentialError: it is not one.
+    """
+    claims = _claims(token, "WIT", spiffe_id, now)
+    _require(claims.get("cnf") == {"jwk": confirmation}, 'invalid WIT-SVID: unexpected "cnf" claim')
+    _require("d" not in confirmation and "alg" in confirmation, 'invalid WIT-SVID: "cnf" claim is no public key')
+    _require("aud" not in claims, 'invalid WIT-SVID: "aud" claim is not for it')
+
+
+def _claims(token: str, kind: str, spiffe_id: SpiffeId, now: datetime) -> Mapping[str, object]:
+    parts = _COMPACT.fullmatch(token)
+    if parts is None:
+        raise InvalidCredentialError(f"invalid {kind}-SVID: not a JWS in compact form")
+    _check_header(parts[1], kind)
+    claims = _members(parts[2], "payload", kind)
+    subject = claims.get("sub")
+    _require(bool(spiffe_id.path) and subject == str(spiffe_id), f'invalid {kind}-SVID: unexpected "sub" claim')
     expires_at = claims.get("exp")
     if type(expires_at) is not int:
-        raise InvalidCredentialError('invalid JWT-SVID: "exp" claim is no time')
+        raise InvalidCredentialError(f'invalid {kind}-SVID: "exp" claim is no time')
     _require(expires_at > now.timestamp(), "already expired")
+    return claims
 
 
 @lru_cache(maxsize=_HEADERS)
-def _check_header(encoded: str) -> None:
+def _check_header(encoded: str, kind: str) -> None:
     """What passes is remembered, since all tokens of one key have the same."""
-    header = _members(encoded, "header")
-    _require(set(header) == {"alg", "kid", "typ"}, "invalid JWT-SVID: header parameters missing or not wanted")
-    _require(header["alg"] in _ALGORITHMS, "invalid JWT-SVID: unexpected algorithm")
-    _require(header["typ"] in _TYPES, "invalid JWT-SVID: unexpected type")
-    _require(isinstance(header["kid"], str) and header["kid"] != "", "invalid JWT-SVID: no key ID")
+    header = _members(encoded, "header", kind)
+    _require(set(header) == {"alg", "kid", "typ"}, f"invalid {kind}-SVID: header parameters missing or not wanted")
+    _require(header["alg"] in _ALGORITHMS, f"invalid {kind}-SVID: unexpected algorithm")
+    _require(header["typ"] in _TYPES[kind], f"invalid {kind}-SVID: unexpected type")
+    _require(isinstance(header["kid"], str) and header["kid"] != "", f"invalid {kind}-SVID: no key ID")
 
 
-def _members(encoded: str, what: str) -> Mapping[str, object]:
+def _members(encoded: str, what: str, kind: str) -> Mapping[str, object]:
     try:
         return parse_object(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)), what)
     except (ValueError, InvalidArgumentError) as error:
-        raise InvalidCredentialError(f"invalid JWT-SVID: {error}") from error
+        raise InvalidCredentialError(f"invalid {kind}-SVID: {error}") from error
 
 
 def _parse(data: bytes) -> tuple[x509.Certificate, Extensions]:

@@ -9,6 +9,7 @@ class AuthorityKind(Enum):
 
     X509 = "x509"
     JWT = "jwt"
+    WIT = "wit"
 
 
 class Slot(Enum):
@@ -31,7 +32,7 @@ class AuthorityRecord:
     """One journal line. Times are Unix seconds.
 
     `key_id` names the key in the key manager; `authority_id` is the hex subject key identifier of an X.509
-    authority or the `kid` of a JWT key; `document` is the CA certificate (DER) or the PKIX public key (DER).
+    authority or the `kid` of a JWT or WIT key; `document` is the CA certificate (DER) or the PKIX public key (DER).
     """
 
     kind: AuthorityKind

@@ -10,7 +10,7 @@ from enum import Enum
 
 import structlog
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.errors import (
     AlreadyExistsError,
     AssayError,
@@ -21,7 +21,7 @@ from assay.errors import (
 from assay.spiffeid import TrustDomain
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.registration.batch import write_each
-from assay_server.registration.bundle_change import appended, replaced
+from assay_server.registration.bundle_change import appended, check_key_ids, replaced
 from assay_server.registration.own_bundle import OwnBundle
 
 log = structlog.get_logger(__name__)
@@ -62,15 +62,17 @@ class BundleService:
             raise NotFoundError("bundle not found")
         return bundle
 
-    async def append(self, x509: Sequence[X509Authority], jwt: Sequence[JwtAuthority]) -> Bundle:
+    async def append(
+        self, x509: Sequence[X509Authority], jwt: Sequence[JwtAuthority], wit: Sequence[WitAuthority] = ()
+    ) -> Bundle:
         """Add authorities to our own bundle; the bundle as it is then.
 
         Raises:
-            InvalidArgumentError: there is nothing to add.
+            InvalidArgumentError: there is nothing to add, or a key ID would name two keys.
         """
-        if not x509 and not jwt:
+        if not (x509 or jwt or wit):
             raise InvalidArgumentError("no authorities to append")
-        return await self._store.write(lambda tx: _append(tx, self._trust_domain, x509, jwt))
+        return await self._store.write(lambda tx: _append(tx, self._trust_domain, x509, jwt, wit))
 
     async def federated(self, trust_domain: TrustDomain) -> Bundle:
         """A foreign trust domain's bundle.
@@ -117,6 +119,7 @@ class BundleService:
         self._check_foreign(bundle.trust_domain, "creating a federated bundle for the server's own trust domain")
         if tx.bundles.get(bundle.trust_domain) is not None:
             raise AlreadyExistsError("bundle already exists")
+        check_key_ids(bundle)
         tx.bundles.put(bundle)
         return bundle
 
@@ -149,16 +152,21 @@ class BundleService:
 def put_replaced(tx: Transaction, stored: Bundle | None, given: Bundle) -> Bundle:
     """Write the given bundle in place of the stored one, if that changes anything; the bundle as it is then."""
     bundle = replaced(stored, given)
+    check_key_ids(bundle)
     if bundle is not stored:
         tx.bundles.put(bundle)
     return bundle
 
 
 def _append(
-    tx: Transaction, trust_domain: TrustDomain, x509: Sequence[X509Authority], jwt: Sequence[JwtAuthority]
+    tx: Transaction,
+    trust_domain: TrustDomain,
+    x509: Sequence[X509Authority],
+    jwt: Sequence[JwtAuthority],
+    wit: Sequence[WitAuthority],
 ) -> Bundle:
     stored = tx.bundles.get(trust_domain) or Bundle(trust_domain)
-    bundle = appended(stored, x509, jwt)
+    bundle = appended(stored, x509, jwt, wit)
     if bundle is not stored:
         tx.bundles.put(bundle)
     return bundle

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.entry import Entry
 from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
@@ -18,6 +18,7 @@ FULL = Bundle(
     (JwtAuthority("kid", b"\x00key", 2_000_000_000), JwtAuthority('"', b"", tainted=True)),
     refresh_hint=300,
     sequence=2**40,
+    wit_authorities=(WitAuthority("wit", b"\x00key", 2_000_000_000), WitAuthority("old", b"k", tainted=True)),
 )
 
 

@@ -24,10 +24,10 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	if len(os.Args) < 3 {
-		fail(errors.New("usage: gospiffe watch|jwt|bundles|mtls|sources|verify ADDRESS [ARGUMENT...]"))
+		fail(errors.New("usage: gospiffe watch|jwt|bundles|mtls|sources|verify|wit ADDRESS [ARGUMENT...]"))
 	}
 	run, ok := map[string]func(context.Context, workloadapi.ClientOption, []string) error{
-		"watch": watch, "jwt": jwt, "bundles": bundles, "mtls": mtls, "sources": sources, "verify": verify,
+		"watch": watch, "jwt": jwt, "bundles": bundles, "mtls": mtls, "sources": sources, "verify": verify, "wit": wit,
 	}[os.Args[1]]
 	if !ok {
 		fail(fmt.Errorf("no command %q", os.Args[1]))

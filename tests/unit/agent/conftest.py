@@ -24,6 +24,7 @@ from assay.workloadapi import Endpoint, WorkloadApiClient
 from assay.workloadapi.wire import Stub
 from assay_agent.cache import Cache, Update
 from assay_agent.cache.jwt import JwtCache
+from assay_agent.cache.wit import WitCache
 from assay_agent.config.settings import SdsSettings
 from assay_agent.endpoints import Endpoints
 from assay_agent.plugins.workloadattestor_unix import UnixAttestor
@@ -52,6 +53,8 @@ class Minter:
     failure: AssayError | None = None
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     before: Callable[[], Awaitable[None]] | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    refused: dict[str, AssayError] = field(default_factory=dict)
 
     async def new_jwt_svid(self, entry_id: str, audience: Sequence[str]) -> Minted:
         if self.before is not None:
@@ -62,6 +65,17 @@ class Minter:
         token = self.authority.jwt_svid(self.cache.entries[entry_id].spiffe_id.path, audience)
         issued = int(self.authority.now.timestamp())
         return Minted(token, issued, issued + 300)
+
+    async def new_wit_svid(self, entry_id: str, public_key: bytes, algorithm: str) -> Minted:
+        if self.before is not None:
+            await self.before()
+        self.asked.append((entry_id, (algorithm,)))
+        if (failure := self.failure or self.refused.get(entry_id)) is not None:
+            raise failure
+        path = self.cache.entries[entry_id].spiffe_id.path
+        token = self.authority.wit_svid(path, public_key=public_key, algorithm=algorithm)
+        issued = int(self.clock.now().timestamp())
+        return Minted(token, issued, issued + 3600)
 
 
 class LocalAgent:
@@ -109,6 +123,13 @@ class LocalAgent:
 
     def publish(self, *bundles: Bundle) -> None:
         self.cache.apply(Update(bundles=bundles))
+
+    def switch_wit_on(self) -> Bundle:
+        """The own bundle with the WIT key that tokens are signed with."""
+        old = self.cache.bundles[self.authority.trust_domain]
+        new = replace(old, wit_authorities=(self.authority.wit_authority,), sequence=old.sequence + 1)
+        self.publish(new)
+        return new
 
     def change_bundle(self) -> Bundle:
         """Another own bundle: one more authority."""
@@ -171,11 +192,18 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         cache = Cache(authority.trust_domain, patience=0.05)
         cache.apply(Update(snapshot=synced, bundles=[authority.bundle]))
         endpoints = Endpoints(path)
-        minter = Minter(authority, cache)
+        minter = Minter(authority, cache, clock=clock)
         attestor = Attestor([UnixAttestor(clock)] if plugins is None else plugins, own_pid=own_pid)
         callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
-        api_settings = WorkloadApiSettings(authority.trust_domain, **settings)
-        endpoints.serve(WorkloadApi(cache, JwtCache(minter, clock), callers, clock, api_settings))
+        api = WorkloadApi(
+            cache,
+            JwtCache(minter, clock),
+            WitCache(minter, clock),
+            callers,
+            clock,
+            WorkloadApiSettings(authority.trust_domain, **settings),
+        )
+        endpoints.serve(api)
         if sds is not None:
             endpoints.serve_sds(SdsService(cache, callers, sds))
         await endpoints.start()

@@ -8,7 +8,7 @@ import pytest
 from assay.crypto.ski import authority_id
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
-from assay_server.credential import CredentialSettings, Issuer, JwtSigner, X509Signer
+from assay_server.credential import CredentialSettings, Issuer, JwtSigner, WitSigner, X509Signer
 from assay_server.datastore.sql.store import SqlStore, open_store
 
 
@@ -19,6 +19,7 @@ class FixedAuthorities:
         root = authority.root
         self.x509 = X509Signer(root.certificate, root.key, (), authority_id(root.certificate.public_key()))
         self.jwt = JwtSigner(authority.jwt_key, authority.jwt_key_id, 2**40)
+        self.wit = WitSigner(authority.wit_key, authority.wit_key_id, 2**40)
 
 
 @pytest.fixture

@@ -7,6 +7,21 @@ Each source and client has a background thread; what it serves may be read from 
 """
 
 from assay.workloadapi.blocking.client import WorkloadApiClient
-from assay.workloadapi.blocking.sources import JwtBundleSource, JwtSource, X509BundleSource, X509Source
+from assay.workloadapi.blocking.sources import (
+    JwtBundleSource,
+    JwtSource,
+    WitBundleSource,
+    WitSource,
+    X509BundleSource,
+    X509Source,
+)
 
-__all__ = ["JwtBundleSource", "JwtSource", "WorkloadApiClient", "X509BundleSource", "X509Source"]
+__all__ = [
+    "JwtBundleSource",
+    "JwtSource",
+    "WitBundleSource",
+    "WitSource",
+    "WorkloadApiClient",
+    "X509BundleSource",
+    "X509Source",
+]

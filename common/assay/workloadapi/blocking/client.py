@@ -11,7 +11,7 @@ from assay.workloadapi import client
 from assay.workloadapi.address import Endpoint
 from assay.workloadapi.blocking.background import Background
 from assay.workloadapi.client import Refused
-from assay.workloadapi.values import HintedJwtSvid, ValidatedJwt, X509Context
+from assay.workloadapi.values import HintedJwtSvid, HintedWitSvid, ValidatedJwt, X509Context
 
 V = TypeVar("V")
 
@@ -62,9 +62,25 @@ class WorkloadApiClient:
         """JWK Set documents by trust domain, now and on every change."""
         return self._iterated(lambda: self._client.watch_jwt_bundles(within=within, on_malformed=on_malformed))
 
+    def watch_wit(
+        self, spiffe_id: SpiffeId | None = None, *, within: float | None = None, on_malformed: Refused | None = None
+    ) -> Generator[tuple[HintedWitSvid, ...]]:
+        """WIT-SVIDs with their keys, of one identity or of each the caller has: now and on every change."""
+        return self._iterated(lambda: self._client.watch_wit(spiffe_id, within=within, on_malformed=on_malformed))
+
+    def watch_wit_bundles(
+        self, *, within: float | None = None, on_malformed: Refused | None = None
+    ) -> Generator[Mapping[TrustDomain, str]]:
+        """JWK Set documents of WIT keys by trust domain, now and on every change."""
+        return self._iterated(lambda: self._client.watch_wit_bundles(within=within, on_malformed=on_malformed))
+
     def fetch_x509(self, *, within: float | None = None) -> X509Context:
         """X.509-SVIDs and bundles as they are now."""
         return self._background.run(lambda: self._client.fetch_x509(within=within))
+
+    def fetch_wit(self, spiffe_id: SpiffeId | None = None, *, within: float | None = None) -> tuple[HintedWitSvid, ...]:
+        """WIT-SVIDs with their keys as they are now: of one identity, or of each the caller has."""
+        return self._background.run(lambda: self._client.fetch_wit(spiffe_id, within=within))
 
     def fetch_jwt(
         self, audience: str | Sequence[str], spiffe_id: SpiffeId | None = None, *, within: float | None = None

@@ -13,8 +13,8 @@ from assay.backoff import Backoff
 from assay.bundle import Bundle
 from assay.clock import Clock
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay.svid import JwtSvid, X509Svid
-from assay.workloadapi import bundlesource, jwtsource, x509source
+from assay.svid import JwtSvid, WitSvid, X509Svid
+from assay.workloadapi import bundlesource, jwtsource, witsource, x509source
 from assay.workloadapi.address import Endpoint
 from assay.workloadapi.blocking.background import Background
 from assay.workloadapi.bundlesource import Bundles, BundleStream
@@ -23,7 +23,8 @@ from assay.workloadapi.following import RETRY
 from assay.workloadapi.jwtsource import ATTEMPT
 from assay.workloadapi.source import WITHIN, Source
 from assay.workloadapi.status import Status
-from assay.workloadapi.values import HintedX509Svid
+from assay.workloadapi.values import HintedWitSvid, HintedX509Svid
+from assay.workloadapi.witsource import WitUpdate
 from assay.workloadapi.x509source import Picker, X509Update
 
 V = TypeVar("V")
@@ -182,6 +183,49 @@ class JwtBundleSource(_BlockingBundles):
         backoff: Backoff = RETRY,
     ) -> None:
         super().__init__(bundlesource.JwtBundleSource(endpoint, within=within, clock=clock, backoff=backoff))
+
+
+class WitBundleSource(_BlockingBundles):
+    """As `assay.workloadapi.WitBundleSource`."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint | Path | str | None = None,
+        *,
+        within: float | None = WITHIN,
+        clock: Clock | None = None,
+        backoff: Backoff = RETRY,
+    ) -> None:
+        super().__init__(bundlesource.WitBundleSource(endpoint, within=within, clock=clock, backoff=backoff))
+
+
+class WitSource(BlockingSource[WitUpdate]):
+    """As `assay.workloadapi.WitSource`, which says what the arguments are."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint | Path | str | None = None,
+        *,
+        hint: str | None = None,
+        spiffe_id: SpiffeId | str | None = None,
+        within: float | None = WITHIN,
+        clock: Clock | None = None,
+        backoff: Backoff = RETRY,
+    ) -> None:
+        self._source = witsource.WitSource(
+            endpoint, hint=hint, spiffe_id=spiffe_id, within=within, clock=clock, backoff=backoff
+        )
+        super().__init__(self._source)
+
+    def svid(self) -> WitSvid:
+        """The newest SVID of the chosen identity, with its key; raises as the other `svid` does."""
+        self._background.check_process()
+        return self._source.svid()
+
+    def svids(self) -> tuple[HintedWitSvid, ...]:
+        """All identities of the workload, the default one first; expired ones too."""
+        self._background.check_process()
+        return self._source.svids()
 
 
 class JwtSource(_BlockingBundles):

@@ -68,6 +68,7 @@ ITEMS: Mapping[str, Items] = {
     f"{_ENTRY}BatchUpdateEntry": entries.batch,
     f"{_ENTRY}BatchDeleteEntry": entries.deleted,
     f"{_SVID}BatchNewX509SVID": svids.x509_issued,
+    f"{_SVID}BatchNewWITSVID": svids.wit_issued,
     f"{_TRUST_DOMAIN}BatchCreateFederationRelationship": bundles.relationships,
     f"{_TRUST_DOMAIN}BatchUpdateFederationRelationship": bundles.relationships,
     f"{_TRUST_DOMAIN}BatchDeleteFederationRelationship": bundles.relationships_deleted,

@@ -53,6 +53,15 @@ def x509_issued(request: Any, response: Any) -> Iterable[tuple[Fields, Any]]:  #
         yield {"csr": digest(asked.csr), "entry_id": asked.entry_id, **whom, **until}, result.status
 
 
+def wit_issued(request: Any, response: Any) -> Iterable[tuple[Fields, Any]]:  # noqa: ANN401
+    """By which entry each was issued, for whom and until when; never the token."""
+    for asked, result in zip(request.params, response.results, strict=True):
+        svid = result.svid if result.HasField("svid") else None
+        whom = spiffe_id(svid, "spiffe_id", "id") or {"spiffe_id": ""}
+        until = {"expires_at": svid.expires_at} if svid is not None else {}
+        yield {"entry_id": asked.entry_id, **whom, **until}, result.status
+
+
 def _dns_names(csr: x509.CertificateSigningRequest) -> list[str]:
     try:
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName)

@@ -2,9 +2,10 @@
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.entry import Entry
 from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
@@ -77,35 +78,40 @@ class SqlBundles:
 
 
 def _authorities(bundle: Bundle) -> str:
-    return json.dumps(
-        {
-            "x509": [{"der": _text(a.der), "tainted": a.tainted} for a in bundle.x509_authorities],
-            "jwt": [
-                {
-                    "key_id": a.key_id,
-                    "public_key": _text(a.public_key),
-                    "expires_at": a.expires_at,
-                    "tainted": a.tainted,
-                }
-                for a in bundle.jwt_authorities
-            ],
-        }
-    )
+    kinds: dict[str, list[dict[str, object]]] = {
+        "x509": [{"der": _text(a.der), "tainted": a.tainted} for a in bundle.x509_authorities],
+        "jwt": [_key(a) for a in bundle.jwt_authorities],
+    }
+    # Most domains have none, and releases before them wrote none.
+    if bundle.wit_authorities:
+        kinds["wit"] = [_key(a) for a in bundle.wit_authorities]
+    return json.dumps(kinds)
+
+
+def _key(authority: JwtAuthority | WitAuthority) -> dict[str, object]:
+    return {
+        "key_id": authority.key_id,
+        "public_key": _text(authority.public_key),
+        "expires_at": authority.expires_at,
+        "tainted": authority.tainted,
+    }
 
 
 def _bundle(row: Row) -> Bundle:
     _, trust_domain, refresh_hint, sequence, text = row
-    authorities = json.loads(text)
+    kinds = json.loads(text)
     return Bundle(
         TrustDomain(trust_domain),
-        tuple(X509Authority(b64decode(a["der"]), a["tainted"]) for a in authorities["x509"]),
-        tuple(
-            JwtAuthority(a["key_id"], b64decode(a["public_key"]), a["expires_at"], a["tainted"])
-            for a in authorities["jwt"]
-        ),
+        tuple(X509Authority(b64decode(a["der"]), a["tainted"]) for a in kinds["x509"]),
+        tuple(JwtAuthority(*_described(a)) for a in kinds["jwt"]),
         refresh_hint,
         sequence % 2**64,
+        tuple(WitAuthority(*_described(a)) for a in kinds.get("wit", ())),
     )
+
+
+def _described(key: Mapping[str, Any]) -> tuple[str, bytes, int, bool]:
+    return key["key_id"], b64decode(key["public_key"]), key["expires_at"], key["tainted"]
 
 
 def _signed(number: int) -> int:

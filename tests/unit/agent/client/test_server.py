@@ -23,6 +23,7 @@ from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
 from assay_proto.spire.api.types.jwtsvid_pb2 import JWTSVID
 from assay_proto.spire.api.types.status_pb2 import Status
+from assay_proto.spire.api.types.witsvid_pb2 import WITSVID
 from assay_proto.spire.api.types.x509svid_pb2 import X509SVID
 
 ID = SpiffeId.parse("spiffe://example.org/workload")
@@ -167,6 +168,58 @@ async def test_jwts_switched_off_pass_through_as_they_are(server: ScriptedServer
     await server.start()
     with pytest.raises(UnimplementedError, match=r"^JWT functionality is disabled$"):
         await client.new_jwt_svid("entry", ["audience"])
+
+
+WIT = WITSVID(token="a.b.c", issued_at=100, expires_at=400)
+WitResult = svid_pb2.BatchNewWITSVIDResponse.Result
+
+
+async def test_a_wit_svid(server: ScriptedServer, client: ServerClient) -> None:
+    async def sign(request: svid_pb2.BatchNewWITSVIDRequest, _: object) -> svid_pb2.BatchNewWITSVIDResponse:
+        (one,) = request.params
+        assert (one.entry_id, one.public_key, one.signing_algorithm) == ("entry", b"key", "ES256")
+        return svid_pb2.BatchNewWITSVIDResponse(results=[WitResult(svid=WIT)])
+
+    server.on("BatchNewWITSVID", sign)
+    await server.start()
+    wit = await client.new_wit_svid("entry", b"key", "ES256")
+    assert (wit.token, wit.issued_at, wit.expires_at) == ("a.b.c", 100, 400)
+    assert "a.b.c" not in repr(wit)
+
+
+@pytest.mark.parametrize(
+    ("results", "error"),
+    [
+        ([], UnavailableError),
+        ([WitResult(svid=WIT), WitResult(svid=WIT)], UnavailableError),
+        ([WitResult()], UnavailableError),
+        ([WitResult(svid=WITSVID(issued_at=100, expires_at=400))], UnavailableError),
+        ([WitResult(svid=WITSVID(token="t", expires_at=400))], UnavailableError),
+        ([WitResult(svid=WITSVID(token="t", issued_at=500, expires_at=400))], UnavailableError),
+        ([WitResult(status=Status(code=5, message="entry not found or not authorized"))], NotFoundError),
+        ([WitResult(status=Status(code=12, message="off"))], UnimplementedError),
+    ],
+)
+async def test_a_wit_answer_that_is_malformed_or_a_refusal(
+    results: list[WitResult], error: type[AssayError], server: ScriptedServer, client: ServerClient
+) -> None:
+    async def sign(_: object, __: object) -> svid_pb2.BatchNewWITSVIDResponse:
+        return svid_pb2.BatchNewWITSVIDResponse(results=results)
+
+    server.on("BatchNewWITSVID", sign)
+    await server.start()
+    with pytest.raises(error):
+        await client.new_wit_svid("entry", b"key", "ES256")
+
+
+async def test_wits_switched_off_pass_through_as_they_are(server: ScriptedServer, client: ServerClient) -> None:
+    async def sign(_: object, context: Context) -> None:
+        await refuse(context, UnimplementedError("WIT functionality is disabled"))
+
+    server.on("BatchNewWITSVID", sign)
+    await server.start()
+    with pytest.raises(UnimplementedError, match=r"^WIT functionality is disabled$"):
+        await client.new_wit_svid("entry", b"key", "ES256")
 
 
 async def test_after_a_failure_the_next_request_dials_anew(

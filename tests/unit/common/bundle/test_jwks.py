@@ -9,7 +9,7 @@ from joserfc.jwk import KeySet
 from spiffe import JwtBundle
 from spiffe import TrustDomain as SpiffeTrustDomain
 
-from assay.bundle import Bundle, JwtAuthority, jwk, jwks
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, jwk, jwks
 from assay.crypto.keys import to_pkix
 from assay.errors import InvalidArgumentError
 from assay.testing.authority import Authority, Ca
@@ -114,7 +114,7 @@ def test_a_name_on_an_x509_entry_is_passed_over(authority: Authority, document: 
 @pytest.mark.parametrize(
     "members",
     [
-        *({"use": None}, {"use": "JWT-SVID"}, {"use": "X509-SVID"}, {"use": "wit-svid"}, {"use": "foo"}, {"use": 7}),
+        *({"use": None}, {"use": "JWT-SVID"}, {"use": "X509-SVID"}, {"use": "foo"}, {"use": 7}),
         *({"kty": None}, {"kty": "FOO"}, {"kty": "ec"}),
     ],
 )
@@ -235,3 +235,67 @@ def test_sequences_have_64_bits(authority: Authority, sequence: int) -> None:
 @pytest.mark.spec("TDB-4.1.2-c")
 def test_hints_are_kept_within_reason(authority: Authority, hint: int, expected: int) -> None:
     assert parse(authority, {"keys": [], "spiffe_refresh_hint": hint}).refresh_hint == expected
+
+
+@pytest.fixture(scope="module")
+def three_kinds() -> Authority:
+    return Authority(wit=True)
+
+
+@pytest.mark.spec("WIT-6.1-a", "WIT-6.1-b")
+def test_a_wit_key_is_an_entry_of_its_own_use(three_kinds: Authority) -> None:
+    bundle = three_kinds.bundle
+    *_, entry = json.loads(jwks.emit(bundle))["keys"]
+    assert (entry["use"], entry["kid"], set(entry)) == (
+        "wit-svid",
+        "example.org-wit-key",
+        {"use", "kid", "kty", "crv", "x", "y"},
+    )
+    assert jwk.emit(three_kinds.wit_key.public_key()).items() <= entry.items()
+    assert jwks.parse(three_kinds.trust_domain, jwks.emit(bundle)) == bundle
+
+
+@pytest.mark.spec("WIT-6.2-a", "WIT-6.2-b", "ID-3.3-a")
+def test_a_use_decides_what_a_key_verifies(three_kinds: Authority) -> None:
+    document = json.loads(jwks.emit(three_kinds.bundle))
+    for index, use in ((1, "wit-svid"), (2, "jwt-svid")):
+        bundle = parse(three_kinds, changed(document, index, use=use))
+        kinds = (len(bundle.jwt_authorities), len(bundle.wit_authorities))
+        assert kinds == ((0, 2) if use == "wit-svid" else (2, 0))
+
+
+@pytest.mark.spec("WIT-6.1-c")
+def test_a_wit_key_with_the_id_of_a_jwt_key_is_passed_over(
+    three_kinds: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = json.loads(jwks.emit(three_kinds.bundle))
+    bundle = parse(three_kinds, changed(document, 2, kid=three_kinds.jwt_key_id))
+    assert (len(bundle.jwt_authorities), bundle.wit_authorities) == (1, ())
+    assert caplog.messages == ["Ignoring key of bundle"]
+
+
+@pytest.mark.spec("WAPI-7.1-b", "WAPI-7.2.2-a")
+def test_a_set_of_wit_keys_has_nothing_else_and_no_use(three_kinds: Authority) -> None:
+    (entry,) = json.loads(jwks.emit_wit(three_kinds.bundle))["keys"]
+    assert set(entry) == {"kid", "kty", "crv", "x", "y"}
+    bundle = jwks.parse_wit(three_kinds.trust_domain, jwks.emit_wit(three_kinds.bundle))
+    assert bundle == Bundle(three_kinds.trust_domain, wit_authorities=three_kinds.bundle.wit_authorities)
+
+
+@pytest.mark.parametrize(("use", "taken"), [(None, 1), ("wit-svid", 1), ("sig", 1), ("jwt-svid", 0), ("enc", 0)])
+@pytest.mark.spec("WAPI-7.2.2-a")
+def test_which_uses_pass_in_a_set_of_wit_keys(three_kinds: Authority, use: str | None, taken: int) -> None:
+    document = changed(json.loads(jwks.emit_wit(three_kinds.bundle)), 0, use=use)
+    bundle = jwks.parse_wit(three_kinds.trust_domain, json.dumps(document).encode())
+    assert (len(bundle.wit_authorities), bundle.jwt_authorities) == (taken, ())
+
+
+def test_wit_keys_are_as_strictly_read_as_jwt_keys(three_kinds: Authority) -> None:
+    document = json.loads(jwks.emit(three_kinds.bundle))
+    private: dict[str, Any] = {"d": "AAAA"}
+    for members in ({"kid": None}, {"kid": ""}, {"kty": "oct"}, {"crv": "P-999"}, {"x": None}, private):
+        assert parse(three_kinds, changed(document, 2, **members)).wit_authorities == ()
+    assert (
+        WitAuthority(three_kinds.wit_key_id, to_pkix(three_kinds.wit_key.public_key()))
+        in three_kinds.bundle.wit_authorities
+    )

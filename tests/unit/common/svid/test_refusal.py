@@ -112,7 +112,7 @@ def check(error: SvidRefusedError, reason: Reason, spiffe_id: SpiffeId | None) -
 
 def test_every_reason_is_shown_here_and_the_hints_are_for_reasons() -> None:
     shown = {reason for _, reason, _ in CHAINS} | {reason for _, reason, _ in TOKENS}
-    assert set(Reason) - shown == {Reason.NOT_AUTHORIZED}
+    assert set(Reason) - shown == {Reason.NOT_AUTHORIZED, Reason.NO_PROOF, Reason.BAD_PROOF}
     assert HINTS[Reason.EXPIRED] == SvidRefusedError(Reason.EXPIRED, "late").hint
     assert SvidRefusedError(Reason.EXPIRED, "late", hint="hurry").hint == "hurry"
 

@@ -4,8 +4,10 @@ import pytest
 from cryptography import x509
 
 from assay.authorize import any_id
+from assay.crypto.keys import to_pkix
 from assay.errors import AssayError
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.svid import wit
 from assay.svid.refusal import Reason, RefusedError
 from assay.testing import FakeClock, InMemoryTrustDomain, WrongJwtSvid, WrongX509Svid
 from assay.testing.clock import START
@@ -175,3 +177,31 @@ def test_watchers_hear_of_what_changes_their_bundles_and_of_nothing_else(domain:
 def test_a_domain_does_not_federate_with_its_namesake(domain: InMemoryTrustDomain) -> None:
     with pytest.raises(AssayError, match="itself"):
         domain.federate(InMemoryTrustDomain("example.org"))
+
+
+def test_a_wit_svid_is_verified_with_its_key_and_wrong_claims_are_found_out(domain: InMemoryTrustDomain) -> None:
+    svid = domain.wit_svid("/api", ttl=60, scope="read")
+    read = wit.verify(svid.token, domain.bundles(), domain.clock.now())
+    assert read == svid
+    assert svid.key is not None
+    assert to_pkix(svid.key.public_key()) == read.public_key
+    assert (read.expires_at, read.claims["scope"]) == (START.timestamp() + 60, "read")
+    with pytest.raises(RefusedError):
+        domain.wit_svid("/api", aud=["x"])
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_a_new_wit_key_signs_and_the_old_one_is_trusted_until_forgotten(
+    domain: InMemoryTrustDomain, *, forget: bool
+) -> None:
+    before, sequence = domain.wit_svid("/api"), domain.bundle.sequence
+    domain.rotate_wit_key(forget=forget)
+    now = domain.clock.now()
+    wit.verify(domain.wit_svid("/api").token, domain.bundles(), now)
+    assert (len(domain.bundle.wit_authorities), domain.bundle.sequence) == (1 if forget else 2, sequence + 1)
+    if forget:
+        with pytest.raises(RefusedError) as refused:
+            wit.verify(before.token, domain.bundles(), now)
+        assert refused.value.reason is Reason.UNKNOWN_KEY
+    else:
+        wit.verify(before.token, domain.bundles(), now)

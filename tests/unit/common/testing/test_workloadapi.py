@@ -22,9 +22,18 @@ from assay.errors import (
     UnimplementedError,
 )
 from assay.spiffeid import SpiffeId
+from assay.svid import proof, wit
 from assay.testing import InMemoryTrustDomain, WorkloadApiServer, WrongJwtSvid
-from assay.verify import JwtVerifier, X509Verifier
-from assay.workloadapi import Endpoint, WorkloadApiClient, X509Context, X509Source
+from assay.verify import JwtVerifier, WitVerifier, X509Verifier
+from assay.workloadapi import (
+    Endpoint,
+    NoIdentityError,
+    WitBundleSource,
+    WitSource,
+    WorkloadApiClient,
+    X509Context,
+    X509Source,
+)
 from assay.workloadapi.wire import METADATA, Stub
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
@@ -54,6 +63,8 @@ async def test_nobody_has_an_identity_until_it_is_served(server: WorkloadApiServ
         client.fetch_jwt(["billing"]),
         anext(client.watch_x509_bundles()),
         anext(client.watch_jwt_bundles()),
+        client.fetch_wit(),
+        anext(client.watch_wit_bundles()),
     ]
     for call in asked:
         with pytest.raises(PermissionDeniedError, match=r"^no identity issued$"):
@@ -142,18 +153,63 @@ async def test_requests_without_what_they_must_have_are_refused(
         await client.validate_jwt("billing", "")
 
 
-async def test_calls_without_the_security_header_are_refused_and_wit_is_not_built(server: WorkloadApiServer) -> None:
+async def test_calls_without_the_security_header_are_refused(server: WorkloadApiServer) -> None:
     server.serve("/api")
     async with aio.insecure_channel(Endpoint.parse(server.address).target) as channel:
         stub = Stub(channel)
         with pytest.raises(aio.AioRpcError) as refused:
             await stub.fetch_jwt_svid(pb.JWTSVIDRequest(audience=["billing"]))
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        bundles = stub.fetch_wit_bundles(pb.WITBundlesRequest(), metadata=METADATA)
-        assert await bundles.code() is grpc.StatusCode.UNIMPLEMENTED
-        svids = stub.fetch_wit_svid(pb.WITSVIDRequest(), metadata=METADATA)
-        assert await svids.code() is grpc.StatusCode.UNIMPLEMENTED
     assert server.calls == ()
+
+
+async def test_wit_svids_come_with_their_keys_and_are_verified_by_the_bundles(
+    server: WorkloadApiServer, client: WorkloadApiClient, domain: InMemoryTrustDomain
+) -> None:
+    other = InMemoryTrustDomain("other.test")
+    domain.federate(other)
+    server.serve("/api", hint="main")
+    server.serve("/db")
+    first, second = await client.fetch_wit(within=PATIENCE)
+    assert [(one.spiffe_id.path, one.hint) for one in (first, second)] == [("/api", "main"), ("/db", "")]
+    assert await client.fetch_wit(domain.id("/db"), within=PATIENCE) == (second,)
+    with pytest.raises(PermissionDeniedError, match="no identity issued"):
+        await client.fetch_wit(domain.id("/nobody"), within=PATIENCE)
+    async with WitBundleSource(server.address) as bundles:
+        assert set(bundles.bundles()) == {domain.trust_domain, other.trust_domain}
+        verifier = WitVerifier(bundles, "here", any_id())
+        for svid in (first.svid, other.wit_svid("/foreign")):
+            token = proof.prove(svid, "here", domain.clock.now())
+            assert verifier.verify(svid.token, token).spiffe_id == svid.spiffe_id
+
+
+async def test_wit_svids_follow_rotation_and_new_keys_of_the_domain(
+    server: WorkloadApiServer, domain: InMemoryTrustDomain
+) -> None:
+    server.serve("/api")
+    async with WitSource(server.address) as source:
+        seen = {source.svid().token}
+        for change in (server.rotate, domain.rotate_wit_key, domain.rotate_x509_authority):
+            version = source.version
+            change()
+            await source.changed(version, within=PATIENCE)
+            seen.add(source.svid().token)
+            wit.verify(source.svid().token, domain.bundles(), domain.clock.now())
+        assert len(seen) == 4
+        server.revoke("/api")
+        await source.changed(source.version, within=PATIENCE)
+        with pytest.raises(NoIdentityError):
+            source.svid()
+
+
+async def test_wit_can_fail_on_its_own(server: WorkloadApiServer, client: WorkloadApiClient) -> None:
+    server.serve("/api")
+    server.fail("UNIMPLEMENTED", rpc="FetchWITSVID")
+    with pytest.raises(UnimplementedError):
+        await client.fetch_wit(within=PATIENCE)
+    assert (await client.fetch_x509(within=PATIENCE)).default.spiffe_id.path == "/api"
+    server.recover(rpc="FetchWITSVID")
+    assert await client.fetch_wit(within=PATIENCE)
 
 
 async def test_streams_hear_of_every_change_at_once(

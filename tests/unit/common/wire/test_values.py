@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.crypto.keys import to_pkix
 from assay.entry import Entry
 from assay.errors import InvalidArgumentError
@@ -147,6 +147,7 @@ def whole_bundle() -> Bundle:
         (JwtAuthority("k1", key, 7), JwtAuthority("k2", key, tainted=True)),
         refresh_hint=300,
         sequence=2**64 - 1,
+        wit_authorities=(WitAuthority("w1", key, 7), WitAuthority("w2", key, tainted=True)),
     )
 
 
@@ -155,7 +156,9 @@ def test_bundles_go_there_and_back() -> None:
     assert bundle_wire.from_proto(bundle_wire.to_proto(bundle)) == bundle
 
 
-@pytest.mark.parametrize("name", ["x509_authorities", "jwt_authorities", "refresh_hint", "sequence_number"])
+@pytest.mark.parametrize(
+    "name", ["x509_authorities", "jwt_authorities", "wit_authorities", "refresh_hint", "sequence_number"]
+)
 def test_a_mask_lets_through_what_it_names_and_the_trust_domain(name: str) -> None:
     message = bundle_wire.to_proto(whole_bundle(), bundle_pb2.BundleMask(**{name: True}))
     assert {field.name for field, _ in message.ListFields()} == {"trust_domain", name}
@@ -186,6 +189,10 @@ def test_one_message_may_hold_several_certificates() -> None:
         (
             bundle_pb2.Bundle(trust_domain="td", jwt_authorities=[bundle_pb2.JWTKey(key_id="a", public_key=b"junk")]),
             "unable to parse JWT authority",
+        ),
+        (
+            bundle_pb2.Bundle(trust_domain="td", wit_authorities=[bundle_pb2.WITKey(key_id="a", public_key=b"junk")]),
+            "unable to parse WIT authority",
         ),
         (
             bundle_pb2.Bundle(

@@ -116,10 +116,10 @@ class Agent:
         await self._stream("jwt bundles", context)
 
     async def FetchWITSVID(self, _request: pb.WITSVIDRequest, context: Context) -> None:
-        await context.abort(StatusCode.UNIMPLEMENTED)
+        await self._stream("wit", context)
 
     async def FetchWITBundles(self, _request: pb.WITBundlesRequest, context: Context) -> None:
-        await context.abort(StatusCode.UNIMPLEMENTED)
+        await self._stream("wit bundles", context)
 
     async def ValidateJWTSVID(self, _request: object, context: Context) -> pb.ValidateJWTSVIDResponse:
         return await context.abort(StatusCode.UNIMPLEMENTED)

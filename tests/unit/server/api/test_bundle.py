@@ -17,7 +17,7 @@ from assay.wire.service import BUNDLE, served
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2 as pb
 from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleStub
 from assay_proto.spire.api.types.bundle_pb2 import Bundle as Message
-from assay_proto.spire.api.types.bundle_pb2 import BundleMask, JWTKey, X509Certificate
+from assay_proto.spire.api.types.bundle_pb2 import BundleMask, JWTKey, WITKey, X509Certificate
 from assay_server.api.bundle import BundleApi
 from assay_server.authorization.caller import Caller, CallerKind
 from assay_server.authorization.ratelimit import RateLimits
@@ -125,6 +125,30 @@ async def test_authorities_that_are_none_are_not_appended(
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert details.startswith(wanted)
     assert (await stub.CountBundles(pb.CountBundlesRequest())).count == 0
+
+
+@pytest.mark.spec("WIT-6.1-c")
+async def test_wit_authorities_are_appended_under_ids_of_their_own(stub: "BundleAsyncStub") -> None:
+    bundle = message(Authority("north.test", wit=True).bundle)
+    jwt, wit = bundle.jwt_authorities, bundle.wit_authorities
+    first = await stub.AppendBundle(pb.AppendBundleRequest(jwt_authorities=jwt, wit_authorities=wit))
+    assert (first.wit_authorities, first.sequence_number) == (wit, 1)
+    taken = WITKey(public_key=wit[0].public_key, key_id=jwt[0].key_id)
+    code, details = await refused(stub.AppendBundle(pb.AppendBundleRequest(wit_authorities=[taken])))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert details == f'key ID "{jwt[0].key_id}" is that of a JWT authority and of a WIT authority'
+    code, details = await refused(stub.AppendBundle(pb.AppendBundleRequest(wit_authorities=[WITKey(key_id="x")])))
+    assert details.startswith("failed to convert WIT authority: ")
+
+
+@pytest.mark.spec("WIT-6.1-c")
+async def test_a_foreign_bundle_with_wit_authorities_is_kept_whole(stub: "BundleAsyncStub") -> None:
+    bundle = message(Authority("north.test", wit=True).bundle)
+    (created,) = await create(stub, bundle)
+    assert (created.status.code, created.bundle, await get(stub)) == (OK, bundle, bundle)
+    bundle.wit_authorities[0].key_id = bundle.jwt_authorities[0].key_id
+    answer = await stub.BatchSetFederatedBundle(pb.BatchSetFederatedBundleRequest(bundle=[bundle]))
+    assert answer.results[0].status.code == INVALID
 
 
 async def test_a_jwt_authority_needs_a_key_id(stub: "BundleAsyncStub", north: Bundle) -> None:

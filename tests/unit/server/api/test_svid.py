@@ -323,14 +323,16 @@ async def test_tokens_that_are_not_minted(
     assert reason in (error.details() or "")
 
 
-async def test_what_is_not_built_says_so(admin: House) -> None:
+@pytest.mark.spec("STAB-2.3-b")
+async def test_what_is_not_built_or_not_switched_on_says_so(houses: Houses) -> None:
+    stub = (await houses(AN_AGENT)).stub
     for call, reason in (
-        (admin.stub.MintWITSVID(pb.MintWITSVIDRequest()), "WIT functionality is disabled"),
+        (stub.MintWITSVID(pb.MintWITSVIDRequest()), "WIT functionality is disabled"),
         (
-            admin.stub.BatchNewWITSVID(pb.BatchNewWITSVIDRequest(params=[pb.NewWITSVIDParams()])),
+            stub.BatchNewWITSVID(pb.BatchNewWITSVIDRequest(params=[pb.NewWITSVIDParams()])),
             "WIT functionality is disabled",
         ),
-        (admin.stub.NewDownstreamX509CA(pb.NewDownstreamX509CARequest()), "downstream X.509 CAs are not built yet"),
+        (stub.NewDownstreamX509CA(pb.NewDownstreamX509CARequest()), "downstream X.509 CAs are not built yet"),
     ):
         error = await refusal(call)
         assert (error.code(), error.details()) == (grpc.StatusCode.UNIMPLEMENTED, reason)

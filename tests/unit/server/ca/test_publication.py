@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from assay.bundle import Bundle, JwtAuthority, X509Authority
+from assay.bundle import Bundle, JwtAuthority, WitAuthority, X509Authority
 from assay.crypto.keys import to_pkix
 from assay.spiffeid import TrustDomain
 from assay.testing.authority import HOUR, Ca
@@ -22,7 +22,9 @@ def record(kind: AuthorityKind, document: bytes) -> AuthorityRecord:
 
 
 @pytest.mark.parametrize(
-    ("kind", "document"), [(AuthorityKind.X509, ROOT), (AuthorityKind.JWT, PUBLIC)], ids=["x509", "jwt"]
+    ("kind", "document"),
+    [(AuthorityKind.X509, ROOT), (AuthorityKind.JWT, PUBLIC), (AuthorityKind.WIT, PUBLIC)],
+    ids=["x509", "jwt", "wit"],
 )
 @pytest.mark.spec("TDB-4.1.1-b", "TDB-4.1.1-c")
 def test_publishing_adds_and_raises_the_sequence_once(kind: AuthorityKind, document: bytes) -> None:
@@ -33,7 +35,7 @@ def test_publishing_adds_and_raises_the_sequence_once(kind: AuthorityKind, docum
     assert published(after, added)
     assert after.sequence == 8
     assert after.refresh_hint == 5
-    assert len(after.x509_authorities) + len(after.jwt_authorities) == 3
+    assert len(after.x509_authorities) + len(after.jwt_authorities) + len(after.wit_authorities) == 3
     assert publish(after, added) == after
 
 
@@ -50,10 +52,12 @@ def test_pruning_takes_out_what_expired_a_day_ago(late: int, kept: int) -> None:
         X509Authority(Ca.create("short", lifetime=HOUR).der),
         X509Authority(Ca.create("l", lifetime=10**6).der),
     )
-    keys = (JwtAuthority("short", b"", NOW + HOUR), JwtAuthority("lasting", b"", NOW + 10**6))
-    before = Bundle(HOME, (short, lasting), keys, sequence=7)
+    ends = {"short": NOW + HOUR, "lasting": NOW + 10**6}
+    jwt = tuple(JwtAuthority(name, b"", end) for name, end in ends.items())
+    wit = tuple(WitAuthority(name, b"", end) for name, end in ends.items())
+    before = Bundle(HOME, (short, lasting), jwt, sequence=7, wit_authorities=wit)
     after = prune(before, NOW + HOUR + late)
-    assert len(after.x509_authorities) == len(after.jwt_authorities) == kept
+    assert len(after.x509_authorities) == len(after.jwt_authorities) == len(after.wit_authorities) == kept
     assert after.x509_authorities[-1] == lasting
     assert after.sequence == (7 if kept == 2 else 8)
 
@@ -71,3 +75,16 @@ def test_keys_without_end_are_not_pruned() -> None:
 
 def test_knows_when_a_root_ends() -> None:
     assert x509_end(X509Authority(Ca.create("a", lifetime=HOUR).der)) == NOW + HOUR
+
+
+@pytest.mark.spec("WIT-6.1-a", "WIT-6.1-b")
+def test_a_wit_key_is_published_with_its_name_and_end() -> None:
+    (key,) = publish(Bundle(HOME), record(AuthorityKind.WIT, PUBLIC)).wit_authorities
+    assert key == WitAuthority("name", PUBLIC, NOW + HOUR)
+
+
+@pytest.mark.spec("WIT-6.2-a")
+def test_one_kind_of_key_is_not_published_as_another() -> None:
+    bundle = publish(Bundle(HOME), record(AuthorityKind.JWT, PUBLIC))
+    assert not published(bundle, record(AuthorityKind.WIT, PUBLIC))
+    assert bundle.wit_authorities == ()

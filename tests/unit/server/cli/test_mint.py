@@ -126,6 +126,7 @@ def test_a_life_beyond_the_cas_is_capped_and_that_is_said(cli: Cli, what: tuple[
         (("x509", "mint", *WHO, "-write", "/no/such/folder"), 1, "make the folder /no/such/folder first"),
         (("jwt", "mint", *WHO, "-audience", "a", "-write", "/no/such/file"), 1, "make the folder /no/such first"),
         (("x509", "mint", *WHO, "-dns", "not a name"), 1, "CSR DNS name is invalid"),
+        (("wit", "mint", *WHO), 1, 'is disabled Hint: set experimental { feature_flags = ["wit-svid"] }'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_minted_is_refused(cli: Cli, arguments: tuple[str, ...], status: int, words: str) -> None:

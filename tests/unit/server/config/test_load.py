@@ -84,6 +84,7 @@ def test_every_key_arrives() -> None:
         log_file = "/l"
         log_source_location = true
         audit_log_enabled = true
+        experimental { feature_flags = ["wit-svid"] wit_key_type = "ec-p384" wit_issuer = "example.org" }
         """,
         """
         plugins { KeyManager "memory" {} NodeAttestor "join_token" {} }
@@ -104,6 +105,7 @@ def test_every_key_arrives() -> None:
         172800, 7200, 600, 10800,
     )  # fmt: skip
     assert (found.ca_key_type, found.jwt_key_type) == (KeyType.RSA_4096, KeyType.EC_P384)
+    assert (found.wit_svids, found.wit_key_type, found.wit_issuer) == (True, KeyType.EC_P384, "example.org")
     assert found.ca_subject == CaSubject(("US", "CA"), ("Example",), "cn")
     assert found.admin_ids == {SpiffeId(TrustDomain("example.org"), "/admin")}
     assert (found.prune_attested_nodes_expired_for, found.max_message_bytes) == (2592000, 100000)
@@ -174,7 +176,6 @@ def test_a_store_that_is_not_built_is_refused(data: str, reason: str) -> None:
         ("disable_jwt_svids = true", "disable_jwt_svids"),
         ("experimental { require_pq_kem = true }", "experimental.require_pq_kem"),
         ("experimental { agent_spiffe_id_as_selector = true }", "experimental.agent_spiffe_id_as_selector"),
-        ('experimental { feature_flags = ["wit-svid"] }', "experimental.feature_flags"),
         (
             'experimental { auth_opa_policy_engine { local { rego_path = "x" } } }',
             "experimental.auth_opa_policy_engine",
@@ -304,3 +305,28 @@ def test_helm_writes_lists_where_hcl_has_blocks() -> None:
     found = load(parse(json.dumps(document), "f")).config
     assert (found.rates.jwt_signing, found.rates.attestation) == (None, 1)
     assert [plugin.name for plugin in found.node_attestors] == ["join_token"]
+
+
+@pytest.mark.spec("STAB-2.3-b")
+def test_wit_svids_are_off_unless_asked_for() -> None:
+    assert not config().wit_svids
+    assert not config("experimental { feature_flags = [] }").wit_svids
+    assert config('experimental { feature_flags = ["wit-svid"] }').wit_svids
+
+
+def test_the_key_of_wit_svids_is_of_the_cas_kind_unless_told_otherwise() -> None:
+    assert config('ca_key_type = "rsa-2048"').wit_key_type is KeyType.RSA_2048
+    assert config('ca_key_type = "rsa-2048" experimental { wit_key_type = "ec-p256" }').wit_key_type is KeyType.EC_P256
+
+
+def test_an_unknown_feature_flag_is_a_fault() -> None:
+    (fault,) = refusal('experimental { feature_flags = ["wit-svid", "forced_rotation"] }')
+    assert fault == 'f:4: server.experimental.feature_flags: no feature flag "forced_rotation"; there is: wit-svid'
+
+
+@pytest.mark.spec("WIT-3.7-a")
+def test_an_issuer_that_openid_connect_would_look_up_is_warned_of() -> None:
+    switch = 'feature_flags = ["wit-svid"]'
+    (warning,) = loaded(f'experimental {{ {switch} wit_issuer = "https://issuer.example" }}').warnings
+    assert str(warning).startswith("f:4: server.experimental.wit_issuer: a URL makes WIT-SVIDs look like")
+    assert loaded(f'experimental {{ {switch} wit_issuer = "example.org" }}').warnings == ()

@@ -25,7 +25,16 @@ from assay.svid import jwt
 from assay.svid.x509 import verify
 from assay.testing.authority import Authority, key_usage
 from assay.testing.clock import START, FakeClock
-from assay_server.credential import CredentialSettings, IssuedX509, Issuer, JwtSigner, LeafOrder, X509Signer, template
+from assay_server.credential import (
+    CredentialSettings,
+    IssuedX509,
+    Issuer,
+    JwtSigner,
+    LeafOrder,
+    WitSigner,
+    X509Signer,
+    template,
+)
 from assay_server.credential.sign import CertificateSigner
 from assay_server.credential.subject import DEFAULT_CA_SUBJECT
 
@@ -52,6 +61,7 @@ class Signers:
         self.root = x509.load_der_x509_certificate(CertificateSigner(drawn.subject, self.key).sign(drawn))
         self.x509 = X509Signer(self.root, self.key, chain, authority_id(self.key.public_key()))
         self.jwt = JwtSigner(self.key, "kid", NOW + DAY)
+        self.wit = WitSigner(self.key, "wit", 2**40)
 
     @property
     def bundle(self) -> Bundle:

@@ -18,6 +18,7 @@ from assay_proto.spire.api.types import (
     jwtsvid_pb2,
     selector_pb2,
     status_pb2,
+    witsvid_pb2,
     x509svid_pb2,
 )
 from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
@@ -48,7 +49,7 @@ def items(method: str, request: Any, response: Any) -> list[tuple[dict[str, obje
 def test_every_name_is_one_of_an_rpc() -> None:
     assert not (ABOUT.keys() | ITEMS.keys()) - RPCS.keys()
     assert not ABOUT.keys() & ITEMS.keys()
-    assert {name for name in RPCS if "/Batch" in name and "WIT" not in name} == ITEMS.keys()
+    assert {name for name in RPCS if "/Batch" in name} == ITEMS.keys()
 
 
 @pytest.mark.parametrize("method", ["GetAgent", "DeleteAgent", "BanAgent"])
@@ -176,6 +177,16 @@ def test_what_agents_fetched() -> None:
     assert items("svid.v1.SVID/BatchNewX509SVID", svid_pb2.BatchNewX509SVIDRequest(params=params), answer) == [
         ({"csr": sha256(b"1"), "entry_id": "e-1", "spiffe_id": ONE, "expires_at": 9}, 0),
         ({"csr": "", "entry_id": "e-2", "spiffe_id": ""}, 3),
+    ]
+    wits = svid_pb2.BatchNewWITSVIDRequest(
+        params=[svid_pb2.NewWITSVIDParams(entry_id="e-1"), svid_pb2.NewWITSVIDParams(entry_id="e-2")]
+    )
+    wit = svid_pb2.BatchNewWITSVIDResponse.Result
+    token = witsvid_pb2.WITSVID(token=SECRET, id=AGENT, expires_at=9)
+    issued_wits = svid_pb2.BatchNewWITSVIDResponse(results=[wit(svid=token, status=OK), wit(status=BAD)])
+    assert items("svid.v1.SVID/BatchNewWITSVID", wits, issued_wits) == [
+        ({"entry_id": "e-1", "spiffe_id": ONE, "expires_at": 9}, 0),
+        ({"entry_id": "e-2", "spiffe_id": ""}, 3),
     ]
     request = svid_pb2.NewJWTSVIDRequest(entry_id="e-1", audience=["a"])
     issued = svid_pb2.NewJWTSVIDResponse(svid=jwtsvid_pb2.JWTSVID(token=SECRET, id=AGENT))

@@ -1,0 +1,126 @@
+"""Tokens kept on the node, so that a workload that asks often costs the server one signature per half-life."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from assay.clock import Clock
+from assay.errors import AssayError, Kind, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+# A refusal is an answer: only a server that gave none leaves the kept token in use.
+REFUSALS = frozenset({Kind.NOT_FOUND, Kind.PERMISSION_DENIED, Kind.UNIMPLEMENTED})
+
+
+class Expiring(Protocol):
+    """What is kept."""
+
+    @property
+    def expires_at(self) -> int:
+        """Its `exp`, in Unix seconds."""
+        ...
+
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T", bound=Expiring)
+
+
+class TokenCache(Generic[K, T]):
+    """Tokens by what they were asked for; the least recently used goes when `max_size` is reached.
+
+    `hit_timeout` is how many seconds the server may take to renew a token that is still valid. `kind` and `whose` say
+    in the log what is kept; `resized` hears how many there are after each change.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        max_size: int,
+        hit_timeout: float,
+        kind: str,
+        whose: Callable[[K], object],
+        resized: Callable[[int], object] = int,
+    ) -> None:
+        self._clock = clock
+        self._max_size = max_size
+        self._hit_timeout = hit_timeout
+        self._kind = kind
+        self._whose = whose
+        self._resized = resized
+        self._kept: OrderedDict[K, T] = OrderedDict()
+        self._asking: dict[K, asyncio.Future[T | None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    async def get(self, key: K, fresh: Callable[[T], bool], mint: Callable[[], Awaitable[T]]) -> T:
+        """The kept token while it is `fresh`, or else what `mint` has the server make; it raises AssayError.
+
+        Raises:
+            AssayError: the server gave none and none that is kept is still valid.
+        """
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            if fresh(kept):
+                return kept
+        return await self._join(key, mint)
+
+    @property
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    async def _join(self, key: K, mint: Callable[[], Awaitable[T]]) -> T:
+        """Ask the server, or wait for who is asking it the same; if that caller left, the next asks in its place."""
+        while (asking := self._asking.get(key)) is not None:
+            shared = await asyncio.shield(asking)
+            if shared is not None:
+                return shared
+        asking = self._asking[key] = asyncio.get_running_loop().create_future()
+        try:
+            token = await self._renew(key, mint)
+        except AssayError as error:
+            asking.set_exception(error)
+            asking.exception()  # marks it as seen: often nobody else waits
+            raise
+        else:
+            asking.set_result(token)
+            return token
+        finally:
+            del self._asking[key]
+            if not asking.done():
+                asking.set_result(None)
+
+    async def _renew(self, key: K, mint: Callable[[], Awaitable[T]]) -> T:
+        kept = self._kept.get(key)
+        valid = kept is not None and self._now < kept.expires_at
+        try:
+            async with asyncio.timeout(self._hit_timeout if valid else None):
+                token = await mint()
+        except (AssayError, TimeoutError) as error:
+            return self._fall_back(key, error)
+        self._keep(key, token)
+        return token
+
+    def _keep(self, key: K, token: T) -> None:
+        self._kept[key] = token
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._max_size:
+            self._kept.popitem(last=False)
+        self._resized(len(self._kept))
+
+    def _fall_back(self, key: K, error: AssayError | TimeoutError) -> T:
+        refused = isinstance(error, AssayError) and error.kind in REFUSALS
+        kept = self._kept.get(key)
+        if kept is None or refused or kept.expires_at <= self._now:
+            self._kept.pop(key, None)
+            self._resized(len(self._kept))
+            raise error if isinstance(error, AssayError) else UnavailableError("server did not answer in time")
+        message = f"Unable to renew {self._kind}; returning cached copy"
+        log.warning(message, spiffe_id=str(self._whose(key)), error=str(error) or "timeout")
+        return kept

@@ -1,0 +1,119 @@
+"""WIT-SVIDs kept on the node with their keys, which are made here: a new one for each token, as for X.509-SVIDs."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from assay.clock import Clock
+from assay.crypto.keys import generate, to_pkix
+from assay.entry import Entry
+from assay.errors import FailedPreconditionError
+from assay.keymanager.base import KeyType, SigningKey
+from assay.rotation import draw, renew_at
+from assay.spiffeid import SpiffeId
+from assay_agent.cache.tokens import TokenCache
+
+# Takes long and lets other threads run.
+_SLOW = frozenset({KeyType.RSA_2048, KeyType.RSA_4096})
+
+Key = tuple[str, SpiffeId]
+
+
+class Issued(Protocol):
+    """A WIT-SVID as the server issues it; times are Unix seconds."""
+
+    @property
+    def token(self) -> str:
+        """The compact JWS."""
+        ...
+
+    @property
+    def issued_at(self) -> int:
+        """Its `iat`."""
+        ...
+
+    @property
+    def expires_at(self) -> int:
+        """Its `exp`."""
+        ...
+
+
+class WitSource(Protocol):
+    """Where WIT-SVIDs come from: the server's client."""
+
+    async def new_wit_svid(self, entry_id: str, public_key: bytes, algorithm: str) -> Issued:
+        """Have one issued for the entry and that key (PKIX DER); raises AssayError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wit:
+    """A WIT-SVID and its private key as the text of a JWK, a secret. Times are Unix seconds."""
+
+    token: str = field(repr=False)
+    key: str = field(repr=False)
+    expires_at: int
+    renew_at: float
+
+
+def key_of(entry: Entry) -> Key:
+    """What the entry's token is kept under."""
+    return entry.id, entry.spiffe_id
+
+
+class WitCache:
+    """A TokenCache of WIT-SVIDs. Who follows one asks again at its `renew_at`, at 45 to 55 % of its life."""
+
+    def __init__(
+        self,
+        source: WitSource,
+        clock: Clock,
+        key_type: KeyType = KeyType.EC_P256,
+        *,
+        max_size: int = 1000,
+        hit_timeout: float = 30.0,
+    ) -> None:
+        self._source = source
+        self._clock = clock
+        self._key_type = key_type
+        self._kept: TokenCache[Key, Wit] = TokenCache(
+            clock, max_size=max_size, hit_timeout=hit_timeout, kind="WIT", whose=lambda key: key[1]
+        )
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    async def fetch(self, entry: Entry) -> Wit:
+        """The entry's WIT-SVID: the same for all its workloads on this node (WIT-SVID section 4).
+
+        Raises:
+            AssayError: the server gave none and none that is kept is still valid.
+        """
+        return await self._kept.get(key_of(entry), self._fresh, lambda: self._mint(entry))
+
+    def _fresh(self, wit: Wit) -> bool:
+        return self._clock.now().timestamp() < wit.renew_at
+
+    async def _mint(self, entry: Entry) -> Wit:
+        from assay.svid import witkey  # noqa: PLC0415 - few workloads ask for one, and all wait for the agent to start
+
+        key = await self._new_key()
+        algorithm = witkey.algorithm_of(key)
+        issued = await self._source.new_wit_svid(entry.id, to_pkix(key.public_key()), algorithm)
+        _check(issued, entry, key)
+        at = renew_at(issued.issued_at, issued.expires_at, draw(issued.token.encode()))
+        return Wit(issued.token, witkey.emit(key, algorithm), issued.expires_at, at)
+
+    async def _new_key(self) -> SigningKey:
+        return (
+            await asyncio.to_thread(generate, self._key_type) if self._key_type in _SLOW else generate(self._key_type)
+        )
+
+
+def _check(issued: Issued, entry: Entry, key: SigningKey) -> None:
+    """Refuse a token that is another's or about another key: its workload could prove nothing with it."""
+    from assay.svid import wit  # noqa: PLC0415 - likewise
+
+    svid = wit.with_key(wit.parse(issued.token), key)
+    if svid.spiffe_id != entry.spiffe_id:
+        raise FailedPreconditionError(f"server signed another SPIFFE ID: {svid.spiffe_id}")
