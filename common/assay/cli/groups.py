@@ -15,9 +15,12 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "entry": "Create, update, show, count and delete registration entries.",
         "token": "Make join tokens for agents.",
         "node": "List, show, count, ban, evict and purge attested agents.",
-        "bundle": "Show the trust bundle.",
+        "bundle": "Show, list, set, delete and count trust bundles.",
+        "federation": "Create, update, show, list, refresh and delete federation relationships.",
         "x509": "Mint X.509-SVIDs.",
         "jwt": "Mint JWT-SVIDs.",
+        "logger": "Show and change how much the server logs.",
+        "debug": "Show what the server says of itself.",
         "api": "Ask the Workload API, as a workload does.",
         "doctor": "Look for what is wrong with this machine's server and agent, and say what to do.",
     }

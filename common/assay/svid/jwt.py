@@ -87,8 +87,9 @@ def parse(token: str) -> JwtSvid:
     return _svid(token, _subject(payload), payload)
 
 
-def _split(token: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    parts = token.split(".")
+def _split(token: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    # Whatever a signature says, programs hand over what a look into headers gave them: None when there was nothing.
+    parts = token.split(".") if isinstance(token, str) else []
     if len(parts) != _PARTS:
         reason = Reason.MALFORMED if token else Reason.NO_CREDENTIAL
         raise SvidRefusedError(reason, "unable to parse JWT token: not three parts")

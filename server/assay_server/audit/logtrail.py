@@ -1,6 +1,7 @@
 """SPIRE's audit lines, in the ordinary log."""
 
 from collections.abc import Callable, Collection
+from typing import Self
 
 import structlog
 
@@ -24,7 +25,7 @@ class _Code(int):
 
     name: str
 
-    def __new__(cls, name: str) -> "_Code":
+    def __new__(cls, name: str) -> Self:
         code = super().__new__(cls, _NUMBERS[name])
         code.name = name
         return code
