@@ -155,6 +155,7 @@ def _build(
             max_message_bytes=config.max_message_bytes,
             room=_room(config),
             observers=_observers(config, clock, telemetry, authorizer),
+            unseen=not _audited(config),
         ),
         live=live,
     )
@@ -226,7 +227,7 @@ def _room(config: ServerConfig) -> Room:
 
 
 def _observers(config: ServerConfig, clock: Clock, telemetry: Telemetry, authorizer: Authorizer) -> list[Observer]:
-    observers = [_audit(config, clock, authorizer)] if config.audit_log or config.audit_log_file is not None else []
+    observers = [_audit(config, clock, authorizer)] if _audited(config) else []
     if telemetry.on:
         observers.append(RpcMetrics(telemetry.metrics))
     # Last, and so round the others: the audit trail's request ID is said of the span.
@@ -238,6 +239,10 @@ def _tracing(tracer: Tracer) -> Observer:
     from assay_server.api.traced import caller_attributes, continued  # noqa: PLC0415 - likewise
 
     return RpcTracing(tracer, continued, caller_attributes)
+
+
+def _audited(config: ServerConfig) -> bool:
+    return config.audit_log or config.audit_log_file is not None
 
 
 def _audit(config: ServerConfig, clock: Clock, authorizer: Authorizer) -> Observer:
