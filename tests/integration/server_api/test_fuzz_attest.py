@@ -23,7 +23,7 @@ from assay.crypto import csr
 from assay.testing.authority import key_usage
 from assay.testing.clock import FakeClock
 from assay.testing.pop import Prover, pop_payload
-from assay_proto.spire.api.server.agent.v1.agent_pb2 import AttestAgentRequest, AttestAgentResponse
+from assay_proto.spire.api.server.agent.v1.agent_pb2 import AgentX509SVIDParams, AttestAgentRequest, AttestAgentResponse
 from assay_proto.spire.api.types.attestation_pb2 import AttestationData
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Node:
         self.prover = Prover(key)
         self.params = AttestAgentRequest(
             params=AttestAgentRequest.Params(
-                data=AttestationData(type="x509pop", payload=pop_payload(der)), params={"csr": csr.create(key)}
+                data=AttestationData(type="x509pop", payload=pop_payload(der)),
+                params=AgentX509SVIDParams(csr=csr.create(key)),
             )
         ).SerializeToString()
 
@@ -159,7 +160,9 @@ frames = (
     | st.just(b"")
     | st.builds(
         lambda kind, payload, request: AttestAgentRequest(
-            params=AttestAgentRequest.Params(data=AttestationData(type=kind, payload=payload), params={"csr": request})
+            params=AttestAgentRequest.Params(
+                data=AttestationData(type=kind, payload=payload), params=AgentX509SVIDParams(csr=request)
+            )
         ).SerializeToString(),
         st.sampled_from(["x509pop", "join_token", "", "other"]),
         st.binary(max_size=60) | documents.map(lambda one: json.dumps(one).encode()),
