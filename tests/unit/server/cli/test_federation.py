@@ -200,7 +200,7 @@ def test_the_logs_level_is_shown_set_and_reset(cli: Cli) -> None:
 def test_the_server_says_how_it_is(cli: Cli) -> None:
     out = cli("debug", "getinfo")
     assert re.match(
-        r"Server Debug Info:\n  Uptime: {18}\d+s\n  Registered Agents: {7}\d\n  Registration Entries: {4}\d+\n"
+        r"Server Debug Info:\n  Uptime: {18}[0-9hm]*\d+s\n  Registered Agents: {7}\d\n  Registration Entries: {4}\d+\n"
         r"  Federated Bundles: {7}1\n  SVID Chain:\n    \[0\] SPIFFE ID:  spiffe://example\.test/spire/server\n"
         r"        Subject:    O=SPIRE,C=US\n        Expires At: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n",
         out,
