@@ -1,7 +1,9 @@
 """How long an agent waits for its answers, alone and while another agent floods the server.
 
 `python -m bench flood` prints the median and the 99th percentile of each call of the one, for each thing that the
-other does at full speed from an address of its own: with SPIRE's rate limits, and without any.
+other does at full speed from an address of its own: with SPIRE's rate limits, and without any. Beside the time that
+passed it gives the CPU time that the server's loop spent meanwhile, on whomever: that is the wait that turns decide,
+and it hardly changes when the machine has other things to do.
 """
 
 import asyncio
@@ -61,15 +63,21 @@ Call = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Wait:
-    """Seconds that calls took."""
+    """Seconds that calls took, and seconds that the server's loop ran meanwhile."""
 
     name: str
     taken: list[float]
+    spent: list[float]
 
     def __str__(self) -> str:
-        ordered = sorted(self.taken)
-        middle, late = (1000 * ordered[int(len(ordered) * part)] for part in (0.5, 0.99))
-        return f"{self.name:70} p50 {middle:8.1f} ms   p99 {late:8.1f} ms   of {len(ordered)}"
+        shown = "   ".join(f"{what} {_spread(times)}" for what, times in (("", self.taken), ("CPU", self.spent)))
+        return f"{self.name:70}{shown}   of {len(self.taken)}"
+
+
+def _spread(times: list[float]) -> str:
+    ordered = sorted(times)
+    middle, late = (1000 * ordered[int(len(ordered) * part)] for part in (0.5, 0.99))
+    return f"p50 {middle:7.1f} ms  p99 {late:7.1f} ms"
 
 
 @dataclass(frozen=True)
@@ -147,11 +155,13 @@ def measured() -> Iterator[Wait]:
             house.start_server()
             quiet = runner.run(admitted(house, QUIET, 1).attested())
             loud = runner.run(admitted(house, LOUD, ENTRIES).attested())
+            # The main thread's time on a CPU, in nanoseconds.
+            loop = Path(f"/proc/{house.processes['server'].pid}/schedstat")
             if not limits:
-                yield from runner.run(waits(quiet, "alone"))
+                yield from runner.run(waits(quiet, "alone", loop))
             for kind in FLOODS:
                 with flooding(loud, kind):
-                    yield from runner.run(waits(quiet, f"beside {kind}{label}"))
+                    yield from runner.run(waits(quiet, f"beside {kind}{label}", loop))
 
 
 def admitted(house: Deployment, address: str, count: int) -> Agent:
@@ -171,7 +181,7 @@ def admitted(house: Deployment, address: str, count: int) -> Agent:
     return Agent(house.port, address, token, made[0].entry.id)
 
 
-async def waits(agent: Agent, beside: str) -> list[Wait]:
+async def waits(agent: Agent, beside: str, loop: Path) -> list[Wait]:
     """The figures of each call of the quiet agent."""
     channel = agent.channel()
     one, jwt = agent.batch(1), agent.jwt()
@@ -187,20 +197,26 @@ async def waits(agent: Agent, beside: str) -> list[Wait]:
         "BatchNewX509SVID of 1": lambda: channel.unary(NEW_X509, one, (), timeout=None),
         "GetBundle on a new connection": newly,
     }
-    found = [Wait(f"{name}, {beside}", await timed(call)) for name, call in calls.items()]
+    found = [Wait(f"{name}, {beside}", *await timed(call, loop)) for name, call in calls.items()]
     await channel.close()
     return found
 
 
-async def timed(call: Call) -> list[float]:
+async def timed(call: Call, loop: Path) -> tuple[list[float], list[float]]:
     taken: list[float] = []
+    spent: list[float] = []
     end = time.monotonic() + MOST_SECONDS
     while len(taken) < CALLS and time.monotonic() < end:
-        start = time.monotonic()
+        start, before = time.monotonic(), _running(loop)
         await call()
         taken.append(time.monotonic() - start)
+        spent.append(_running(loop) - before)
         await asyncio.sleep(PAUSE)
-    return taken
+    return taken, spent
+
+
+def _running(loop: Path) -> float:
+    return int(loop.read_text().split()[0]) / 1e9
 
 
 @contextmanager

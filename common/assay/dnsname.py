@@ -30,22 +30,20 @@ def check_dns_name(name: str) -> None:
     if len(rest) > MAX_NAME:
         raise InvalidArgumentError(f"idna error: name is longer than {MAX_NAME} bytes")
     for label in rest.split("."):
-        _check_label(label)
+        if not _is_label(label):
+            # In two lines, as Go joins errors; of a label that is not there it shows the name.
+            raise InvalidArgumentError(f'idna error\nidna: invalid label "{label or rest}"')
 
 
-def _check_label(label: str) -> None:
+def _is_label(label: str) -> bool:
     if not _LABEL.fullmatch(label):
-        raise InvalidArgumentError(f'idna error: invalid label "{label}"')
-    if label.startswith(_ENCODED):
-        _check_encoded(label)
-    elif label[_HYPHENS] == "--":
-        raise InvalidArgumentError(f'idna error: invalid label "{label}"')
+        return False
+    return _is_encoded(label) if label.startswith(_ENCODED) else label[_HYPHENS] != "--"
 
 
-def _check_encoded(label: str) -> None:
+def _is_encoded(label: str) -> bool:
     try:
         decoded = label.removeprefix(_ENCODED).encode().decode("punycode")
     except UnicodeError:
         decoded = ""
-    if not decoded.isprintable() or decoded.isascii():
-        raise InvalidArgumentError(f'idna error: invalid label "{label}"')
+    return decoded.isprintable() and not decoded.isascii()

@@ -154,7 +154,8 @@ def _build(
             services,
             max_message_bytes=config.max_message_bytes,
             room=_room(config),
-            observers=_observers(config, clock, telemetry),
+            observers=_observers(config, clock, telemetry, authorizer),
+            unseen=not _audited(config),
         ),
         live=live,
     )
@@ -225,8 +226,8 @@ def _room(config: ServerConfig) -> Room:
     return Room(per_connection=2, per_caller=config.connections_per_caller, guests=config.anonymous_connections)
 
 
-def _observers(config: ServerConfig, clock: Clock, telemetry: Telemetry) -> list[Observer]:
-    observers = [_audit(config, clock)] if config.audit_log or config.audit_log_file is not None else []
+def _observers(config: ServerConfig, clock: Clock, telemetry: Telemetry, authorizer: Authorizer) -> list[Observer]:
+    observers = [_audit(config, clock, authorizer)] if _audited(config) else []
     if telemetry.on:
         observers.append(RpcMetrics(telemetry.metrics))
     # Last, and so round the others: the audit trail's request ID is said of the span.
@@ -240,13 +241,17 @@ def _tracing(tracer: Tracer) -> Observer:
     return RpcTracing(tracer, continued, caller_attributes)
 
 
-def _audit(config: ServerConfig, clock: Clock) -> Observer:
+def _audited(config: ServerConfig) -> bool:
+    return config.audit_log or config.audit_log_file is not None
+
+
+def _audit(config: ServerConfig, clock: Clock, authorizer: Authorizer) -> Observer:
     from assay_server.api.audit.observer import Audit  # noqa: PLC0415 - few switch it on
     from assay_server.audit.filetrail import FileTrail  # noqa: PLC0415 - likewise
     from assay_server.audit.logtrail import LogTrail  # noqa: PLC0415 - likewise
     from assay_server.audit.record import Trail  # noqa: PLC0415 - likewise
 
-    trails: list[Trail] = [LogTrail(config.admin_ids)] if config.audit_log else []
+    trails: list[Trail] = [LogTrail(lambda: authorizer.admin_ids)] if config.audit_log else []
     if config.audit_log_file is not None:
         trails.append(FileTrail(config.audit_log_file))
     return Audit(trails, clock)

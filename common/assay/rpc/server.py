@@ -97,14 +97,22 @@ class Server:
         """Generated code registers each method once more by name; they are found already."""
 
     async def listen_unix(
-        self, path: Path, mode: int = 0o770, folder_mode: int = 0o750, *, always: bool = False
+        self,
+        path: Path,
+        mode: int = 0o770,
+        folder_mode: int = 0o750,
+        *,
+        always: bool = False,
+        unseen: bool = False,
     ) -> None:
-        """Serve on a Unix socket; its folder is made if missing. `always`: however many connections there are.
+        """Serve on a Unix socket; its folder is made if missing.
+
+        `always`: however many connections there are. `unseen`: also callers whose process cannot be known.
 
         Raises:
             FailedPreconditionError: someone listens there, or what is there is not a socket.
         """
-        await self._entrance.listen_unix(path, mode, folder_mode, always=always)
+        await self._entrance.listen_unix(path, mode, folder_mode, always=always, unseen=unseen)
 
     async def listen_tls(
         self, host: str, port: int, identity: TlsIdentity, proxies: TrustedProxies | None = None

@@ -6,6 +6,9 @@ from collections.abc import Hashable
 
 # Shares of one turn of the loop: so many calls begin in it, or one piece of a long one is done.
 WHOLE = 4
+# Turns of the loop between two pieces: who comes new takes several, for the handshake and to be read, before it can
+# wait for a share, and an empty turn costs some microseconds.
+REST = 4
 
 
 class Turns:
@@ -18,6 +21,7 @@ class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._left = WHOLE
+        self._resting = 0
         self._armed = False
         # The ring: who is first in it is next.
         self._waiting: dict[Hashable, deque[tuple[int, asyncio.Future[None]]]] = {}
@@ -49,17 +53,19 @@ class Turns:
     def _next(self) -> None:
         self._armed = False
         self._left = WHOLE
+        self._resting = max(0, self._resting - 1)
         while self._waiting:
             caller, queue = next(iter(self._waiting.items()))
             shares, turn = queue[0]
             if not turn.done():  # by its cancellation
-                if shares > self._left:
+                if shares > self._left or (shares == WHOLE and self._resting):
                     break
                 self._left -= shares
+                self._resting = REST if shares == WHOLE else self._resting
                 turn.set_result(None)
             queue.popleft()
             del self._waiting[caller]
             if queue:
                 self._waiting[caller] = queue
-        if self._left < WHOLE or self._waiting:
+        if self._left < WHOLE or self._resting or self._waiting:
             self._arm()

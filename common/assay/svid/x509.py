@@ -131,6 +131,8 @@ def _load(chain: Sequence[bytes]) -> tuple[x509.Certificate, list[x509.Certifica
         leaf, *intermediates = [load(one) for one in chain]
     except InvalidArgumentError as error:
         raise SvidRefusedError(Reason.MALFORMED, error.message) from None
+    except TypeError:
+        raise SvidRefusedError(Reason.MALFORMED, "no list of certificates as DER") from None
     return leaf, intermediates
 
 

@@ -46,8 +46,12 @@ class Entrance(Generic[A]):
         self._sockets: list[unix.UnixSocket] = []
         self._loop = asyncio.get_running_loop()
 
-    async def listen_unix(self, path: Path, mode: int, folder_mode: int, *, always: bool = False) -> None:
-        """Accept on a Unix socket; its folder is made if missing. `always`: however many connections there are.
+    async def listen_unix(
+        self, path: Path, mode: int, folder_mode: int, *, always: bool = False, unseen: bool = False
+    ) -> None:
+        """Accept on a Unix socket; its folder is made if missing.
+
+        `always`: however many connections there are. `unseen`: also callers whose process cannot be known.
 
         Raises:
             FailedPreconditionError: someone listens there, or what is there is not a socket.
@@ -56,7 +60,7 @@ class Entrance(Generic[A]):
         self._sockets.append(bound)
 
         def accept(connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
-            return self._serve_unix(connection, UnixPeer.of(connection), always=always)
+            return self._serve_unix(connection, UnixPeer.of(connection, unseen=unseen), always=always)
 
         self._listen(Listener(bound.socket, accept))
 

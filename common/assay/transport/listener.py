@@ -78,7 +78,11 @@ class Listener:
     def _take(self, connection: socket.socket, address: object) -> None:
         try:
             work = self._accept(connection, address)
-        except (AssayError, OSError) as error:
+        except AssayError as error:  # nobody can be told but the operator
+            log.warning("Connection failed during accept", extra=_because(error))
+            connection.close()
+            return
+        except OSError as error:
             log.debug("Connection refused", extra=_because(error))
             connection.close()
             return

@@ -80,6 +80,13 @@ class Process:
             raise _gone(pid)
         return cls(pid, fd, started)
 
+    @classmethod
+    def unseen(cls) -> "Process":
+        """One of which nothing can be known from here; it never counts as alive."""
+        process = cls(0, -1, None)
+        process.close()
+        return process
+
     @property
     def fd(self) -> int:
         """The pidfd; -1 once closed, or where the kernel has none."""
@@ -111,7 +118,7 @@ def start_time(pid: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class UnixPeer:
-    """A process on this machine, as the kernel names it."""
+    """A process on this machine, as the kernel names it; `pid` is 0 where it cannot be seen from here."""
 
     pid: int
     uid: int
@@ -119,14 +126,16 @@ class UnixPeer:
     process: Process
 
     @classmethod
-    def of(cls, connection: socket.socket) -> "UnixPeer":
-        """The peer of an accepted Unix connection.
+    def of(cls, connection: socket.socket, *, unseen: bool = False) -> "UnixPeer":
+        """The peer of an accepted Unix connection; `unseen` takes also one in a PID namespace not seen from here.
 
         Raises:
-            UnauthenticatedError: it has exited, or lives in a PID namespace that cannot be seen from here.
+            UnauthenticatedError: it has exited, or lives in such a namespace.
         """
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid, uid, gid = _CREDENTIALS.unpack(raw)
+        if pid <= 0 and unseen:
+            return cls(0, uid, gid, Process.unseen())
         if pid <= 0:
             raise UnauthenticatedError(
                 "caller's process is in another PID namespace", hint="share the host's PID namespace with this process"

@@ -26,8 +26,11 @@ from assay_proto.sync.v1 import sync_pb2
 if TYPE_CHECKING:  # these exist in the stubs only
     from assay_proto.spire.api.server.agent.v1.agent_pb2_grpc import AgentAsyncStub
     from assay_proto.spire.api.server.bundle.v1.bundle_pb2_grpc import BundleAsyncStub
+    from assay_proto.spire.api.server.debug.v1.debug_pb2_grpc import DebugAsyncStub
     from assay_proto.spire.api.server.entry.v1.entry_pb2_grpc import EntryAsyncStub
+    from assay_proto.spire.api.server.logger.v1.logger_pb2_grpc import LoggerAsyncStub
     from assay_proto.spire.api.server.svid.v1.svid_pb2_grpc import SVIDAsyncStub
+    from assay_proto.spire.api.server.trustdomain.v1.trustdomain_pb2_grpc import TrustDomainAsyncStub
 
 AGENT: ServiceDescriptor = agent_pb2.DESCRIPTOR.services_by_name["Agent"]
 BUNDLE: ServiceDescriptor = bundle_pb2.DESCRIPTOR.services_by_name["Bundle"]
@@ -80,14 +83,29 @@ def bundle_stub(channel: Channel) -> "BundleAsyncStub":
     return cast("BundleAsyncStub", Stub(channel, BUNDLE))
 
 
+def debug_stub(channel: Channel) -> "DebugAsyncStub":
+    """Calls spire.api.server.debug.v1.Debug."""
+    return cast("DebugAsyncStub", Stub(channel, DEBUG))
+
+
 def entry_stub(channel: Channel) -> "EntryAsyncStub":
     """Calls spire.api.server.entry.v1.Entry."""
     return cast("EntryAsyncStub", Stub(channel, ENTRY))
 
 
+def logger_stub(channel: Channel) -> "LoggerAsyncStub":
+    """Calls spire.api.server.logger.v1.Logger."""
+    return cast("LoggerAsyncStub", Stub(channel, LOGGER))
+
+
 def svid_stub(channel: Channel) -> "SVIDAsyncStub":
     """Calls spire.api.server.svid.v1.SVID."""
     return cast("SVIDAsyncStub", Stub(channel, SVID))
+
+
+def trust_domain_stub(channel: Channel) -> "TrustDomainAsyncStub":
+    """Calls spire.api.server.trustdomain.v1.TrustDomain."""
+    return cast("TrustDomainAsyncStub", Stub(channel, TRUST_DOMAIN))
 
 
 class Exchange(Generic[Q, A]):

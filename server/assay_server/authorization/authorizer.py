@@ -37,6 +37,11 @@ class Authorizer:
         self._clock = clock
         self._admin_ids = frozenset(admin_ids)
 
+    @property
+    def admin_ids(self) -> Collection[SpiffeId]:
+        """The administrators by configuration."""
+        return self._admin_ids
+
     def set_admin_ids(self, admin_ids: Collection[SpiffeId]) -> None:
         """Take these for administrators from the next RPC on, and no more those of before."""
         self._admin_ids = frozenset(admin_ids)

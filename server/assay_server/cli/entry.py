@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +13,12 @@ from assay.cli.output import count_of, print_message, printable
 from assay.cli.taking import taking
 from assay.errors import InvalidArgumentError
 from assay.sockets import ADMIN_SOCKET
-from assay.wire.status import code_of
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
 from assay_proto.spire.api.types.entry_pb2 import Entry
-from assay_proto.spire.api.types.status_pb2 import Status
 from assay_server.cli import entryclient as client
 from assay_server.cli.entryflags import EntryFlags, EntryIdOption, FilterFlags
 from assay_server.cli.entryform import parse_entries, print_entry
+from assay_server.cli.outcome import exit_unless_ok, why
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Create, update, show, count and delete registration entries."
@@ -48,7 +46,7 @@ def create(
     output: OutputOption = Output.PRETTY,
 ) -> None:
     """Register who gets which identity: one entry by flags, or many from a file."""
-    entries = parse_entries(_read(data)) if data else [flags.entry(node=node)]
+    entries = _from_file(data, flags, node=node) if data else [flags.entry(node=node)]
     answer = run(client.create(socket_path, entries))
     _print_changed(answer, "create", output)
 
@@ -69,7 +67,7 @@ def update(
 
     Only --disable-x509-svid-prefetch and --jwt-svid-include-jti keep each other: to take one away, give neither.
     """
-    entries = parse_entries(_read(data)) if data else [_replacement(flags, socket_path)]
+    entries = _from_file(data, flags) if data else [_replacement(flags, socket_path)]
     answer = run(client.update(socket_path, entries))
     _print_changed(answer, "update", output)
 
@@ -129,7 +127,13 @@ def delete(
         print_message(answer)
     else:
         _print_deleted(answer)
-    _exit_unless_ok(result.status for result in answer.results)
+    exit_unless_ok(result.status for result in answer.results)
+
+
+def _from_file(name: str, flags: EntryFlags, *, node: bool = False) -> list[Entry]:
+    if node or flags != EntryFlags():
+        raise typer.BadParameter("goes with no flag of an entry", param_hint="--data")
+    return parse_entries(_read(name))
 
 
 def _replacement(flags: EntryFlags, socket_path: Path) -> Entry:
@@ -169,13 +173,13 @@ def _print_changed(
     refused = [result for result in answer.results if result.status.code]
     if output is Output.JSON:
         print_message(answer)
-        _exit_unless_ok(result.status for result in refused)
+        exit_unless_ok(result.status for result in refused)
         return
     for result in answer.results:
         if not result.status.code:
             print_entry(result.entry)
     for result in refused:
-        typer.echo(f"Failed to {verb} the following entry {_why(result.status)}:", err=True)
+        typer.echo(f"Failed to {verb} the following entry {why(result.status)}:", err=True)
         print_entry(result.entry, err=True)
     if refused:
         typer.echo(f"Error: failed to {verb} one or more entries", err=True)
@@ -185,17 +189,6 @@ def _print_changed(
 def _print_deleted(answer: pb.BatchDeleteEntryResponse) -> None:
     for result in answer.results:
         if result.status.code:
-            typer.echo(f"Failed to delete entry with ID {printable(result.id)} {_why(result.status)}", err=True)
+            typer.echo(f"Failed to delete entry with ID {printable(result.id)} {why(result.status)}", err=True)
         else:
             typer.echo(f"Deleted entry with ID: {result.id}")
-
-
-def _exit_unless_ok(results: Iterable[Status]) -> None:
-    if any(status.code for status in results):
-        raise typer.Exit(1)
-
-
-def _why(status: Status) -> str:
-    """As SPIRE prints it, the code as in `AlreadyExists`."""
-    code = "".join(word.capitalize() for word in code_of(status.code).name.split("_"))
-    return f"(code: {code}, msg: {printable(json.dumps(status.message, ensure_ascii=False))})"

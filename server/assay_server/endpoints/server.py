@@ -29,7 +29,10 @@ SOCKET_FOLDER_MODE = 0o750
 
 
 class Endpoints:
-    """Serves on the admin socket and on TLS from `start` to `close`; each observer stands round those before it."""
+    """Serves on the admin socket and on TLS from `start` to `close`; each observer stands round those before it.
+
+    `unseen` takes on the admin socket also processes of another PID namespace, such as those of another container.
+    """
 
     def __init__(
         self,
@@ -39,9 +42,11 @@ class Endpoints:
         max_message_bytes: int,
         room: Room,
         observers: Sequence[Observer] = (),
+        unseen: bool = True,
     ) -> None:
         self._interceptor = AuthorizationInterceptor(authorizer)
         self._observers = observers
+        self._unseen = unseen
         options = Options(max_message_bytes, CONNECTION_AGE, Limits(streams=CALLS_AT_ONCE))
         self._server = Server(self._guarded, options, room=room)
         self._server.add_generic_rpc_handlers((*services, reflection_of(services)))
@@ -56,7 +61,9 @@ class Endpoints:
         """
         bound = await self._listen_tls(host, port, tls, proxies)
         log.info("Starting Server APIs", address=f"{host}:{bound}", network="tcp")
-        await self._server.listen_unix(socket_path, mode=SOCKET_MODE, folder_mode=SOCKET_FOLDER_MODE, always=True)
+        await self._server.listen_unix(
+            socket_path, mode=SOCKET_MODE, folder_mode=SOCKET_FOLDER_MODE, always=True, unseen=self._unseen
+        )
         log.info("Starting Server APIs", address=str(socket_path), network="unix")
         return bound
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import textwrap
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,7 @@ CONFIG = """
         data_dir = "{dir}/data"
         log_level = "DEBUG"
         ratelimit {{ attestation = false }}
+        {settings}
     }}
     plugins {{
         DataStore "sql" {{ plugin_data {{ database_type = "sqlite3" connection_string = "{dir}/data/store.sqlite3" }} }}
@@ -66,6 +67,8 @@ class ServerProcess:
 
     folder: Path
     plugins: str = ""
+    settings: str = ""
+    prefix: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
     roots: list[bytes] = field(default_factory=list)
@@ -79,9 +82,11 @@ class ServerProcess:
         return (self.folder / "log").read_text()
 
     def spawn(self) -> None:
-        config = textwrap.dedent(CONFIG).format(port=self.port, dir=self.folder, plugins=self.plugins)
+        config = textwrap.dedent(CONFIG).format(
+            port=self.port, dir=self.folder, plugins=self.plugins, settings=self.settings
+        )
         (self.folder / "server.conf").write_text(config)
-        command = [ASSAY, "server", "run", "--config", str(self.folder / "server.conf")]
+        command = [*self.prefix, ASSAY, "server", "run", "--config", str(self.folder / "server.conf")]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
 

@@ -1,10 +1,14 @@
 """The server as a process: it starts, answers, ends, and comes back with all it had acknowledged."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import sqlite3
 import stat
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -27,6 +31,9 @@ else:
     ServerProcess = object
 
 Servers = Callable[..., ServerProcess]
+
+# A PID namespace of its own, as a container has; the tests' own processes cannot be seen from it.
+CONTAINER = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
 
 
 async def listed(server: ServerProcess) -> set[str]:
@@ -144,3 +151,56 @@ async def test_a_signal_while_it_starts_ends_it(servers: Servers) -> None:
             await asyncio.sleep(0.005)
             log = server.log
     assert await server.stop() == 0
+
+
+@pytest.fixture
+def container() -> tuple[str, ...]:
+    try:
+        subprocess.run([*CONTAINER, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no namespaces for us here")
+    return CONTAINER
+
+
+def inner_pid(server: ServerProcess) -> int:
+    """The process that `unshare` started."""
+    assert server.process
+    outer = server.process.pid
+    return int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
+
+
+def number_within(pid: int) -> int:
+    """What that process is called in its own namespace."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("NSpid:"))
+    return int(line.split()[-1])
+
+
+async def test_it_may_be_pid_1_of_a_container_and_serves_others_from_outside(
+    servers: Servers, container: tuple[str, ...]
+) -> None:
+    server = servers()
+    server.prefix = container
+    await server.start()
+    pid = inner_pid(server)
+    assert number_within(pid) == 1
+    async with server.admin() as channel:
+        assert (await HealthStub(channel).Check(health_pb2.HealthCheckRequest())).status
+    os.kill(pid, signal.SIGTERM)
+    assert server.process
+    assert await asyncio.to_thread(server.process.wait, 20) == 0
+    assert "Server stopped gracefully" in server.log
+
+
+async def test_a_trail_that_could_not_name_the_caller_shuts_it_out_and_says_so(
+    servers: Servers, container: tuple[str, ...]
+) -> None:
+    server = servers()
+    server.prefix, server.settings = container, "audit_log_enabled = true"
+    server.spawn()
+    async with asyncio.timeout(20), server.admin() as channel:
+        while "Connection failed during accept" not in server.log:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            await asyncio.sleep(0.05)
+    assert "caller's process is in another PID namespace" in server.log
+    assert "level=warning" in next(line for line in server.log.splitlines() if "during accept" in line)

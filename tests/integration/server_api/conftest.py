@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import UniformResourceIdentifier
 
 from assay.clock import SystemClock
@@ -20,7 +21,7 @@ from assay.errors import DenialReason
 from assay.keymanager.base import KeyType, SigningKey
 from assay.loglevel import LiveLevel
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay.testing.authority import Authority, leaf_extensions
+from assay.testing.authority import Authority, Ca, leaf_extensions
 from assay.testing.clock import FakeClock
 from assay.testing.deployment import free_port
 from assay.transport.dial import SpiffeDialer, dial_unix
@@ -80,6 +81,7 @@ class House:
     port: int
     clock: FakeClock
     foreign: Authority
+    nodes: Ca
     admin: grpc.aio.Channel
     roots: list[bytes] = field(default_factory=list[bytes])
 
@@ -201,10 +203,13 @@ Running = Callable[[FakeClock], AbstractAsyncContextManager[House]]
 @asynccontextmanager
 async def _running(clock: FakeClock) -> AsyncGenerator[House]:
     with TemporaryDirectory(prefix="assay-") as folder:
-        config = _config(Path(folder))
+        nodes = Ca.create("nodes", now=clock.now())
+        config = _config(Path(folder), nodes)
         async with asyncio.TaskGroup() as tasks, dial_unix(config.socket_path) as admin:
             server = tasks.create_task(serve(config, clock=clock, level=LiveLevel("info"), reread=lambda: config))
-            house = House(Path(folder), config.bind_port, clock, Authority("foreign.test", now=clock.now()), admin)
+            house = House(
+                Path(folder), config.bind_port, clock, Authority("foreign.test", now=clock.now()), nodes, admin
+            )
             async with asyncio.timeout(PATIENCE):
                 bundle = await house.bundles.GetBundle(bundle_pb2.GetBundleRequest(), wait_for_ready=True)
             house.roots = [authority.asn1 for authority in bundle.x509_authorities]
@@ -212,7 +217,10 @@ async def _running(clock: FakeClock) -> AsyncGenerator[House]:
             server.cancel()
 
 
-def _config(folder: Path) -> ServerConfig:
+def _config(folder: Path, nodes: Ca) -> ServerConfig:
+    """Everything on that could break a call, the audit trails with it."""
+    bundle = folder / "nodes.pem"
+    bundle.write_bytes(nodes.certificate.public_bytes(Encoding.PEM))
     return ServerConfig(
         trust_domain=TRUST_DOMAIN,
         data_dir=folder / "data",
@@ -221,7 +229,9 @@ def _config(folder: Path) -> ServerConfig:
         socket_path=folder / "private" / "api.sock",
         datastore_path=folder / "data" / "store.sqlite3",
         key_manager=Plugin("memory", {}),
-        node_attestors=(Plugin("join_token", {}),),
+        node_attestors=(Plugin("join_token", {}), Plugin("x509pop", {"ca_bundle_path": str(bundle)})),
+        audit_log=True,
+        audit_log_file=folder / "audit.json",
         admin_ids=frozenset({House.ADMIN, House.FOREIGN_ADMIN, House.AGENT_ADMIN}),
         rates=Rates(attestation=None, x509_signing=None, jwt_signing=None, wit_signing=None),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,14 @@ def test_who_is_known_may_still_not_be_wanted() -> None:
             JwtVerifier(BOTH, "audience", authorize, FakeClock()).verify(OTHER.jwt_svid())
         for error in (x509.value, jwt.value):
             assert (error.kind, error.spiffe_id) == (Kind.PERMISSION_DENIED, OTHER.id("/workload"))
+
+
+@pytest.mark.parametrize("missing", [None, "", b"", (), 7, b"a.b.c", object()])
+def test_what_is_no_token_and_no_chain_is_refused_with_a_reason(missing: Any) -> None:  # noqa: ANN401 - of no type
+    for verifier in (tokens(BOTH), X509Verifier(BOTH, any_id(), FakeClock())):
+        with pytest.raises(SvidRefusedError) as refusal:
+            verifier.verify(missing)
+        assert refusal.value.reason is (Reason.MALFORMED if missing else Reason.NO_CREDENTIAL)
 
 
 def test_who_is_not_known_is_not_asked_about() -> None:

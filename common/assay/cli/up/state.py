@@ -122,7 +122,10 @@ def opened(folder: Path, trust_domain: str | None) -> Generator[State]:
         except OSError as error:
             hint = "use another folder with --state"
             raise FailedPreconditionError(f"cannot use {folder}: {error.strerror or error}", hint=hint) from None
-        yield state
+        try:
+            yield state
+        finally:
+            _clear(state)
 
 
 def _lock(descriptor: int, folder: Path) -> None:
@@ -192,6 +195,18 @@ def _restored(runtime: str) -> str:
     made = Path(tempfile.mkdtemp(prefix="assay-"))
     made.chmod(0o755)
     return str(made)
+
+
+def _clear(state: State) -> None:
+    """Take away the sockets' folder if it is not the state's; the next run makes it again."""
+    if not state.kept.runtime:
+        return
+    with suppress(OSError):
+        for path in (state.admin_socket, state.workload_socket):
+            path.unlink(missing_ok=True)
+        if state.admin_socket.parent.exists():
+            state.admin_socket.parent.rmdir()
+        Path(state.kept.runtime).rmdir()
 
 
 def _plugin(name: str, **data: str) -> dict[str, object]:

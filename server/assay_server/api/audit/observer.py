@@ -128,8 +128,8 @@ class _Call:
 
     def _about(self, response: object) -> Fields:
         about = ABOUT.get(self.path)
-        # What a caller sent in place of a message says nothing.
-        known = self.request is None or hasattr(self.request, "DESCRIPTOR")
+        # What a caller sent in place of a message says nothing, nor does what is sent to an RPC that nobody serves.
+        known = self.path == _GRANTED_AT_THE_END or hasattr(self.request, "DESCRIPTOR")
         return about(self.request, response) if about and known else {}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from assay.rpc.turns import WHOLE, Turns
+from assay.rpc.turns import REST, WHOLE, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -77,6 +77,23 @@ async def test_long_work_has_a_turn_of_the_loop_to_itself_and_goes_round() -> No
     got = await order.all()
     assert got == ["flood", "other", "quiet"] * 3
     assert order.at_once() == [1] * len(got)
+
+
+async def test_who_comes_new_gets_through_several_turns_of_the_loop_before_the_next_piece() -> None:
+    order = Order()
+    for _ in range(5):
+        order.ask("flood", whole=True)
+
+    async def arrive() -> None:
+        for _ in range(REST - 1):
+            await asyncio.sleep(0)
+        order.got.append((order.number, "new"))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(arrive())
+        got = await order.all()
+    assert got.index("new") == 1
+    assert got.count("flood") == 5
 
 
 async def test_who_gives_up_takes_nobodys_turn() -> None:

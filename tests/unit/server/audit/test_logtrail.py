@@ -1,10 +1,12 @@
 """SPIRE's audit lines, rendered as the log renders them."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
 
+from assay.logline import render_json, render_text
 from assay.spiffeid import SpiffeId
 from assay_server.audit.logtrail import LogTrail
 from assay_server.audit.record import LocalCaller, Outcome, Record, RemoteCaller
@@ -25,7 +27,7 @@ def record(
 
 
 def written(*records: Record) -> list[dict[str, object]]:
-    trail = LogTrail([SpiffeId.parse(ADMIN)])
+    trail = LogTrail(lambda: [SpiffeId.parse(ADMIN)])
     with capture_logs() as lines:
         for one in records:
             trail.write(one)
@@ -45,7 +47,21 @@ def test_what_a_local_caller_did() -> None:
 
 def test_what_was_refused() -> None:
     (line,) = written(record(outcome=Outcome("NotFound", "entry not found")))
-    assert (line["status"], line["status_code"], line["status_message"]) == ("error", "NotFound", "entry not found")
+    assert (line["status"], line["status_code"], line["status_message"]) == ("error", 5, "entry not found")
+    # As logrus prints a status of Go's: by name in text, by number in JSON.
+    shown = {"time": "", "level": "info", "msg": "", "status_code": line["status_code"]}
+    assert render_text(shown).endswith(" status_code=NotFound")
+    assert json.loads(render_json(shown))["status_code"] == 5
+
+
+def test_administrators_are_those_of_the_moment() -> None:
+    admins: list[SpiffeId] = []
+    trail = LogTrail(lambda: admins)
+    with capture_logs() as lines:
+        trail.write(record(RemoteCaller("192.0.2.1:7", ADMIN), "admin"))
+        admins.append(SpiffeId.parse(ADMIN))
+        trail.write(record(RemoteCaller("192.0.2.1:7", ADMIN), "admin"))
+    assert [line["authorized_via"] for line in lines] == ["entries", "config"]
 
 
 @pytest.mark.parametrize(

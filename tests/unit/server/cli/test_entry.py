@@ -123,6 +123,16 @@ def test_a_file_that_cannot_be_read_is_said(cli: Cli, arguments: tuple[str, ...]
     assert cli.err.startswith("Error: /no/such/file cannot be read")
 
 
+@pytest.mark.parametrize("more", [("-node",), ("-hint", "x"), ("-spiffeID", "spiffe://example.test/x"), ("-admin",)])
+def test_a_file_goes_with_none_of_an_entrys_flags(cli: Cli, tmp_path: Path, more: tuple[str, ...]) -> None:
+    path = tmp_path / "entries.json"
+    path.write_text('{"entries": []}')
+    cli("entry", "create", "-data", str(path), *more, status=2)
+    assert "goes with no flag of an entry" in re.sub(r"\s+│?\s*", " ", cli.err)
+    if more != ("-node",):
+        cli("entry", "update", "-data", str(path), *more, status=2)
+
+
 def test_show_filters(cli: Cli, entry: Create) -> None:
     entry("/show/a", "-hint", "one")
     entry("/show/b", "-selector", "unix:gid:7")

@@ -165,6 +165,17 @@ async def test_a_message_that_cannot_be_read_says_nothing(house: House) -> None:
     assert house.trail.said() == [({}, "Internal")]
 
 
+@pytest.mark.parametrize(
+    "method", ["ActivateX509Authority", "TaintJWTAuthority", "RevokeX509UpstreamAuthority", "PrepareX509Authority"]
+)
+async def test_what_nobody_serves_yet_is_refused_as_without_a_trail(house: House, method: str) -> None:
+    call = house.channel.unary_unary(f"/spire.api.server.localauthority.v1.LocalAuthority/{method}")
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call(b"\x0a\x02id")
+    assert refusal.value.details() == f"method {method} not implemented"
+    assert house.trail.said() == [({}, "Unimplemented")]
+
+
 async def test_a_stream_is_said_when_it_is_granted_and_when_it_is_refused_later(house: House) -> None:
     call = house.channel.unary_stream(f"{AGENTS}GetAgent")(b"")
     assert await call.read() == b"first"
