@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,7 +22,7 @@ from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
 from assay.namespace import server_id
 from assay.reload import SIGNALS, Reload
-from assay.rpc.method import Context
+from assay.rpc.method import Context, Service
 from assay.rpc.server import peer_of
 from assay.rpc.status import Metadata
 from assay.spiffeid import TrustDomain
@@ -51,6 +53,10 @@ from assay_agent.sync.signer import Signer, SigningSettings
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
 from assay_agent.workload.caller import Callers, process_attributes
+from assay_agent.workload.ratelimit import SelectorLimits, user_limit
+
+if TYPE_CHECKING:
+    from assay_agent.admin.endpoints import AdminEndpoints
 
 log = structlog.get_logger(__name__)
 
@@ -86,16 +92,20 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.start("reload", lambda: reload.run(apply=_applying(telemetry)))
         # Tasks that are started from now on have it, and so everything that the agent does by itself.
         tracing.use(telemetry.tracer)
-        agent = _build(config, clock, telemetry)
+        agent = _build(config, clock, telemetry, level)
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)
         await agent.endpoints.start()
+        if agent.admin is not None:
+            supervisor.defer("admin APIs", agent.admin.close)
+            await agent.admin.start()
         checks = agent_checks(agent.endpoints.probe, lambda: agent.identity.credentials() is not None)
         supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         agent.identity.use(await agent.attestation.establish())
         _warn_of_lost_keys(config, agent.identity)
         supervisor.start("SVID rotation", agent.rotation.run)
         supervisor.start("signer", agent.signer.run)
+        supervisor.start("JWT-SVID renewal", agent.jwts.run)
         supervisor.start("synchronization", agent.follower.run)
         supervisor.start("status", lambda: _settle(agent))
         await supervisor.wait_stopped()
@@ -132,14 +142,16 @@ class _Known:
 class _Agent:
     client: ServerClient
     endpoints: Endpoints
+    admin: "AdminEndpoints | None"
     identity: AgentIdentity
     attestation: NodeAttestation
     rotation: NodeRotation
     signer: Signer
     follower: Follower
+    jwts: JwtCache
 
 
-def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry) -> _Agent:
+def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveLevel) -> _Agent:
     metrics = telemetry.metrics
     make_data_folder(config.data_dir)
     storage = AgentStorage(config.data_dir)
@@ -166,8 +178,21 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry) -> _Agent:
         draw=random.random,
         metrics=metrics,
     )
-    endpoints = _endpoints(config, clock, cache, client, telemetry)
-    return _Agent(client, endpoints, identity, attestation, rotation, signer, follower)
+    callers = _callers(config, clock, metrics)
+    jwts = JwtCache(
+        client,
+        clock,
+        max_size=config.jwt_svid_cache_max_size,
+        hit_timeout=config.jwt_svid_cache_hit_timeout,
+        metrics=metrics,
+    )
+    observers = _observers(telemetry)
+    endpoints = _endpoints(config, clock, cache, client, jwts, callers, observers)
+    admin = None
+    if config.admin_socket_path is not None:
+        services = _admin_services(config, clock, level, cache, jwts, callers, identity, follower)
+        admin = _admin(config.admin_socket_path, services, observers)
+    return _Agent(client, endpoints, admin, identity, attestation, rotation, signer, follower, jwts)
 
 
 def _node_parts(
@@ -211,23 +236,59 @@ def _client(
     return ServerClient(dialling(server))
 
 
-def _endpoints(
-    config: AgentConfig, clock: Clock, cache: Cache, client: ServerClient, telemetry: Telemetry
-) -> Endpoints:
-    endpoints = Endpoints(config.socket_path, _observers(telemetry))
+def _callers(config: AgentConfig, clock: Clock, metrics: Metrics) -> Callers:
     plugins = [builtin.workload_attestor(plugin, clock) for plugin in config.workload_attestors]
     own_pid = os.getpid()
-    attestor = Attestor(plugins, own_pid=own_pid, metrics=telemetry.metrics)
-    callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
+    return Callers(peer_of, Attestor(plugins, own_pid=own_pid, metrics=metrics), own_pid=own_pid)
+
+
+def _endpoints(
+    config: AgentConfig,
+    clock: Clock,
+    cache: Cache,
+    client: ServerClient,
+    jwts: JwtCache,
+    callers: Callers,
+    observers: Sequence[Observer],
+) -> Endpoints:
+    limit = [user_limit(config.calls_per_user, clock, os.getpid())] if config.calls_per_user is not None else []
+    endpoints = Endpoints(
+        config.socket_path,
+        [*limit, *observers],
+        connections_per_user=config.connections_per_user,
+        calls_per_user=config.calls_at_once_per_user,
+    )
     settings = WorkloadApiSettings(
         config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
     )
-    jwts = JwtCache(client, clock, max_size=config.jwt_svid_cache_max_size, metrics=telemetry.metrics)
     wits = WitCache(client, clock, config.workload_x509_svid_key_type, max_size=config.jwt_svid_cache_max_size)
-    endpoints.serve(WorkloadApi(cache, jwts, wits, callers, clock, settings))
+    limits = SelectorLimits(config.method_rates, clock)
+    endpoints.serve(WorkloadApi(cache, jwts, wits, callers, clock, settings, limits))
     if config.sds is not None:
-        endpoints.serve_sds(SdsService(cache, callers, config.sds))
+        endpoints.serve_sds(SdsService(cache, callers, config.sds, limits))
     return endpoints
+
+
+def _admin_services(
+    config: AgentConfig,
+    clock: Clock,
+    level: LiveLevel,
+    cache: Cache,
+    jwts: JwtCache,
+    callers: Callers,
+    identity: AgentIdentity,
+    follower: Follower,
+) -> Sequence[Service]:
+    from assay_agent.admin import services  # noqa: PLC0415 - few switch it on
+
+    observed = services.Observed(config.trust_domain, cache, jwts, identity.chain, lambda: follower.last_sync)
+    return services.services(observed, callers, config.authorized_delegates, level, clock)
+
+
+def _admin(path: Path, services: Sequence[Service], observers: Sequence[Observer]) -> "AdminEndpoints":
+    from assay_agent.admin.endpoints import AdminEndpoints  # noqa: PLC0415 - likewise
+
+    return AdminEndpoints(path, services, observers)
 
 
 def _observers(telemetry: Telemetry) -> Sequence[Observer]:

@@ -25,9 +25,9 @@ REDACTED = "(redacted)"
 
 # SPIRE's subsystem names where ours differ; the others are the package's name, and daemons' top modules have none.
 _SUBSYSTEMS = {
-    "app": "", "attestation": "attestor", "ca": "ca_manager", "cache": "cache_manager", "cli": "",
+    "admin": "", "app": "", "attestation": "attestor", "ca": "ca_manager", "cache": "cache_manager", "cli": "",
     "reload": "reconfigurer", "sync": "manager",
-    "workload": "endpoints",
+    "wire": "api", "workload": "endpoints",
 }  # fmt: skip
 _SECRET_KEYS = frozenset({"join_token", "jwt_svid", "password", "private_key", "secret", "token"})
 _SECRET = re.compile(

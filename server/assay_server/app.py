@@ -23,13 +23,13 @@ from assay.telemetry.tracing import Tracer
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import TlsIdentity
+from assay.wire.logger import LoggerApi
 from assay.wire.service import AGENT, BUNDLE, DEBUG, ENTRY, LOGGER, SVID, SYNC, TRUST_DOMAIN, served
 from assay_server.api.agent import AgentApi
 from assay_server.api.bundle import BundleApi
 from assay_server.api.debug import DebugApi
 from assay_server.api.entry import EntryApi
 from assay_server.api.health import HealthApi
-from assay_server.api.logger import LoggerApi
 from assay_server.api.svid import SvidApi
 from assay_server.api.sync import SyncApi
 from assay_server.api.trustdomain import TrustDomainApi

@@ -56,6 +56,10 @@ class AgentIdentity:
         """From now on this one."""
         self._node = node
 
+    def chain(self) -> Sequence[bytes]:
+        """The SVID's chain (DER, leaf first); empty before the node is attested."""
+        return () if self._node is None else self._node.svid.chain
+
     def credentials(self) -> tuple[Sequence[bytes], SigningKey] | None:
         """Chain (DER, leaf first) and key for TLS, if there are any."""
         return None if self._node is None else (self._node.svid.chain, self._node.key)

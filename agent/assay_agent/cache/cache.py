@@ -1,6 +1,6 @@
 """The agent's memory: entries, bundles and SVIDs, and who follows them. Used on one event loop only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
@@ -12,6 +12,7 @@ from assay.errors import UnavailableError
 from assay.selector import Selector
 from assay.spiffeid import TrustDomain
 from assay.svid import X509Svid
+from assay_agent.cache.bundles import BundleFollowers, BundleSubscription
 from assay_agent.cache.demand import Demand
 from assay_agent.cache.groups import Groups
 from assay_agent.cache.hints import repeated_hints
@@ -41,6 +42,7 @@ class Cache:
         self._index = EntryIndex()
         self._groups = Groups()
         self._demand = Demand()
+        self._bundle_followers = BundleFollowers(self._bundles)
         self._snapshot = False
 
     @property
@@ -119,6 +121,10 @@ class Cache:
         """Entries that a workload with these selectors is entitled to, by ID, repeated hints left out."""
         return _distinct(self._index.match(selectors))
 
+    def entitled(self, selectors: AbstractSet[Selector]) -> Sequence[Entry]:
+        """The same entries with those of repeated hints, which only the Workload API leaves out."""
+        return self._index.match(selectors)
+
     def view(self, selectors: AbstractSet[Selector]) -> WorkloadView:
         """What a workload with these selectors is entitled to now.
 
@@ -139,6 +145,10 @@ class Cache:
         group.join(subscription)
         self._use(group.entries)
         return subscription
+
+    def subscribe_bundles(self) -> BundleSubscription:
+        """Follow the bundles of all trust domains."""
+        return self._bundle_followers.follow()
 
     def _group(self, selectors: frozenset[Selector]) -> Group:
         group = self._groups.get(selectors)
@@ -237,6 +247,7 @@ class Cache:
         self._touch_bundle(trust_domain)
 
     def _touch_bundle(self, trust_domain: TrustDomain) -> None:
+        self._bundle_followers.wake()
         own = trust_domain == self._trust_domain
         for group in self._groups if own else self._groups.federating(trust_domain):
             group.touch()
@@ -246,9 +257,13 @@ class Cache:
         if bundle is None:
             raise UnavailableError("trust bundle is not known yet")
         ordered = sorted(entries, key=lambda entry: entry.id)
-        signed = _distinct([entry for entry in ordered if entry.id in self._identities])
+        signed = [entry for entry in ordered if entry.id in self._identities]
+        distinct = _distinct(signed)
         return WorkloadView(
-            identities=tuple(self._identities[entry.id] for entry in signed),
+            identities=tuple(self._identities[entry.id] for entry in distinct),
+            repeated=tuple(self._identities[entry.id] for entry in signed if entry not in distinct)
+            if len(distinct) < len(signed)
+            else (),
             bundle=bundle,
             federated=self._federated(ordered),
             pending=tuple(entry for entry in ordered if entry.id not in self._identities),

@@ -10,6 +10,8 @@ from assay.spiffeid import SpiffeId
 from assay.telemetry.metrics import OFF, Metrics
 from assay_agent.cache.tokens import TokenCache
 
+# The share of its life that a token has left when its renewal is waited for.
+LEAST = 0.25
 SIZE = ("jwt_svid_cache_size",)
 
 Key = tuple[str, SpiffeId, tuple[str, ...]]
@@ -48,8 +50,16 @@ def expires_soon(jwt: Jwt, now: float, draw: float) -> bool:
     return jwt.expires_at - now <= half * (0.9 + 0.2 * draw)
 
 
+def used_up(jwt: Jwt, now: float) -> bool:
+    """Whether so little of its life is left that the next has to be waited for."""
+    return jwt.expires_at - now <= (jwt.expires_at - jwt.issued_at) * LEAST
+
+
 class JwtCache:
-    """A TokenCache of JWT-SVIDs. `draw` gives the jitter, a number in [0, 1) for each request."""
+    """A TokenCache of JWT-SVIDs. `draw` gives the jitter, a number in [0, 1) for each request.
+
+    A token that is asked for in the second half of its life is renewed by `run` while the caller already has it.
+    """
 
     def __init__(
         self,
@@ -77,7 +87,9 @@ class JwtCache:
         return len(self._kept)
 
     async def fetch(self, entry: Entry, audience: Sequence[str]) -> Jwt:
-        """A token that is good for at least about half its life; a fresh one for an entry that wants a `jti` in each.
+        """A token with at least a quarter of its life left; a fresh one for an entry that wants a `jti` in each.
+
+        It may be older when the server does not answer.
 
         Raises:
             AssayError: the server gave none and none that is kept is still valid.
@@ -85,7 +97,18 @@ class JwtCache:
         if entry.jwt_svid_include_jti:
             return await self._source.new_jwt_svid(entry.id, audience)
         key = (entry.id, entry.spiffe_id, tuple(sorted(audience)))
-        return await self._kept.get(key, self._fresh, lambda: self._source.new_jwt_svid(entry.id, audience))
+        asked = tuple(audience)
+        return await self._kept.get(
+            key, self._fresh, lambda: self._source.new_jwt_svid(entry.id, asked), lambda jwt: used_up(jwt, self._now)
+        )
+
+    async def run(self) -> None:
+        """Renew what is due, for ever."""
+        await self._kept.run()
+
+    @property
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
 
     def _fresh(self, jwt: Jwt) -> bool:
-        return not expires_soon(jwt, self._clock.now().timestamp(), self._draw())
+        return not expires_soon(jwt, self._now, self._draw())

@@ -86,7 +86,7 @@ class Subscription:
         return self
 
     async def __anext__(self) -> WorkloadView:
-        await self._wait_changed()
+        await self.wait_changed()
         if self._held:
             await self._wait_signed()
         self._seen = self.group.view
@@ -109,14 +109,20 @@ class Subscription:
         self._woken.set()
 
     @property
+    def changed(self) -> bool:
+        """Whether the view is another than the one that was taken last."""
+        return self.group.view is not self._seen
+
+    async def wait_changed(self) -> None:
+        """Return when it is; the view is still to be taken."""
+        while not self.changed:
+            self._woken.clear()
+            await self._woken.wait()
+
+    @property
     def _held(self) -> bool:
         view = self.group.view
         return self.signed and bool(view.pending) and (self._seen is None or not view.identities)
-
-    async def _wait_changed(self) -> None:
-        while self.group.view is self._seen:
-            self._woken.clear()
-            await self._woken.wait()
 
     async def _wait_signed(self) -> None:
         try:

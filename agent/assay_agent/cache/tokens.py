@@ -16,6 +16,11 @@ log = structlog.get_logger(__name__)
 REFUSALS = frozenset({Kind.NOT_FOUND, Kind.PERMISSION_DENIED, Kind.UNIMPLEMENTED})
 
 
+# Renewals under way at a time that nobody waits for, and seconds until a failed one is tried again.
+WORKERS = 4
+RETRY = 5.0
+
+
 class Expiring(Protocol):
     """What is kept."""
 
@@ -54,12 +59,24 @@ class TokenCache(Generic[K, T]):
         self._resized = resized
         self._kept: OrderedDict[K, T] = OrderedDict()
         self._asking: dict[K, asyncio.Future[T | None]] = {}
+        self._due: asyncio.Queue[tuple[K, Callable[[], Awaitable[T]]]] = asyncio.Queue()
+        # What is in the queue or under way, and until when what failed is left alone.
+        self._renewing: set[K] = set()
+        self._left_alone: dict[K, float] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    async def get(self, key: K, fresh: Callable[[T], bool], mint: Callable[[], Awaitable[T]]) -> T:
+    async def get(
+        self,
+        key: K,
+        fresh: Callable[[T], bool],
+        mint: Callable[[], Awaitable[T]],
+        used_up: Callable[[T], bool] | None = None,
+    ) -> T:
         """The kept token while it is `fresh`, or else what `mint` has the server make; it raises AssayError.
+
+        With `used_up`, one that is neither is given out, too, and renewed by `run` meanwhile.
 
         Raises:
             AssayError: the server gave none and none that is kept is still valid.
@@ -69,7 +86,45 @@ class TokenCache(Generic[K, T]):
             self._kept.move_to_end(key)
             if fresh(kept):
                 return kept
+            if used_up is not None and not used_up(kept):
+                self._renew_soon(key, mint)
+                return kept
         return await self._join(key, mint)
+
+    async def run(self) -> None:
+        """Renew what is due, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._work())
+
+    def _renew_soon(self, key: K, mint: Callable[[], Awaitable[T]]) -> None:
+        if key not in self._renewing and self._left_alone.get(key, 0.0) <= self._clock.monotonic():
+            self._renewing.add(key)
+            self._due.put_nowait((key, mint))
+
+    async def _work(self) -> None:
+        while True:
+            key, mint = await self._due.get()
+            before = self._kept.get(key)
+            try:
+                if before is not None:
+                    await self._join(key, mint)
+            except AssayError as error:
+                log.debug("Token is not renewed", kind=self._kind, spiffe_id=str(self._whose(key)), error=str(error))
+            except Exception:
+                # Nobody waits for it: a fault of ours must not end the daemon.
+                log.exception("Unexpected error", spiffe_id=str(self._whose(key)))
+            finally:
+                self._renewing.discard(key)
+                self._settle(key, failed=self._kept.get(key) is before)
+
+    def _settle(self, key: K, *, failed: bool) -> None:
+        now = self._clock.monotonic()
+        self._left_alone = {one: until for one, until in self._left_alone.items() if until > now}
+        if failed:
+            self._left_alone[key] = now + RETRY
+        else:
+            self._left_alone.pop(key, None)
 
     @property
     def _now(self) -> float:

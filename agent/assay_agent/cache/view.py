@@ -20,18 +20,27 @@ class WorkloadView:
     """Identities by ascending entry ID (the first is the workload's default), the own bundle, the federated ones.
 
     `federated` holds, by trust domain, the bundles known of the domains that the caller's entries federate with.
-    `pending` are matching entries whose SVID is not signed yet.
+    `pending` are matching entries whose SVID is not signed yet. `repeated` are identities left out of `identities`
+    because an older entry has their hint.
     """
 
     identities: tuple[Identity, ...]
     bundle: Bundle
     federated: tuple[Bundle, ...] = ()
     pending: tuple[Entry, ...] = ()
+    repeated: tuple[Identity, ...] = ()
 
     @property
     def entitled(self) -> bool:
         """Whether any entry matches."""
         return bool(self.identities or self.pending)
+
+    @property
+    def all_identities(self) -> tuple[Identity, ...]:
+        """Those with repeated hints, too, by ascending entry ID."""
+        if not self.repeated:
+            return self.identities
+        return tuple(sorted((*self.identities, *self.repeated), key=lambda identity: identity.entry.id))
 
     def same_as(self, other: "WorkloadView") -> bool:
         """Whether both say the same."""
@@ -40,4 +49,5 @@ class WorkloadView:
             and self.bundle == other.bundle
             and self.federated == other.federated
             and self.pending == other.pending
+            and self.repeated == other.repeated
         )

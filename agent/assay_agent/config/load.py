@@ -1,5 +1,6 @@
 """From a document and the command line to an AgentConfig."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from assay.config.document import Document
 from assay.config.fault import ConfigError, Fault
 from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
-from assay_agent.config.schema import DEFAULT_CACHE_SIZE, FLAGS, SECTIONS, AgentFile, AgentSection
+from assay_agent.config.schema import DEFAULT_CACHE_SIZE, FLAGS, MAX_HIT_TIMEOUT, SECTIONS, AgentFile, AgentSection
 from assay_agent.config.settings import AgentConfig, SdsSettings
 from assay_agent.config.spire import CATALOG, NOT_BUILT
 
@@ -33,7 +34,7 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
     """
     checked = check(document, _SCHEMA, overrides)
     agent = checked.model.agent
-    if faults := _bootstrap_faults(document, agent):
+    if faults := [*_bootstrap_faults(document, agent), *_admin_faults(document, agent)]:
         raise ConfigError(faults)
     config = AgentConfig(
         trust_domain=agent.trust_domain,
@@ -41,6 +42,8 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
         server_address=agent.server_address.strip("[]"),
         server_port=agent.server_port,
         socket_path=agent.socket_path,
+        admin_socket_path=agent.admin_socket_path,
+        authorized_delegates=frozenset(agent.authorized_delegates),
         key_manager=_key_manager(agent, checked.plugins["KeyManager"]),
         node_attestor=(checked.plugins["NodeAttestor"] or (Plugin("join_token"),))[0],
         workload_attestors=checked.plugins["WorkloadAttestor"] or (Plugin("unix"),),
@@ -55,8 +58,13 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
         availability_target=agent.availability_target,
         x509_svid_cache_max_size=agent.x509_svid_cache_max_size or DEFAULT_CACHE_SIZE,
         jwt_svid_cache_max_size=agent.jwt_svid_cache_max_size or DEFAULT_CACHE_SIZE,
+        jwt_svid_cache_hit_timeout=agent.experimental.jwt_svid_cache_hit_timeout or MAX_HIT_TIMEOUT,
         sync_interval=agent.experimental.sync_interval,
         sds=None if agent.disable_sds_api else SdsSettings(**agent.sds.model_dump()),
+        method_rates=agent.experimental.ratelimit.rates(),
+        calls_per_user=checked.model.assay.calls_per_user,
+        calls_at_once_per_user=checked.model.assay.calls_at_once_per_user,
+        connections_per_user=checked.model.assay.connections_per_user,
         health=checked.model.health_checks.settings(),
         telemetry=checked.model.telemetry.value(checked.model.assay.telemetry),
         log=LogSettings(agent.log_level, agent.log_format, agent.log_file, agent.log_source_location),
@@ -78,6 +86,22 @@ def _bootstrap_faults(document: Document, agent: AgentSection) -> list[Fault]:
             "`assay bundle show` on the server prints the bundle"
         )
         faults.append(document.fault(("agent", "trust_bundle_path"), reason))
+    return faults
+
+
+def _admin_faults(document: Document, agent: AgentSection) -> list[Fault]:
+    faults: list[Fault] = []
+    # By their names, without following links, as SPIRE does.
+    folder, admin = os.path.dirname(os.path.abspath(agent.socket_path)), agent.admin_socket_path  # noqa: PTH100, PTH120
+    if admin is not None and os.path.abspath(admin).startswith(f"{folder}/"):  # noqa: PTH100
+        reason = (
+            "admin socket cannot be in the same directory or a subdirectory as that containing the Workload API socket"
+        )
+        faults.append(document.fault(("agent", "admin_socket_path"), reason))
+    for one in agent.authorized_delegates:
+        if not one.member_of(agent.trust_domain):
+            reason = f'SPIFFE ID "{one}" is not a member of trust domain "{agent.trust_domain}"'
+            faults.append(document.fault(("agent", "authorized_delegates"), reason))
     return faults
 
 

@@ -11,6 +11,7 @@ from assay.config.fields import (
     FilePath,
     Format,
     FractionalSeconds,
+    Identities,
     KeyTypeName,
     Level,
     Port,
@@ -23,10 +24,12 @@ from assay.config.telemetry import OTLP_SECTIONS, OwnTelemetrySection, Telemetry
 from assay.config.telemetry import SECTIONS as TELEMETRY
 from assay.keymanager.base import KeyType
 from assay.sockets import WORKLOAD_SOCKET
-from assay_agent.config.settings import BundleFormat
+from assay_agent.config.settings import DEFAULT_USER_CALLS, DEFAULT_USER_CONNECTIONS, BundleFormat
 
 MIN_AVAILABILITY_TARGET = 24 * 3600
 DEFAULT_CACHE_SIZE = 1000
+# SPIRE's bounds of jwt_svid_cache_hit_timeout, in seconds.
+MIN_HIT_TIMEOUT, MAX_HIT_TIMEOUT = 5, 30
 
 
 def _workload_key(kind: KeyType) -> KeyType:
@@ -47,11 +50,49 @@ def _more_than_zero(seconds: float) -> float:
     return seconds
 
 
+def _quick(seconds: float) -> float:
+    if not MIN_HIT_TIMEOUT < seconds < MAX_HIT_TIMEOUT:
+        raise ValueError(f"must be more than {MIN_HIT_TIMEOUT}s and less than {MAX_HIT_TIMEOUT}s")
+    return seconds
+
+
+class RateLimitSection(Section):
+    """`agent { experimental { ratelimit { } } }`: calls a second for each set of selectors; 0 is no limit."""
+
+    fetch_x509_svid: int = Field(default=0, ge=0)
+    """Calls of `FetchX509SVID`; more are refused as `UNAVAILABLE`."""
+    fetch_jwt_svid: int = Field(default=0, ge=0)
+    """Of `FetchJWTSVID`."""
+    fetch_x509_bundles: int = Field(default=0, ge=0)
+    """Of `FetchX509Bundles`."""
+    fetch_jwt_bundles: int = Field(default=0, ge=0)
+    """Of `FetchJWTBundles`."""
+    stream_secrets: int = Field(default=0, ge=0)
+    """Of SDS's `StreamSecrets`."""
+    fetch_secrets: int = Field(default=0, ge=0)
+    """Of SDS's `FetchSecrets`."""
+
+    def rates(self) -> dict[str, int]:
+        """By the methods' paths, without those that are not limited."""
+        rates = {
+            "/SpiffeWorkloadAPI/FetchX509SVID": self.fetch_x509_svid,
+            "/SpiffeWorkloadAPI/FetchJWTSVID": self.fetch_jwt_svid,
+            "/SpiffeWorkloadAPI/FetchX509Bundles": self.fetch_x509_bundles,
+            "/SpiffeWorkloadAPI/FetchJWTBundles": self.fetch_jwt_bundles,
+            "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets": self.stream_secrets,
+            "/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets": self.fetch_secrets,
+        }
+        return {path: rate for path, rate in rates.items() if rate}
+
+
 class ExperimentalSection(Section):
     """`agent { experimental { } }`."""
 
     sync_interval: Annotated[FractionalSeconds, AfterValidator(_more_than_zero)] = 5.0
     """How often a server without `Watch`, such as SPIRE's, is asked for changes."""
+    jwt_svid_cache_hit_timeout: Annotated[FractionalSeconds, AfterValidator(_quick)] | None = None
+    """How long the server may take to renew a JWT-SVID before the kept one is given out, if that is still valid."""
+    ratelimit: RateLimitSection = RateLimitSection()
 
 
 class SdsSection(Section):
@@ -80,6 +121,10 @@ class AgentSection(Section):
     """For the agent's own SVID and key; the working directory if not set."""
     socket_path: FilePath = WORKLOAD_SOCKET
     """The Workload API's socket: mode 0777, in a folder of mode 0755 if it has to be made."""
+    admin_socket_path: FilePath | None = None
+    """For [delegates](delegated-identity.md), `logger`, `debug`; mode 0770, not below the folder of `socket_path`."""
+    authorized_delegates: Identities = ()
+    """Workloads that may have the identities of others over the admin socket; SPIFFE IDs of the own trust domain."""
     join_token: str = Field(default="", repr=False)
     """A token from `assay token generate`; it shows in the process list if given as a flag."""
     join_token_file: FilePath | None = None
@@ -119,6 +164,12 @@ class AgentSection(Section):
 class AssaySection(Section):
     """`assay { }`: keys that SPIRE does not have."""
 
+    calls_per_user: int | None = Field(default=None, ge=1)
+    """Calls a second on `socket_path` of all of a user's processes; if not set, they only take turns with others'."""
+    calls_at_once_per_user: int = Field(default=DEFAULT_USER_CALLS, ge=1)
+    """Calls under way there, open streams among them, of all of a user's processes; more are refused."""
+    connections_per_user: int = Field(default=DEFAULT_USER_CONNECTIONS, ge=1)
+    """On that socket, of all of a user's processes; never more than half of what the limit of open files allows."""
     telemetry: OwnTelemetrySection = OwnTelemetrySection()
 
 
@@ -132,7 +183,8 @@ class AgentFile(Section):
 
 
 SECTIONS: tuple[KeyPath, ...] = (
-    ("agent",), ("agent", "sds"), ("agent", "experimental"), ("health_checks",), ("assay",), *OTLP_SECTIONS, *TELEMETRY,
+    ("agent",), ("agent", "sds"), ("agent", "experimental"), ("agent", "experimental", "ratelimit"), ("health_checks",),
+    ("assay",), *OTLP_SECTIONS, *TELEMETRY,
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

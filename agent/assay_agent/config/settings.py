@@ -1,5 +1,6 @@
 """What the agent runs with, every value checked; SPIRE's key names and defaults. Durations are whole seconds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -9,8 +10,11 @@ from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
 from assay.keymanager.base import KeyType
 from assay.sockets import WORKLOAD_SOCKET
-from assay.spiffeid import TrustDomain
+from assay.spiffeid import SpiffeId, TrustDomain
 from assay.telemetry.settings import TelemetrySettings
+
+# More than a host's workloads ever need, and what one user may cost the agent: some 16 KiB for each.
+DEFAULT_USER_CALLS = DEFAULT_USER_CONNECTIONS = 4096
 
 BundleFormat: TypeAlias = Literal["pem", "spiffe"]
 
@@ -35,6 +39,9 @@ class AgentConfig:
     At most one of `join_token` and `join_token_file` is set; the file is read when the agent attests. Without
     `trust_bundle_path`, `insecure_bootstrap` is true or a bundle from an earlier run is in `data_dir`.
     `availability_target` is None when SVIDs rotate by their half-life alone. `sds` is None when that API is disabled.
+    Without `admin_socket_path` there is no admin socket. `method_rates` are calls a second by the method's path, for
+    each set of selectors. `calls_per_user` (a second, without limit if None), `calls_at_once_per_user` and
+    `connections_per_user` are for each user.
     """
 
     trust_domain: TrustDomain
@@ -42,6 +49,8 @@ class AgentConfig:
     server_address: str
     server_port: int
     socket_path: Path = WORKLOAD_SOCKET
+    admin_socket_path: Path | None = None
+    authorized_delegates: frozenset[SpiffeId] = frozenset()
     key_manager: Plugin
     node_attestor: Plugin
     workload_attestors: tuple[Plugin, ...]
@@ -56,8 +65,13 @@ class AgentConfig:
     availability_target: int | None = None
     x509_svid_cache_max_size: int = 1000
     jwt_svid_cache_max_size: int = 1000
+    jwt_svid_cache_hit_timeout: float = 30.0
     sync_interval: float = 5.0
     sds: SdsSettings | None = field(default_factory=SdsSettings)
+    method_rates: Mapping[str, int] = field(default_factory=dict[str, int])
+    calls_per_user: int | None = None
+    calls_at_once_per_user: int = DEFAULT_USER_CALLS
+    connections_per_user: int = DEFAULT_USER_CONNECTIONS
     health: HealthSettings = field(default_factory=HealthSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log: LogSettings = field(default_factory=LogSettings)

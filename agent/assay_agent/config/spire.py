@@ -9,8 +9,6 @@ _PROFILING = warned("profiling is not built; the key has no effect")
 _OTHER_BUNDLE = NotBuilt("this source of the trust bundle is not built yet; use trust_bundle_path")
 
 NOT_BUILT: dict[KeyPath, NotBuilt] = {
-    ("agent", "admin_socket_path"): warned("the agent's admin API is not built yet: nothing listens there"),
-    ("agent", "authorized_delegates"): warned("the delegated identity API is not built yet: delegates find nobody"),
     ("agent", "disable_workload_api"): NotBuilt("is not built yet: the Workload API would be served all the same"),
     ("agent", "log_selectors"): warned("has no effect: selectors are not logged"),
     ("agent", "profiling_enabled"): _PROFILING,
@@ -28,9 +26,7 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("agent", "experimental", "admin_named_pipe_name"): warned("named pipes are for Windows only"),
     ("agent", "experimental", "broker"): warned("the SPIFFE Broker API is not built yet: nothing listens there"),
     ("agent", "experimental", "feature_flags"): NotBuilt("SPIRE's feature flags are not built"),
-    ("agent", "experimental", "jwt_svid_cache_hit_timeout"): warned("is not built yet; the key has no effect"),
     ("agent", "experimental", "named_pipe_name"): warned("named pipes are for Windows only"),
-    ("agent", "experimental", "ratelimit"): NotBuilt("is not built yet: workloads would not be limited"),
     ("agent", "experimental", "require_pq_kem"): NotBuilt(
         "requiring post-quantum key exchange is not built yet: weaker handshakes would be accepted"
     ),

@@ -11,6 +11,7 @@ from assay.rpc.method import GenericHandler, Method, unserved
 from assay.rpc.server import Options, Server, peer_of
 from assay.telemetry.rpc import Observer
 from assay.transport.peer import Peer
+from assay.transport.room import Room
 from assay.wire.reflection import Reflection
 from assay.workloadapi import wire
 from assay.workloadapi.address import Endpoint
@@ -49,12 +50,22 @@ class Endpoints:
     The Workload API refuses calls without the security header. Health and reflection answer without, as SPIRE's do:
     they say nothing of any workload, and the tools that call them set no headers (the standard asks for it on every
     call). Each of the `observers` stands round those before it, and they round every RPC that is served.
+    A user of the host has at most so many connections, and so many calls under way, on all of them together.
     """
 
-    def __init__(self, socket_path: Path, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        socket_path: Path,
+        observers: Sequence[Observer] = (),
+        *,
+        connections_per_user: int | None = None,
+        calls_per_user: int | None = None,
+    ) -> None:
         self._path = socket_path
         self._observers = observers
-        self._server = Server(self._observed, Options(http2=Limits(streams=CALLS_AT_ONCE)))
+        room = Room(per_connection=2, per_caller=connections_per_user)
+        options = Options(http2=Limits(streams=CALLS_AT_ONCE), calls_per_user=calls_per_user)
+        self._server = Server(self._observed, options, room=room)
         self._sds: LazyService | None = None
 
     def peer(self, context: wire.Context) -> Peer:

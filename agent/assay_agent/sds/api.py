@@ -18,6 +18,7 @@ from assay_agent.sds.sotw import Conversation
 from assay_agent.sds.talk import talk
 from assay_agent.workload.caller import Caller, Callers
 from assay_agent.workload.guard import guarded
+from assay_agent.workload.ratelimit import SelectorLimits
 from assay_proto.envoy.service.discovery.v3 import discovery_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -33,8 +34,11 @@ _FAILURES = {
 class SecretDiscovery:
     """The three methods; status codes, words and what ends a stream are SPIRE's."""
 
-    def __init__(self, cache: Cache, callers: Callers, settings: SdsSettings) -> None:
+    def __init__(
+        self, cache: Cache, callers: Callers, settings: SdsSettings, limits: SelectorLimits | None = None
+    ) -> None:
         self._cache = cache
+        self._limits = limits
         self._callers = callers
         self._disabled = settings.disable_spiffe_cert_validation
         self._secrets = Secrets(settings)
@@ -93,7 +97,10 @@ class SecretDiscovery:
     async def _attest(self, context: Context, method: str) -> Caller:
         if not self._cache.synced:
             raise UnavailableError("agent has not synced with the server yet")
-        return await self._callers.attest(context, method)
+        caller = await self._callers.attest(context, method)
+        if self._limits is not None:
+            self._limits.check(f"/{NAME}/{method}", caller.selectors)
+        return caller
 
 
 def handlers(servicer: SecretDiscovery) -> Service:

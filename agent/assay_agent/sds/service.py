@@ -8,6 +8,7 @@ from assay.rpc.method import Handler, Service
 from assay_agent.cache import Cache
 from assay_agent.config.settings import SdsSettings
 from assay_agent.workload.caller import Callers
+from assay_agent.workload.ratelimit import SelectorLimits
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -20,8 +21,11 @@ class SdsService:
 
     name = NAME
 
-    def __init__(self, cache: Cache, callers: Callers, settings: SdsSettings) -> None:
+    def __init__(
+        self, cache: Cache, callers: Callers, settings: SdsSettings, limits: SelectorLimits | None = None
+    ) -> None:
         self._cache = cache
+        self._limits = limits
         self._callers = callers
         self._settings = settings
 
@@ -42,4 +46,4 @@ class SdsService:
     def _service(self) -> Service:
         from assay_agent.sds.api import SecretDiscovery, handlers  # noqa: PLC0415 - see the module's first line
 
-        return handlers(SecretDiscovery(self._cache, self._callers, self._settings))
+        return handlers(SecretDiscovery(self._cache, self._callers, self._settings, self._limits))

@@ -102,6 +102,13 @@ class Follower:
         self._failures = 0
         self._fruitless = 0
         self._synced = asyncio.Event()
+        self._last_sync = 0.0
+        self._in_touch = False
+
+    @property
+    def last_sync(self) -> float:
+        """When the cache last was as the server says, in Unix seconds: now, while a stream is open; 0 if never."""
+        return self._clock.now().timestamp() if self._in_touch else self._last_sync
 
     async def wait_synced(self) -> None:
         """Return when the first snapshot is in the cache."""
@@ -136,6 +143,7 @@ class Follower:
         try:
             async with aclosing(self._client.watch(self._position())) as updates:
                 async for update in updates:
+                    self._in_touch = True
                     with measured(self._metrics, FETCH):
                         self._apply(_step(update))
                     self._followed = self._node.spiffe_id, update.position
@@ -143,6 +151,9 @@ class Follower:
             if not isinstance(error, UnimplementedError):
                 ended(self._metrics, FETCH, status_of(error), began)
             raise
+        finally:
+            self._last_sync = self.last_sync
+            self._in_touch = False
 
     async def _poll(self) -> None:
         with measured(self._metrics, FETCH):
@@ -162,6 +173,7 @@ class Follower:
         news = news_of(self._cache, update)
         self._cache.apply(update)
         gauge_sync(self._metrics, self._cache, news)
+        self._last_sync = self._clock.now().timestamp()
         self._fruitless = 0
         if self._failures or not self._synced.is_set():
             self._failures = 0

@@ -86,11 +86,16 @@ def outdated(signed_for: Entry, entry: Entry) -> bool:
 
 
 def _kept(outlook: Outlook) -> Iterable[Entry]:
-    """Entries that are to have an SVID; those for a store get none here."""
+    """Entries that are to have an SVID; those for a store get none here.
+
+    One that is not prefetched is kept fresh from when somebody first asked until it is evicted, as in SPIRE: whoever
+    asks next finds it.
+    """
     return (
         entry
         for entry in outlook.entries.values()
-        if not entry.store_svid and (not entry.disable_x509_svid_prefetch or entry.id in outlook.wanted)
+        if not entry.store_svid
+        and (not entry.disable_x509_svid_prefetch or entry.id in outlook.wanted or entry.id in outlook.held)
     )
 
 

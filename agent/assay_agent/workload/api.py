@@ -12,6 +12,7 @@ from assay.entry import Entry
 from assay.errors import AssayError, InvalidArgumentError, Kind, UnavailableError, UnimplementedError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import JwtSvid
+from assay.workloadapi import wire
 from assay.workloadapi.wire import Context
 from assay_agent.cache import Cache, WorkloadView
 from assay_agent.cache.jwt import JwtCache
@@ -19,6 +20,7 @@ from assay_agent.cache.wit import WitCache
 from assay_agent.workload.caller import Caller, Callers
 from assay_agent.workload.claims import to_struct, visible_claims
 from assay_agent.workload.guard import guarded
+from assay_agent.workload.ratelimit import SelectorLimits
 from assay_agent.workload.replies import Replies
 from assay_agent.workload.streams import SERVICE, Streamed, follow, no_identity
 from assay_proto.workloadapi import workloadapi_pb2 as pb
@@ -50,8 +52,10 @@ class WorkloadApi:
         callers: Callers,
         clock: Clock,
         settings: WorkloadApiSettings,
+        limits: SelectorLimits | None = None,
     ) -> None:
         self._cache = cache
+        self._limits = limits
         self._jwts = jwts
         self._wits = wits
         self._callers = callers
@@ -131,7 +135,10 @@ class WorkloadApi:
     async def _attest(self, context: Context, method: str) -> Caller:
         if not self._cache.synced:
             raise UnavailableError("agent has not synced with the server yet")
-        return await self._callers.attest(context, method)
+        caller = await self._callers.attest(context, method)
+        if self._limits is not None and not caller.quiet:
+            self._limits.check(f"/{wire.SERVICE}/{method}", caller.selectors)
+        return caller
 
     async def _follow(self, what: Streamed, context: Context) -> None:
         caller = await self._attest(context, what.method)

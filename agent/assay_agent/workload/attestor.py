@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
@@ -9,12 +10,26 @@ from assay.errors import AssayError, UnauthenticatedError, UnavailableError
 from assay.plugin.workloadattestor import WorkloadAttestor
 from assay.selector import Selector
 from assay.telemetry.metrics import OFF, Metrics, measured
-from assay.transport.peer import UnixPeer
+from assay.transport.peer import Process
 
 log = structlog.get_logger(__name__)
 
 # Seconds that one plugin may take.
 DEADLINE = 5.0
+
+
+class Attestable(Protocol):
+    """A process that its pidfd keeps from being taken for another: a peer, or one that somebody names."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def process(self) -> Process:
+        """The process."""
+        ...
 
 
 class Attestor:
@@ -31,7 +46,7 @@ class Attestor:
         self._deadline = deadline
         self._metrics = metrics
 
-    async def attest(self, peer: UnixPeer) -> frozenset[Selector]:
+    async def attest(self, peer: Attestable) -> frozenset[Selector]:
         """Selectors of the caller.
 
         Raises:
@@ -71,7 +86,7 @@ class Attestor:
         return None
 
 
-def check_alive(peer: UnixPeer) -> None:
+def check_alive(peer: Attestable) -> None:
     """Raise UnauthenticatedError unless the process that connected still runs."""
     if not peer.process.alive():
         raise UnauthenticatedError("could not verify existence of the original caller")

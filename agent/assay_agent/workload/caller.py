@@ -34,7 +34,7 @@ class Callers:
 
     def __init__(self, peer: Callable[[Context], Peer], attestor: Attestor, *, own_pid: int) -> None:
         self._peer = peer
-        self._attestor = attestor
+        self.attestor = attestor
         self._own_pid = own_pid
 
     async def attest(self, context: Context, method: str) -> Caller:
@@ -47,7 +47,7 @@ class Callers:
             peer = self._peer(context)
             if not isinstance(peer, UnixPeer):
                 raise UnauthenticatedError("caller is not a process of this host")
-            return Caller(peer, await self._attestor.attest(peer), quiet=peer.pid == self._own_pid)
+            return Caller(peer, await self.attestor.attest(peer), quiet=peer.pid == self._own_pid)
         except AssayError as error:
             log.error("Workload attestation failed", method=method, error=str(error))  # noqa: TRY400 - a refusal
             raise UnavailableError("workload attestation failed") from error

@@ -55,6 +55,7 @@ class Call:
     __slots__ = (
         "_assembler",
         "_connection",
+        "_counted_out",
         "_drained",
         "_ended",
         "_head_sent",
@@ -89,6 +90,7 @@ class Call:
         self._heard = False
         self._ended = False
         self._over = False
+        self._counted_out = False
         self._refusal: EndError | None = None
         self._head_sent = False
         self._task: asyncio.Task[None] | None = None
@@ -427,6 +429,9 @@ class Call:
     def _release(self) -> None:
         # The head is kept to the end.
         keep = 0 if self._over else self.head.size
+        if self._over and not self._counted_out:
+            self._counted_out = True
+            self._connection.over()
         self._connection.release(self._held - keep)
         self._held = keep
         self._overhead = 0

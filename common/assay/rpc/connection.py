@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 from assay.http2.server import ServerConnection
@@ -11,7 +12,7 @@ from assay.rpc.deadline import Deadlines
 from assay.rpc.head import HTTP_OK, Opening, Openings
 from assay.rpc.status import StatusCode
 from assay.rpc.unspoken import Unspoken
-from assay.transport.peer import TlsPeer, caller_of
+from assay.transport.peer import TlsPeer, UnixPeer, caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from assay.http2.limits import Limits
     from assay.http2.protocol import Http2Protocol
     from assay.http2.stream import Receiver, Stream
+    from assay.rpc.crowd import Crowd
     from assay.rpc.method import Method
     from assay.rpc.stock import Stock
     from assay.rpc.turns import Turns
@@ -38,6 +40,7 @@ class RpcConnection:
         max_message: int,
         stock: Stock,
         turns: Turns,
+        crowd: Crowd | None = None,
     ) -> None:
         self.loop = protocol.loop
         self.peer = peer
@@ -50,6 +53,9 @@ class RpcConnection:
         self._stock = stock
         self._turns = turns
         self._caller = caller_of(peer)
+        # Whose calls are counted.
+        self._user = peer.uid if isinstance(peer, UnixPeer) and peer.pid != os.getpid() else None
+        self._crowd = crowd
         self._gone = asyncio.Event()
         self._timers: list[asyncio.TimerHandle] = []
         self._over: Callable[[], None] = _nothing
@@ -107,15 +113,26 @@ class RpcConnection:
         # Handlers that were cancelled and have not ended yet cost what they cost before.
         if len(self.running) >= 2 * self.core.limits.streams:
             return None
+        if not self._enter():
+            return None
         call = Call(self, stream, head, self._find(head.method_name))
         if not self.hold(head.size):
             self.release(head.size)
+            self.over()
             return None
         stream.receiver = call
         call.start(opening.timeout)
         return call
 
+    def _enter(self) -> bool:
+        return self._crowd is None or self._user is None or self._crowd.enter(self._user)
+
     # What calls ask of it
+
+    def over(self) -> None:
+        """A call has ended, for its caller."""
+        if self._crowd is not None and self._user is not None:
+            self._crowd.leave(self._user)
 
     def run(self, call: Call, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a handler, which calls `left` at its end."""

@@ -14,6 +14,7 @@ from assay.http2.limits import Limits as Http2Limits
 from assay.http2.protocol import Http2Protocol
 from assay.rpc.call import Call
 from assay.rpc.connection import RpcConnection
+from assay.rpc.crowd import Crowd
 from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.method import Details, GenericHandler, Method, method_of, unserved
 from assay.rpc.stock import Stock
@@ -36,13 +37,15 @@ class Options:
     """What a server grants.
 
     `max_message` bounds a request, in bytes. Connections older than `max_age` seconds, more or less a tenth, are told
-    to come anew; calls on them go on. `http2` and `transport` bound what one connection may do.
+    to come anew; calls on them go on. `http2` and `transport` bound what one connection may do. `calls_per_user` bounds
+    the calls under way of a user on Unix sockets; this process's own do not count, so it never looks ill to itself.
     """
 
     max_message: int = MAX_MESSAGE_BYTES
     max_age: float | None = None
     http2: Http2Limits = HTTP2_ORDINARY
     transport: Limits = ORDINARY
+    calls_per_user: int | None = None
 
 
 ORDINARY_OPTIONS = Options()
@@ -83,6 +86,7 @@ class Server:
         self._methods: dict[str, Method] = {}
         self._connections: set[RpcConnection] = set()
         self._stock = Stock()
+        self._crowd = Crowd(options.calls_per_user) if options.calls_per_user is not None else None
         self._loop = asyncio.get_running_loop()
         self._turns = Turns(self._loop)
         self._entrance = Entrance(
@@ -159,7 +163,7 @@ class Server:
     async def _join(self, protocol: Http2Protocol, peer: Peer, leave: Leave) -> Abort:
         options = self._options
         connection = RpcConnection(
-            protocol, peer, self._method, options.http2, options.max_message, self._stock, self._turns
+            protocol, peer, self._method, options.http2, options.max_message, self._stock, self._turns, self._crowd
         )
         self._connections.add(connection)
 

@@ -11,11 +11,16 @@ WHOLE = 4
 REST = 4
 
 
+# A group and who it is in the group.
+Caller = tuple[Hashable, Hashable]
+
+
 class Turns:
     """Gives out each turn of the loop in `WHOLE` shares, to one caller after the other.
 
     Calls that nobody is ahead of begin at once. Beside a flood each caller waits for its own calls, and for one piece
-    of another's: as many milliseconds as a piece takes.
+    of another's: as many milliseconds as a piece takes. Callers of a group share the turns of one, so that nobody gets
+    more of them by calling as many.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -23,10 +28,10 @@ class Turns:
         self._left = WHOLE
         self._resting = 0
         self._armed = False
-        # The ring: who is first in it is next.
-        self._waiting: dict[Hashable, deque[tuple[int, asyncio.Future[None]]]] = {}
+        # Rings in a ring: who is first in the first is next.
+        self._waiting: dict[Hashable, dict[Hashable, deque[tuple[int, asyncio.Future[None]]]]] = {}
 
-    def begin(self, caller: Hashable) -> asyncio.Future[None] | None:
+    def begin(self, caller: Caller) -> asyncio.Future[None] | None:
         """A share for a call that begins: None if there is one now, else what to wait for."""
         if self._left and not self._waiting:
             self._left -= 1
@@ -35,14 +40,15 @@ class Turns:
             return None
         return self._wait(caller, 1)
 
-    def whole(self, caller: Hashable) -> asyncio.Future[None]:
+    def whole(self, caller: Caller) -> asyncio.Future[None]:
         """A turn of the loop for a piece of a long call: what to wait for."""
         return self._wait(caller, WHOLE)
 
-    def _wait(self, caller: Hashable, shares: int) -> asyncio.Future[None]:
+    def _wait(self, caller: Caller, shares: int) -> asyncio.Future[None]:
         self._arm()
+        group, member = caller
         turn = self._loop.create_future()
-        self._waiting.setdefault(caller, deque()).append((shares, turn))
+        self._waiting.setdefault(group, {}).setdefault(member, deque()).append((shares, turn))
         return turn
 
     def _arm(self) -> None:
@@ -55,7 +61,8 @@ class Turns:
         self._left = WHOLE
         self._resting = max(0, self._resting - 1)
         while self._waiting:
-            caller, queue = next(iter(self._waiting.items()))
+            group, members = next(iter(self._waiting.items()))
+            member, queue = next(iter(members.items()))
             shares, turn = queue[0]
             if not turn.done():  # by its cancellation
                 if shares > self._left or (shares == WHOLE and self._resting):
@@ -64,8 +71,11 @@ class Turns:
                 self._resting = REST if shares == WHOLE else self._resting
                 turn.set_result(None)
             queue.popleft()
-            del self._waiting[caller]
+            del members[member]
             if queue:
-                self._waiting[caller] = queue
+                members[member] = queue
+            del self._waiting[group]
+            if members:
+                self._waiting[group] = members
         if self._left < WHOLE or self._resting or self._waiting:
             self._arm()

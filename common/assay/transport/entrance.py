@@ -16,7 +16,7 @@ from assay.transport.arrival import Arrival
 from assay.transport.guests import Guest
 from assay.transport.limits import Limits
 from assay.transport.listener import BACKLOG, Listener
-from assay.transport.peer import Peer, TlsPeer, UnixPeer, neighbourhood
+from assay.transport.peer import Peer, TlsPeer, UnixPeer, neighbourhood, uid_of
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import ALPN, Welcome, presented_chain
@@ -60,9 +60,15 @@ class Entrance(Generic[A]):
         self._sockets.append(bound)
 
         def accept(connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
-            return self._serve_unix(connection, UnixPeer.of(connection, unseen=unseen), always=always)
+            uid = uid_of(connection)
+            self._room.enter(uid, always=always)
+            try:
+                return self._serve_unix(connection, UnixPeer.of(connection, unseen=unseen))
+            except BaseException:
+                self._room.leave(uid)
+                raise
 
-        self._listen(Listener(bound.socket, accept))
+        self._listen(Listener(bound.socket, accept, uid_of))
 
     async def listen_tls(self, host: str, port: int, identity: Welcome, proxies: TrustedProxies | None = None) -> int:
         """Accept TLS, of clients with an X.509-SVID and of those without, also from proxies; the port it got."""
@@ -89,13 +95,8 @@ class Entrance(Generic[A]):
         self._listeners.append(listener)
         listener.start()
 
-    async def _serve_unix(self, connection: socket.socket, peer: UnixPeer, *, always: bool) -> None:
+    async def _serve_unix(self, connection: socket.socket, peer: UnixPeer) -> None:
         outer = self._make()
-        try:
-            self._room.enter(peer.uid, always=always)
-        except BaseException:
-            peer.close()
-            raise
         leave = partial(self._room.leave, peer.uid)
         try:
             await self._loop.connect_accepted_socket(lambda: outer, connection)

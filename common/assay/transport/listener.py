@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from assay.errors import AssayError
@@ -14,11 +15,15 @@ log = logging.getLogger("assay.transport")
 BACKLOG = 1024
 # Connections taken in one turn of the loop, so that a flood leaves turns to those already served.
 BATCH = 4
+# Connections taken out of the kernel's queue in one, where they wait for their turn here: that queue is one for all
+# callers, and who fills it would keep the others out for as long as it takes to empty it.
+SWEEP = 100
 # Seconds without accepting when the process is out of descriptors or memory.
 PAUSE = 0.1
 
 # Looks at a connection as soon as it is accepted, and returns what remains to be done for it.
 Accept = Callable[[socket.socket, Any], Coroutine[Any, Any, None]]
+Whence = Callable[[socket.socket], Hashable]
 
 
 class Listener:
@@ -26,11 +31,18 @@ class Listener:
 
     The function given may refuse by AssayError or OSError, at once or later: the connection is closed then, and
     only that one.
+
+    With `whence` connections are accepted as fast as they come, and set up in turns by what it says of each. `accept`
+    has to bound how many there are, then.
     """
 
-    def __init__(self, listening: socket.socket, accept: Accept) -> None:
+    def __init__(self, listening: socket.socket, accept: Accept, whence: Whence | None = None) -> None:
         self.socket = listening
         self._accept = accept
+        self._whence = whence
+        # The ring: who is first in it is next.
+        self._parked: dict[Hashable, deque[tuple[socket.socket, Coroutine[Any, Any, None]]]] = {}
+        self._armed = False
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
@@ -49,6 +61,8 @@ class Listener:
             self._resume.cancel()
         self._loop.remove_reader(self.socket.fileno())
         self.socket.close()
+        while self._parked:
+            self._begin(*self._unpark())
         # A task cancelled before its first step would never get to close what it was given.
         await asyncio.sleep(0)
         for task in self._tasks:
@@ -56,7 +70,7 @@ class Listener:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _on_readable(self) -> None:
-        for _ in range(BATCH):
+        for _ in range(BATCH if self._whence is None else SWEEP):
             try:
                 connection, address = self.socket.accept()
             except (BlockingIOError, InterruptedError):
@@ -86,6 +100,35 @@ class Listener:
             log.debug("Connection refused", extra=_because(error))
             connection.close()
             return
+        if self._whence is None:
+            self._begin(connection, work)
+            return
+        self._parked.setdefault(self._whence(connection), deque()).append((connection, work))
+        self._arm()
+
+    def _arm(self) -> None:
+        if not self._armed:
+            self._armed = True
+            self._loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        self._armed = False
+        for _ in range(BATCH):
+            if not self._parked:
+                return
+            self._begin(*self._unpark())
+        if self._parked:
+            self._arm()
+
+    def _unpark(self) -> tuple[socket.socket, Coroutine[Any, Any, None]]:
+        whence, queue = next(iter(self._parked.items()))
+        first = queue.popleft()
+        del self._parked[whence]
+        if queue:
+            self._parked[whence] = queue
+        return first
+
+    def _begin(self, connection: socket.socket, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(self._run(connection, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

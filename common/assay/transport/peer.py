@@ -165,11 +165,16 @@ class TlsPeer:
 Peer: TypeAlias = UnixPeer | TlsPeer
 
 
-def caller_of(peer: Peer) -> Hashable:
-    """Who shares with itself, when callers get the same: an identity, an address without one, a local process."""
+def uid_of(connection: socket.socket) -> int:
+    """The user at the other end of an accepted Unix connection."""
+    return int(_CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1])
+
+
+def caller_of(peer: Peer) -> tuple[Hashable, Hashable]:
+    """Who shares with itself, when callers get the same: a user and in that a process, an identity, or an address."""
     if isinstance(peer, UnixPeer):
-        return peer.pid
-    return peer.spiffe_id or neighbourhood(peer.address)
+        return peer.uid, peer.pid
+    return peer.spiffe_id or neighbourhood(peer.address), None
 
 
 def neighbourhood(address: str) -> str:

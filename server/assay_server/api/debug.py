@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from assay.bundle import Bundle
 from assay.clock import Clock
@@ -12,15 +11,13 @@ from assay.errors import AssayError, NotFoundError
 from assay.rpc.method import Context
 from assay.rpc.status import EndError, StatusCode
 from assay.spiffeid import TrustDomain
-from assay.svid.x509 import certificate_id, verified_path
-from assay.wire import spiffeid
+from assay.svid.x509 import verified_path
+from assay.wire.certificate import described
 from assay_proto.spire.api.server.debug.v1 import debug_pb2 as pb
 from assay_server.datastore.base import EntryFilter, NodeFilter, Store, Transaction
 
 # Seconds for which an answer is given again: counting goes through whole tables.
 CACHED = 5.0
-# Go's name for it; RFC 4514 has none.
-_NAMES = {NameOID.SERIAL_NUMBER: "SERIALNUMBER"}
 
 OwnChain = Callable[[], Sequence[bytes]]
 
@@ -54,7 +51,7 @@ class DebugApi:
         if bundle is None:
             raise NotFoundError("trust domain bundle not found")
         return pb.GetInfoResponse(
-            svid_chain=[_certificate(one) for one in self._path(bundle)],
+            svid_chain=[pb.GetInfoResponse.Cert(**described(one)) for one in self._path(bundle)],
             uptime=uptime,
             agents_count=agents,
             entries_count=entries,
@@ -76,13 +73,3 @@ class DebugApi:
         except AssayError as error:
             message = f"failed verification against bundle: {error.message}"
             raise EndError(StatusCode.INTERNAL, message) from error
-
-
-def _certificate(one: x509.Certificate) -> pb.GetInfoResponse.Cert:
-    certificate = pb.GetInfoResponse.Cert(
-        expires_at=int(one.not_valid_after_utc.timestamp()), subject=one.subject.rfc4514_string(_NAMES)
-    )
-    spiffe_id = certificate_id(one)
-    if spiffe_id is not None:
-        certificate.id.CopyFrom(spiffeid.to_proto(spiffe_id))
-    return certificate

@@ -17,6 +17,7 @@ from assay.clock import Clock, SystemClock
 from assay.entry import Entry
 from assay.errors import AssayError
 from assay.plugin.workloadattestor import WorkloadAttestor
+from assay.rpc.method import Method
 from assay.selector import Selector
 from assay.svid import X509Svid
 from assay.testing.authority import Authority
@@ -32,6 +33,7 @@ from assay_agent.sds.service import SdsService
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
 from assay_agent.workload.caller import Callers
+from assay_agent.workload.ratelimit import SelectorLimits
 
 ME = f"uid:{os.geteuid()}"
 SDS = SdsSettings()
@@ -153,6 +155,8 @@ class Agents(Protocol):
         synced: bool = True,
         own_pid: int = 0,
         sds: SdsSettings | None = None,
+        limits: SelectorLimits | None = None,
+        observers: Sequence[Callable[[Method], Method]] = (),
         **settings: Any,
     ) -> Awaitable[LocalAgent]: ...
 
@@ -186,12 +190,14 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         synced: bool = True,
         own_pid: int = 0,
         sds: SdsSettings | None = SDS,
+        limits: SelectorLimits | None = None,
+        observers: Sequence[Callable[[Method], Method]] = (),
         **settings: Any,
     ) -> LocalAgent:
         path = folder / f"public{len(started) or ''}" / "api.sock"
         cache = Cache(authority.trust_domain, patience=0.05)
         cache.apply(Update(snapshot=synced, bundles=[authority.bundle]))
-        endpoints = Endpoints(path)
+        endpoints = Endpoints(path, observers)
         minter = Minter(authority, cache, clock=clock)
         attestor = Attestor([UnixAttestor(clock)] if plugins is None else plugins, own_pid=own_pid)
         callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
@@ -202,10 +208,11 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
             callers,
             clock,
             WorkloadApiSettings(authority.trust_domain, **settings),
+            limits,
         )
         endpoints.serve(api)
         if sds is not None:
-            endpoints.serve_sds(SdsService(cache, callers, sds))
+            endpoints.serve_sds(SdsService(cache, callers, sds, limits))
         await endpoints.start()
         started.append(endpoints)
         return LocalAgent(path, authority, cache, endpoints, minter)

@@ -1,7 +1,8 @@
 """JWT-SVIDs kept on the node."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -12,6 +13,7 @@ from assay.errors import AssayError, NotFoundError, PermissionDeniedError, Unava
 from assay.testing.clock import FakeClock
 from assay.testing.metrics import Recorded
 from assay_agent.cache.jwt import JwtCache, expires_soon
+from assay_agent.cache.tokens import RETRY, WORKERS
 
 MakeEntry = Callable[..., Entry]
 
@@ -31,7 +33,7 @@ class Server:
     """Mints numbered tokens, or fails; holds answers back while `open` is clear."""
 
     clock: FakeClock
-    failure: AssayError | None = None
+    failure: Exception | None = None
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,13 +68,116 @@ def one(entry: MakeEntry) -> Entry:
     return entry("one", "/one", "uid:1")
 
 
-async def test_a_token_is_kept_for_half_its_life(jwts: JwtCache, one: Entry, server: Server, clock: FakeClock) -> None:
-    first = await jwts.fetch(one, ["a"])
-    clock.advance(TTL / 2 - 1)
-    assert await jwts.fetch(one, ["a"]) is first
-    clock.advance(1)
-    assert (await jwts.fetch(one, ["a"])).token == "token 2"
+@asynccontextmanager
+async def running(jwts: JwtCache) -> AsyncIterator[None]:
+    """While it renews in the background."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(jwts.run())
+        yield
+        task.cancel()
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_token_is_kept_for_half_its_life_and_then_renewed_while_the_caller_has_it(
+    jwts: JwtCache, one: Entry, server: Server, clock: FakeClock
+) -> None:
+    async with running(jwts):
+        first = await jwts.fetch(one, ["b", "a"])
+        clock.advance(TTL / 2 - 1)
+        assert await jwts.fetch(one, ["b", "a"]) is first
+        await settle()
+        assert len(server.asked) == 1
+        clock.advance(1)
+        server.open.clear()
+        for _ in range(5):
+            assert await jwts.fetch(one, ["b", "a"]) is first
+            await settle()
+        server.open.set()
+        await settle()
+        assert (await jwts.fetch(one, ["a", "b"])).token == "token 2"
+    assert server.asked == [("one", ("b", "a"))] * 2
+
+
+async def test_nothing_is_renewed_that_nobody_asks_for(
+    jwts: JwtCache, one: Entry, server: Server, clock: FakeClock
+) -> None:
+    async with running(jwts):
+        await jwts.fetch(one, ["a"])
+        await clock.run(2 * TTL, step=10)
+    assert len(server.asked) == 1
+
+
+async def test_for_the_last_quarter_the_caller_waits(
+    jwts: JwtCache, one: Entry, server: Server, clock: FakeClock
+) -> None:
+    async with running(jwts):
+        first = await jwts.fetch(one, ["a"])
+        clock.advance(TTL * 3 / 4 - 1)
+        server.open.clear()
+        assert await jwts.fetch(one, ["a"]) is first
+        clock.advance(1)
+        asking = asyncio.gather(jwts.fetch(one, ["a"]))
+        await settle()
+        assert not asking.done()
+        server.open.set()
+        assert [jwt.token for jwt in await asking] == ["token 2"]
     assert len(server.asked) == 2
+
+
+async def test_many_are_renewed_a_few_at_a_time(server: Server, clock: FakeClock, one: Entry) -> None:
+    jwts = JwtCache(server, clock, draw=lambda: MIDDLE)
+    audiences = [str(number) for number in range(50)]
+    async with running(jwts):
+        for audience in audiences:
+            await jwts.fetch(one, [audience])
+        clock.advance(TTL / 2)
+        server.open.clear()
+        for audience in audiences:
+            await jwts.fetch(one, [audience])
+        await settle()
+        assert len(server.asked) == 50 + WORKERS
+        server.open.set()
+        for _ in range(20):
+            await settle()
+        assert len(server.asked) == 100
+        assert (await jwts.fetch(one, ["0"])).issued_at == int(clock.now().timestamp())
+
+
+@pytest.mark.parametrize("failure", [UnavailableError("down"), ZeroDivisionError()])
+async def test_what_failed_in_the_background_is_tried_again_after_a_while(
+    jwts: JwtCache, one: Entry, server: Server, clock: FakeClock, failure: Exception
+) -> None:
+    async with running(jwts):
+        first = await jwts.fetch(one, ["a"])
+        clock.advance(TTL / 2)
+        server.failure = failure
+        for _ in range(10):
+            assert await jwts.fetch(one, ["a"]) is first
+            await settle()
+        assert len(server.asked) == 2
+        clock.advance(RETRY)
+        server.failure = None
+        assert await jwts.fetch(one, ["a"]) is first
+        await settle()
+        assert (await jwts.fetch(one, ["a"])).token == "token 3"
+
+
+async def test_a_refusal_in_the_background_ends_the_kept_token(
+    jwts: JwtCache, one: Entry, server: Server, clock: FakeClock
+) -> None:
+    async with running(jwts):
+        await jwts.fetch(one, ["a"])
+        clock.advance(TTL / 2)
+        server.failure = NotFoundError("no such entry")
+        await jwts.fetch(one, ["a"])
+        await settle()
+        assert len(jwts) == 0
+        with pytest.raises(NotFoundError):
+            await jwts.fetch(one, ["a"])
 
 
 @pytest.mark.parametrize(("draw", "soon_from"), [(0.0, 165), (0.5, 150), (0.9999, 135)])
@@ -87,8 +192,13 @@ async def test_every_request_draws_anew(server: Server, clock: FakeClock, one: E
     jwts = JwtCache(server, clock, draw=lambda: next(draws))
     await jwts.fetch(one, ["a"])
     clock.advance(TTL / 2)
-    assert (await jwts.fetch(one, ["a"])).token == "token 1"
-    assert (await jwts.fetch(one, ["a"])).token == "token 2"
+    async with running(jwts):
+        assert (await jwts.fetch(one, ["a"])).token == "token 1"
+        await settle()
+        assert len(server.asked) == 1
+        await jwts.fetch(one, ["a"])
+        await settle()
+        assert len(server.asked) == 2
 
 
 async def test_the_order_of_audiences_does_not_matter_and_their_number_does(

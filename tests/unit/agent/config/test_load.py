@@ -57,7 +57,9 @@ def test_every_key_arrives() -> None:
     found = config(
         """
         data_dir = "/d"
-        socket_path = "/s"
+        socket_path = "/run/s"
+        admin_socket_path = "/run2/a"
+        authorized_delegates = ["spiffe://a/d"]
         join_token = "t0ken"
         trust_bundle_format = "spiffe"
         allow_unauthenticated_verifiers = true
@@ -72,12 +74,17 @@ def test_every_key_arrives() -> None:
             default_all_bundles_name = "ROOTCA"
             disable_spiffe_cert_validation = true
         }
-        experimental { sync_interval = "500ms" }
+        experimental {
+            sync_interval = "500ms"
+            jwt_svid_cache_hit_timeout = "6s"
+            ratelimit { fetch_x509_svid = 7 stream_secrets = 8 }
+        }
         log_level = "DEBUG"
         log_format = "json"
         log_file = "/l"
         """,
         "health_checks { listener_enabled = true }\ntelemetry { InMem {} }\n"
+        "assay { calls_per_user = 9 calls_at_once_per_user = 8 connections_per_user = 10 }\n"
         'plugins {\n KeyManager "memory" {}\n NodeAttestor "x509pop" { plugin_data { private_key_path = "k" } }\n'
         ' WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }\n}',
     )
@@ -88,6 +95,16 @@ def test_every_key_arrives() -> None:
     }  # fmt: skip
     assert found.workload_x509_svid_key_type is KeyType.RSA_2048
     assert (found.availability_target, found.sync_interval) == (86400, 0.5)
+    assert (found.calls_per_user, found.calls_at_once_per_user, found.connections_per_user) == (9, 8, 10)
+    assert found.jwt_svid_cache_hit_timeout == 6
+    assert found.method_rates == {
+        "/SpiffeWorkloadAPI/FetchX509SVID": 7,
+        "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets": 8,
+    }
+    assert (str(found.admin_socket_path), {str(one) for one in found.authorized_delegates}) == (
+        "/run2/a",
+        {"spiffe://a/d"},
+    )
     assert (found.x509_svid_cache_max_size, found.jwt_svid_cache_max_size) == (5, 6)
     assert found.sds == SdsSettings("own", "null", "ROOTCA", disable_spiffe_cert_validation=True)
     assert found.node_attestor == Plugin("x509pop", {"private_key_path": "k"})
@@ -101,6 +118,11 @@ def test_envoys_may_be_served_under_spires_names_under_others_or_not_at_all() ->
     assert config('sds { default_bundle_name = "ALL" }').sds == SdsSettings(default_bundle_name="ALL")
     assert config("disable_sds_api = false").sds == SdsSettings()
     assert config('disable_sds_api = true\nsds { default_svid_name = "x" }').sds is None
+
+
+def test_the_admin_socket_may_lie_anywhere_else() -> None:
+    for path in ("/run/admin/y", "/tmp/spire-agent/private/api.sock", "/tmp/spire-agent/publicity/y"):  # noqa: S108
+        assert str(config(f'admin_socket_path = "{path}"').admin_socket_path) == path
 
 
 def test_a_token_does_not_show() -> None:
@@ -161,7 +183,13 @@ def test_an_agent_may_trust_blindly_when_told() -> None:
         ('trust_bundle_url = "https://x"', "not built"),
         ('trust_bundle_spiffe_workload_api = "unix:///x"', "not built"),
         ("experimental { require_pq_kem = true }", "not built"),
-        ("experimental { ratelimit { fetch_x509_svid = 5 } }", "not built"),
+        ("experimental { ratelimit { fetch_x509_svid = -1 } }", "greater than or equal to 0"),
+        ('experimental { jwt_svid_cache_hit_timeout = "5s" }', "must be more than 5s and less than 30s"),
+        ('experimental { jwt_svid_cache_hit_timeout = "30s" }', "must be more than 5s and less than 30s"),
+        ('admin_socket_path = "/tmp/spire-agent/public/x/y"', "admin socket cannot be in the same directory"),
+        ('admin_socket_path = "/tmp/x/../spire-agent/public/y"', "admin socket cannot be in the same directory"),
+        ('authorized_delegates = ["spiffe://other.test/x"]', "is not a member of trust domain"),
+        ('authorized_delegates = ["x"]', "scheme is missing or invalid"),
     ],
 )
 def test_bad_or_missing_things_are_refused(agent: str, reason: str) -> None:
@@ -173,8 +201,6 @@ def test_bad_or_missing_things_are_refused(agent: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("agent", "rest", "key"),
     [
-        ('admin_socket_path = "/x"', "", "agent.admin_socket_path"),
-        ('authorized_delegates = ["spiffe://a/b"]', "", "agent.authorized_delegates"),
         ('log_selectors = ["unix:uid"]', "", "agent.log_selectors"),
         ('experimental { broker { socket_path = "x" } }', "", "agent.experimental.broker"),
         ("experimental { use_sync_authorized_entries = false }", "", "agent.experimental.use_sync_authorized_entries"),

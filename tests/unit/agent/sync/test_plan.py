@@ -84,11 +84,13 @@ def test_entries_for_a_store_are_not_signed_for_workloads() -> None:
     assert look({"a": replace(ENTRY, store_svid=True)}, wanted={"a"}) == Plan()
 
 
-def test_entries_without_prefetch_are_signed_while_somebody_wants_them() -> None:
+def test_entries_without_prefetch_are_signed_once_somebody_wants_them_and_renewed_from_then_on() -> None:
     known = {"a": replace(ENTRY, disable_x509_svid_prefetch=True)}
     expiring = {"a": Held(known["a"], NOW - 1)}
-    assert look(known) == look(known, expiring) == Plan()
+    assert look(known) == Plan()
     assert look(known, wanted={"a"}).pressing == look(known, expiring, wanted={"a"}).pressing == ("a",)
+    assert look(known, expiring).others == ("a",)
+    assert look(known, {"a": Held(known["a"], NOW + 5)}) == Plan((), (), NOW + 5)
 
 
 def test_a_refused_entry_is_left_alone_for_a_while() -> None:
@@ -167,7 +169,8 @@ def test_every_plan_keeps_the_rules(
     for one, entry in listed.items():
         due = one not in having or outdated(having[one].entry, entry) or having[one].renew_at <= NOW
         free = one not in put_off or put_off[one].until <= NOW
-        kept = not entry.store_svid and (one in wanted or not entry.disable_x509_svid_prefetch)
+        lazy = entry.disable_x509_svid_prefetch
+        kept = not entry.store_svid and (one in wanted or one in having or not lazy)
         if one in wanted:
             assert (one in chosen) == (due and free and kept)
         if one in chosen:

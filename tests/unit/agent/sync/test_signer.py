@@ -255,6 +255,20 @@ async def test_an_entry_without_prefetch_is_signed_when_somebody_asks(house: Hou
             await house.until(lambda: bool(house.cache.svids))
 
 
+async def test_whoever_asks_again_for_an_entry_without_prefetch_finds_no_svid_that_has_expired(
+    house: House, entry: MakeEntry
+) -> None:
+    lazy = entry(1, disable_x509_svid_prefetch=True)
+    house.apply(lazy)
+    async with house.running():
+        with house.cache.subscribe(lazy.selectors):
+            await house.until(lambda: bool(house.cache.svids))
+        await house.clock.wait_sleepers()
+        await house.clock.run(2 * 3600, step=20)
+    (svid,) = house.cache.svids.values()
+    assert svid.not_after > house.clock.now().timestamp()
+
+
 async def test_an_entry_that_goes_while_it_is_signed_leaves_nothing(house: House, entry: MakeEntry) -> None:
     house.server.gate.clear()
     house.apply(entry(1))

@@ -24,9 +24,11 @@ class Order:
         self.number = 0
         self.waiting: list[asyncio.Task[None]] = []
 
-    def ask(self, caller: Hashable, *, whole: bool = False) -> asyncio.Task[None]:
+    def ask(self, caller: Hashable, group: Hashable = None, *, whole: bool = False) -> asyncio.Task[None]:
+        who = (caller, None) if group is None else (group, caller)
+
         async def share() -> None:
-            turn = self.turns.whole(caller) if whole else self.turns.begin(caller)
+            turn = self.turns.whole(who) if whole else self.turns.begin(who)
             if turn is not None:
                 await turn
             self.got.append((self.number, caller))
@@ -48,11 +50,11 @@ class Order:
 
 async def test_nobody_waits_while_there_is_room() -> None:
     turns = Turns(asyncio.get_running_loop())
-    assert [turns.begin("a") for _ in range(WHOLE)] == [None] * WHOLE
-    assert turns.begin("a") is not None
+    assert [turns.begin(("a", 1)) for _ in range(WHOLE)] == [None] * WHOLE
+    assert turns.begin(("a", 1)) is not None
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert turns.begin("b") is None
+    assert turns.begin(("b", 1)) is None
 
 
 async def test_a_caller_waits_for_its_own_calls_and_not_for_all_of_anothers() -> None:
@@ -65,6 +67,20 @@ async def test_a_caller_waits_for_its_own_calls_and_not_for_all_of_anothers() ->
     assert max(index for index, caller in enumerate(got) if caller == "quiet") <= WHOLE + 2 * 3
     assert max(order.at_once()) <= WHOLE
     assert got.count("flood") == 100
+
+
+async def test_a_group_of_callers_gets_no_more_than_a_single_one_and_shares_it_evenly() -> None:
+    order = Order()
+    for number in range(90):
+        order.ask(f"flood {number % 30}", "flood")
+    for _ in range(5):
+        order.ask("quiet", "others")
+    got = await order.all()
+    assert max(index for index, caller in enumerate(got) if caller == "quiet") <= WHOLE + 2 * 5
+    of_flood = [caller for caller in got[WHOLE:] if caller != "quiet"]
+    assert len(set(of_flood[:30])) == 30
+    assert len(of_flood) == 90 - WHOLE
+    assert not order.turns._waiting
 
 
 async def test_long_work_has_a_turn_of_the_loop_to_itself_and_goes_round() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from assay.errors import UnauthenticatedError
 from assay.testing.wait import until
-from assay.transport.listener import Listener
+from assay.transport.listener import BATCH, Listener
 
 
 class Accepting:
@@ -150,3 +150,78 @@ async def test_closing_while_it_waits_for_descriptors(
         await listener.close()
     assert resuming is not None
     assert resuming.cancelled()
+
+
+class Noting:
+    """Notes whose connections are set up, in order; who a connection is from is told by `whose`."""
+
+    def __init__(self) -> None:
+        self.whose: list[str] = []
+        self.order: list[str] = []
+        self.accepted = 0
+
+    def __call__(self, connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
+        who = self.whose[self.accepted]
+        self.accepted += 1
+        if who == "refused":
+            raise UnauthenticatedError("not you")
+        return self.serve(connection, who)
+
+    async def serve(self, connection: socket.socket, who: str) -> None:
+        self.order.append(who)
+        connection.close()
+
+    def whence(self, _connection: socket.socket) -> str:
+        return self.whose[self.accepted - 1]
+
+
+@pytest.fixture
+async def noting() -> Noting:
+    return Noting()
+
+
+@pytest.fixture
+async def fair(socket_path: Path, noting: Noting) -> AsyncIterator[Listener]:
+    """Takes connections as they come, and sets them up in turns."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(socket_path))
+    listening.listen(256)
+    listener = Listener(listening, noting, noting.whence)
+    yield listener
+    await listener.close()
+
+
+def connected(path: Path, count: int) -> list[socket.socket]:
+    made = [socket.socket(socket.AF_UNIX) for _ in range(count)]
+    for one in made:
+        one.connect(str(path))
+    return made
+
+
+async def test_who_comes_in_crowds_waits_behind_who_comes_alone(
+    fair: Listener, noting: Noting, socket_path: Path
+) -> None:
+    """Though all of the crowd were in the kernel's queue before."""
+    noting.whose = ["crowd"] * 60 + ["alone"] + ["refused"] * 30 + ["another"]
+    clients = connected(socket_path, len(noting.whose))
+    fair.start()
+    await until(lambda: len(noting.order) == 62)
+    assert noting.accepted == len(noting.whose)
+    assert {"alone", "another"} <= set(noting.order[:BATCH])
+    for one in clients:
+        one.close()
+
+
+async def test_what_is_not_set_up_yet_is_closed_with_the_listener(
+    fair: Listener, noting: Noting, socket_path: Path
+) -> None:
+    noting.whose = ["crowd"] * 60
+    clients = connected(socket_path, len(noting.whose))
+    fair._on_readable()
+    assert noting.accepted == 60
+    assert noting.order == []
+    await fair.close()
+    assert not fair._parked
+    assert [one.recv(1) for one in clients] == [b""] * 60
+    for one in clients:
+        one.close()

@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 
 from assay.loglevel import LiveLevel
 from assay.rpc.method import Service
+from assay.wire.logger import LoggerApi
 from assay.wire.service import LOGGER, served
 from assay_proto.spire.api.server.logger.v1 import logger_pb2 as pb
 from assay_proto.spire.api.server.logger.v1.logger_pb2_grpc import LoggerStub
 from assay_proto.spire.api.types import logger_pb2
-from assay_server.api.logger import LoggerApi
 from assay_server.authorization.caller import Caller, CallerKind
 
 if TYPE_CHECKING:

@@ -1,15 +1,24 @@
-"""spire.api.server.logger.v1.Logger: the level of the server's log, read and changed while it runs."""
+"""SPIRE's Logger service, which the server and the agent each have under a name of its own: the level of the log."""
+
+from typing import Protocol
 
 import structlog
 
 from assay.errors import InvalidArgumentError
 from assay.loglevel import LiveLevel
-from assay.rpc.method import Context
 from assay.wire.loglevel import FROM_PROTO, TO_PROTO
-from assay_proto.spire.api.server.logger.v1 import logger_pb2 as pb
 from assay_proto.spire.api.types import logger_pb2
 
 log = structlog.get_logger(__name__)
+
+
+class SetLogLevelRequest(Protocol):
+    """That message of either."""
+
+    @property
+    def new_level(self) -> int:
+        """A spire.api.types.LogLevel."""
+        ...
 
 
 class LoggerApi:
@@ -18,12 +27,12 @@ class LoggerApi:
     def __init__(self, level: LiveLevel) -> None:
         self._level = level
 
-    async def GetLogger(self, request: pb.GetLoggerRequest, context: Context) -> logger_pb2.Logger:
+    async def GetLogger(self, _request: object, _context: object) -> logger_pb2.Logger:
         """The level now and at launch."""
         log.info("GetLogger Called")
         return self._answer()
 
-    async def SetLogLevel(self, request: pb.SetLogLevelRequest, context: Context) -> logger_pb2.Logger:
+    async def SetLogLevel(self, request: SetLogLevelRequest, _context: object) -> logger_pb2.Logger:
         """Log by another level until the next change or the end of the process."""
         if request.new_level == logger_pb2.UNSPECIFIED:
             raise InvalidArgumentError("newLevel value cannot be LogLevel_UNSPECIFIED")
@@ -34,7 +43,7 @@ class LoggerApi:
         self._level.set(level)
         return self._answer()
 
-    async def ResetLogLevel(self, request: pb.ResetLogLevelRequest, context: Context) -> logger_pb2.Logger:
+    async def ResetLogLevel(self, _request: object, _context: object) -> logger_pb2.Logger:
         """Log by the level of the launch again."""
         log.info("ResetLogLevel Called", launch_log_level=self._level.launch)
         self._level.reset()

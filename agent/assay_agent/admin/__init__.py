@@ -1,0 +1,1 @@
+"""The agent's admin socket: the Delegated Identity API, Debug and Logger."""
