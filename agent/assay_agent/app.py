@@ -42,6 +42,7 @@ from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
 from assay_agent.endpoints import Endpoints
+from assay_agent.endpoints.private import PrivateEndpoint
 from assay_agent.health import agent_checks
 from assay_agent.plugins import builtin
 from assay_agent.sds.service import SdsService
@@ -51,6 +52,8 @@ from assay_agent.sync.signer import Signer, SigningSettings
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
 from assay_agent.workload.caller import Callers, process_attributes
+from assay_agent.workload.explain import ExplainApi
+from assay_agent.workload.refusals import Refusals
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +92,9 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         agent = _build(config, clock, telemetry)
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)
+        supervisor.defer("private socket", agent.private.close)
         await agent.endpoints.start()
+        await agent.private.start()
         checks = agent_checks(agent.endpoints.probe, lambda: agent.identity.credentials() is not None)
         supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         agent.identity.use(await agent.attestation.establish())
@@ -132,6 +137,7 @@ class _Known:
 class _Agent:
     client: ServerClient
     endpoints: Endpoints
+    private: PrivateEndpoint
     identity: AgentIdentity
     attestation: NodeAttestation
     rotation: NodeRotation
@@ -166,8 +172,8 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry) -> _Agent:
         draw=random.random,
         metrics=metrics,
     )
-    endpoints = _endpoints(config, clock, cache, client, telemetry)
-    return _Agent(client, endpoints, identity, attestation, rotation, signer, follower)
+    endpoints, private = _endpoints(config, clock, cache, client, identity, telemetry)
+    return _Agent(client, endpoints, private, identity, attestation, rotation, signer, follower)
 
 
 def _node_parts(
@@ -212,13 +218,19 @@ def _client(
 
 
 def _endpoints(
-    config: AgentConfig, clock: Clock, cache: Cache, client: ServerClient, telemetry: Telemetry
-) -> Endpoints:
+    config: AgentConfig,
+    clock: Clock,
+    cache: Cache,
+    client: ServerClient,
+    identity: AgentIdentity,
+    telemetry: Telemetry,
+) -> tuple[Endpoints, PrivateEndpoint]:
     endpoints = Endpoints(config.socket_path, _observers(telemetry))
     plugins = [builtin.workload_attestor(plugin, clock) for plugin in config.workload_attestors]
     own_pid = os.getpid()
     attestor = Attestor(plugins, own_pid=own_pid, metrics=telemetry.metrics)
-    callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
+    refusals = Refusals(cache, clock, config.trust_domain, plugins, lambda: identity.spiffe_id)
+    callers = Callers(endpoints.peer, attestor, own_pid=own_pid, on_refused=refusals.note)
     settings = WorkloadApiSettings(
         config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
     )
@@ -227,7 +239,8 @@ def _endpoints(
     endpoints.serve(WorkloadApi(cache, jwts, wits, callers, clock, settings))
     if config.sds is not None:
         endpoints.serve_sds(SdsService(cache, callers, config.sds))
-    return endpoints
+    explain = ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
+    return endpoints, PrivateEndpoint(config.data_dir, explain.register)
 
 
 def _observers(telemetry: Telemetry) -> Sequence[Observer]:

@@ -1,0 +1,39 @@
+"""What can be told without the agent: by its files, and by its attestors in this process."""
+
+import os
+
+from assay.clock import Clock
+from assay.errors import AssayError
+from assay.plugin.workloadattestor import withheld_by
+from assay.spiffeid import SpiffeId
+from assay.svid import X509Svid
+from assay_agent.cli.explain.ask import Answer
+from assay_agent.config.settings import AgentConfig
+from assay_agent.explanation.scene import AgentView, Workload
+from assay_agent.plugins import builtin
+from assay_agent.storage.disk import AgentStorage
+from assay_agent.workload.attestor import Attestor
+
+
+async def look_without_agent(config: AgentConfig, pid: int, clock: Clock) -> Answer:
+    """The answer of an agent that does not run; about no process if `pid` is 0."""
+    plugins = [builtin.workload_attestor(one, clock) for one in config.workload_attestors]
+    agent = AgentView(
+        spiffe_id=_stored_id(config),
+        running=False,
+        synced=False,
+        attestors={one.name: withheld_by(one) for one in plugins},
+    )
+    if not pid:
+        return Answer(agent, None, ())
+    found = await Attestor(plugins, own_pid=os.getpid()).examine(pid)
+    return Answer(agent, Workload(pid=pid, selectors=found.selectors, failures=found.failures), ())
+
+
+def _stored_id(config: AgentConfig) -> SpiffeId | None:
+    """The ID that the agent had when it ended; None if it has none, or its files are not ours to read."""
+    try:
+        chain = AgentStorage(config.data_dir).data.svid
+        return X509Svid.parse(chain).spiffe_id if chain else None
+    except AssayError:
+        return None
