@@ -19,6 +19,7 @@ from assay.keymanager.base import SigningKey
 from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
 from assay.namespace import server_id
+from assay.plugin.external import Host
 from assay.reload import SIGNALS, Reload
 from assay.rpc.method import Context
 from assay.rpc.server import peer_of
@@ -183,12 +184,13 @@ def _node_parts(
         insecure = config.insecure_bootstrap and not authorities
         return _client(config, clock, lambda: authorities, lambda: None, insecure=insecure)
 
+    host = _host(config, clock)
     return NodeParts(
         trust_domain=config.trust_domain,
         storage=storage,
-        keys=MeteredKeyManager(builtin.key_manager(config.key_manager), metrics, "agent_key_manager", "get_key"),
+        keys=MeteredKeyManager(builtin.key_manager(config.key_manager, host), metrics, "agent_key_manager", "get_key"),
         roots=roots,
-        attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file),
+        attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file, host),
         anonymous=anonymous,
         bootstrap=Bootstrap(
             config.trust_domain,
@@ -200,6 +202,10 @@ def _node_parts(
         draw=random.random,
         metrics=metrics,
     )
+
+
+def _host(config: AgentConfig, clock: Clock) -> Host:
+    return Host(config.trust_domain, clock, config.data_dir)
 
 
 def _client(
@@ -226,7 +232,7 @@ def _endpoints(
     telemetry: Telemetry,
 ) -> tuple[Endpoints, PrivateEndpoint]:
     endpoints = Endpoints(config.socket_path, _observers(telemetry))
-    plugins = [builtin.workload_attestor(plugin, clock) for plugin in config.workload_attestors]
+    plugins = [builtin.workload_attestor(plugin, _host(config, clock)) for plugin in config.workload_attestors]
     own_pid = os.getpid()
     attestor = Attestor(plugins, own_pid=own_pid, metrics=telemetry.metrics)
     refusals = Refusals(cache, clock, config.trust_domain, plugins, lambda: identity.spiffe_id)

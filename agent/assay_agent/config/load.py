@@ -92,4 +92,4 @@ def _verify(document: Document, plugins: Plugins) -> list[Fault]:
     return at_most_one(document, plugins, ("KeyManager", "NodeAttestor"))
 
 
-_SCHEMA = Schema(AgentFile, SECTIONS, NOT_BUILT, CATALOG, _verify, FLAGS)
+_SCHEMA = Schema(AgentFile, SECTIONS, NOT_BUILT, CATALOG, _verify, FLAGS, "agent")

@@ -4,6 +4,7 @@ import os
 
 from assay.clock import Clock
 from assay.errors import AssayError
+from assay.plugin.external import Host
 from assay.plugin.workloadattestor import withheld_by
 from assay.spiffeid import SpiffeId
 from assay.svid import X509Svid
@@ -17,7 +18,8 @@ from assay_agent.workload.attestor import Attestor
 
 async def look_without_agent(config: AgentConfig, pid: int, clock: Clock) -> Answer:
     """The answer of an agent that does not run; about no process if `pid` is 0."""
-    plugins = [builtin.workload_attestor(one, clock) for one in config.workload_attestors]
+    host = Host(config.trust_domain, clock, config.data_dir)
+    plugins = [builtin.workload_attestor(one, host) for one in config.workload_attestors]
     agent = AgentView(
         spiffe_id=_stored_id(config),
         running=False,
