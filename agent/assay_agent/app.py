@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -56,6 +57,9 @@ from assay_agent.workload.caller import Callers, process_attributes
 from assay_agent.workload.explain import ExplainApi
 from assay_agent.workload.refusals import Refusals
 
+if TYPE_CHECKING:
+    from assay_agent.svidstore.keeper import Keeper
+
 log = structlog.get_logger(__name__)
 
 # The APIs whose calls SPIRE's agent counts as connections, and what it calls them there.
@@ -65,6 +69,8 @@ CONNECTIONS = {
     "spire.agent.debug.v1.Debug": "debug_api", "spire.api.agent.logger.v1.Logger": "logger_api",
 }  # fmt: skip
 
+# What has been put into SVID stores, in data_dir.
+JOURNAL = "svid-stores.json"
 # Seconds in which everything has to end.
 GRACE = 10.0
 
@@ -103,6 +109,8 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.start("SVID rotation", agent.rotation.run)
         supervisor.start("signer", agent.signer.run)
         supervisor.start("synchronization", agent.follower.run)
+        if agent.keeper is not None:
+            supervisor.start("SVID stores", agent.keeper.run)
         supervisor.start("status", lambda: _settle(agent))
         await supervisor.wait_stopped()
 
@@ -144,6 +152,7 @@ class _Agent:
     rotation: NodeRotation
     signer: Signer
     follower: Follower
+    keeper: "Keeper | None"
 
 
 def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry) -> _Agent:
@@ -174,7 +183,20 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry) -> _Agent:
         metrics=metrics,
     )
     endpoints, private = _endpoints(config, clock, cache, client, identity, telemetry)
-    return _Agent(client, endpoints, private, identity, attestation, rotation, signer, follower)
+    keeper = _keeper(config, clock, cache)
+    return _Agent(client, endpoints, private, identity, attestation, rotation, signer, follower, keeper)
+
+
+def _keeper(config: AgentConfig, clock: Clock, cache: Cache) -> "Keeper | None":
+    """Whoever keeps SVID stores, if any are configured, or were."""
+    journal = config.data_dir / JOURNAL
+    if not config.svid_stores and not journal.exists():
+        return None
+    from assay_agent.svidstore.journal import Journal  # noqa: PLC0415 - few agents have stores
+    from assay_agent.svidstore.keeper import Keeper  # noqa: PLC0415 - likewise
+
+    stores = {one.name: builtin.svid_store(one, _host(config, clock)) for one in config.svid_stores}
+    return Keeper(cache, stores, Journal(journal), clock, config.trust_domain)
 
 
 def _node_parts(

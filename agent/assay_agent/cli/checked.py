@@ -32,13 +32,15 @@ def load_checked(document: Document, overrides: Sequence[Override] = ()) -> Load
 
 
 def _plugins(config: AgentConfig, host: Host) -> Iterator[tuple[str, Plugin, Callable[[], object]]]:
-    """Those that can be made to see whether their settings are right: of no store and of no keys."""
+    """Those that touch nothing while they are made; key managers read their keys."""
     from assay_agent.plugins import builtin  # noqa: PLC0415 - not loaded to `run`, which makes them later
 
     token, file = config.join_token, config.join_token_file
     yield "NodeAttestor", config.node_attestor, lambda: builtin.node_attestor(config.node_attestor, token, file, host)
     for plugin in config.workload_attestors:
         yield "WorkloadAttestor", plugin, partial(builtin.workload_attestor, plugin, host)
+    for plugin in config.svid_stores:
+        yield "SVIDStore", plugin, partial(builtin.svid_store, plugin, host)
 
 
 def _fault(document: Document, kind: str, plugin: Plugin, make: Callable[[], object]) -> Fault | None:

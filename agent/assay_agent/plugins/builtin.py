@@ -10,6 +10,7 @@ from assay.keymanager.base import KeyManager
 from assay.plugin import external
 from assay.plugin.external import Host
 from assay.plugin.nodeattestor import AgentNodeAttestor
+from assay.plugin.svidstore import SvidStore
 from assay.plugin.workloadattestor import WorkloadAttestor
 
 
@@ -73,3 +74,18 @@ def workload_attestor(plugin: Plugin, host: Host) -> WorkloadAttestor:
         case name:
             made = external.make("agent", "WorkloadAttestor", name, plugin.data, host, WorkloadAttestor)
             return cast("WorkloadAttestor", made)
+
+
+def svid_store(plugin: Plugin, host: Host) -> SvidStore:
+    """One of those that are configured.
+
+    Raises:
+        AssayError: unknown or misconfigured.
+    """
+    match plugin.name:
+        case "disk":
+            from assay_agent.plugins.svidstore_disk import DiskStore  # noqa: PLC0415 - see above
+
+            return DiskStore.configure(plugin.data)
+        case name:
+            return cast("SvidStore", external.make("agent", "SVIDStore", name, plugin.data, host, SvidStore))

@@ -86,11 +86,11 @@ def outdated(signed_for: Entry, entry: Entry) -> bool:
 
 
 def _kept(outlook: Outlook) -> Iterable[Entry]:
-    """Entries that are to have an SVID; those for a store get none here."""
+    """Entries that are to have an SVID; those for a store only while its keeper wants them."""
     return (
         entry
         for entry in outlook.entries.values()
-        if not entry.store_svid and (not entry.disable_x509_svid_prefetch or entry.id in outlook.wanted)
+        if entry.id in outlook.wanted or not (entry.store_svid or entry.disable_x509_svid_prefetch)
     )
 
 
