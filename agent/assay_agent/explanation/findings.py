@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from assay_agent.explanation.finding import Cause, Fault, Finding, Remedy
 from assay_agent.explanation.nearest import has_expired, nearest
-from assay_agent.explanation.remedy import mend, readmit, register
+from assay_agent.explanation.remedy import mend, prolong, readmit, register
 from assay_agent.explanation.scene import Scene, Sight
 
 MOST_ENTRIES = 3
@@ -27,6 +27,9 @@ def explain(scene: Scene, most: int = MOST_ENTRIES) -> tuple[Finding, ...]:
     if not scene.workload.selectors and not blind:
         return agent
     near = tuple(Finding(one.faults, one.entry, mend(one, scene)) for one in nearest(scene)[:most])
+    if near and near[0].cause is Cause.BANNED:
+        # To start the agent again is of no use before.
+        return (*near, *agent)
     if near or blind:
         return (*agent, *blind, *near)
     return (*agent, *blind, _no_entry(scene))
@@ -44,12 +47,15 @@ def _unseen(scene: Scene) -> Finding:
 
 
 def _served(scene: Scene) -> Iterator[Finding]:
-    """The entries that give it an identity."""
+    """The entries that give it an identity: those that the agent holds, as the agent goes by them."""
     for entry in scene.agent.held.values():
         fits = bool(entry.selectors) and scene.workload.selectors.issuperset(entry.selectors)
-        if not fits or entry.store_svid or has_expired(entry, scene.now):
+        if not fits or entry.store_svid:
             continue
-        if entry.id in scene.agent.signed:
+        if entry.id in scene.agent.signed and has_expired(entry, scene.now):
+            text = f"has {entry.spiffe_id}, until the server takes away the entry, which has expired"
+            yield Finding((Fault(Cause.ISSUED, text),), entry, prolong(entry))
+        elif entry.id in scene.agent.signed:
             yield Finding((Fault(Cause.ISSUED, f"has {entry.spiffe_id}"),), entry)
         else:
             text = f"is entitled to {entry.spiffe_id}, whose SVID is not signed yet"

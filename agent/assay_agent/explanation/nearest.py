@@ -107,13 +107,20 @@ def _of_selector(selector: Selector, scene: Scene) -> Fault:
         return Fault(Cause.ATTESTOR_FAILED, text, selector)
     setting = scene.agent.attestors[selector.type].get(kind)
     if setting is not None:
-        text = f"{asked}, which the {selector.type} attestor looks for only with {setting}"
+        text = f"{asked}, which the {selector.type} attestor looks for only with {setting}{_program(selector, scene)}"
         return Fault(Cause.WITHHELD, text, selector)
     instead = tuple(sorted(one for one in workload.selectors if _same_kind(one, selector)))
     if instead:
         text = f"{asked}; the workload has {', '.join(map(str, instead))}"
         return Fault(Cause.OTHER_VALUE, text, selector, instead)
     return Fault(Cause.MISSING, f"{asked}, which the workload does not have", selector)
+
+
+def _program(selector: Selector, scene: Scene) -> str:
+    """What the program is, where that is known and the entry asks for another."""
+    program = scene.workload.program
+    other = kind_of(selector) == "path" and program.startswith("/") and selector.value != f"path:{program}"
+    return f"; its program is {program}" if other else ""
 
 
 def _same_kind(one: Selector, other: Selector) -> bool:

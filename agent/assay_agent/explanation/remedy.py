@@ -60,6 +60,12 @@ def readmit(agent_id: SpiffeId) -> Remedy:
     return Remedy((evict,), note="if the ban was a mistake; then start the agent again")
 
 
+def prolong(entry: Entry) -> Remedy:
+    """An entry that has expired is to stay."""
+    note = "give --entry-expiry to have it end at another time"
+    return Remedy((entry_command("update", replace(entry, expires_at=0)),), note=note)
+
+
 def entry_command(verb: str, entry: Entry) -> tuple[str, ...]:
     """`assay entry create` or `update` with all that the entry says."""
     return ("assay", "entry", verb, *_flags(entry, with_id=verb == "update"))

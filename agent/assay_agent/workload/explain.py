@@ -64,14 +64,15 @@ class ExplainApi:
 
     async def _look_at(self, pid: int) -> Workload:
         asked = Workload(pid=pid)
-        uid = _user(pid)
+        uid = user_of(pid)
         if uid is None:
             return replace(asked, sight=Sight.GONE)
         found = await self._attestor.examine(pid)
         return replace(asked, uid=uid, selectors=found.selectors, failures=found.failures)
 
 
-def _user(pid: int) -> int | None:
+def user_of(pid: int) -> int | None:
+    """The effective user of that process; None if there is none."""
     try:
         return Path(f"/proc/{pid}").stat().st_uid
     except OSError:

@@ -112,6 +112,8 @@ async def _agent(request: Request, config: AgentConfig | None, clock: Clock) -> 
     path = request.agent_socket or private_socket(config.data_dir if config is not None else Path())
     number = _number(request.pid, path)
     if isinstance(number, Workload):
+        if number.sight is Sight.ELSEWHERE and config is not None:
+            return replace(await look_without_agent(config, 0, clock, running=True), workload=number)
         return replace(await _ask(path, 0, request, config, clock), workload=number)
     return await _ask(path, number, request, config, clock)
 
@@ -119,7 +121,12 @@ async def _agent(request: Request, config: AgentConfig | None, clock: Clock) -> 
 async def _ask(path: Path, pid: int, request: Request, config: AgentConfig | None, clock: Clock) -> Answer:
     try:
         return await ask_agent(path, pid)
-    except UnavailableError:
+    except UnavailableError as error:
+        if process.peer_pid(path):
+            raise UnavailableError(
+                f"the agent on {path} does not answer: {error.message}",
+                hint="an agent in a PID namespace of its own cannot see who asks: ask from within (docker exec)",
+            ) from None
         if config is None or request.agent_socket is not None:
             raise
         return await look_without_agent(config, pid, clock)

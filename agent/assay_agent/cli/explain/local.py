@@ -14,22 +14,24 @@ from assay_agent.explanation.scene import AgentView, Workload
 from assay_agent.plugins import builtin
 from assay_agent.storage.disk import AgentStorage
 from assay_agent.workload.attestor import Attestor
+from assay_agent.workload.explain import user_of
 
 
-async def look_without_agent(config: AgentConfig, pid: int, clock: Clock) -> Answer:
-    """The answer of an agent that does not run; about no process if `pid` is 0."""
+async def look_without_agent(config: AgentConfig, pid: int, clock: Clock, *, running: bool = False) -> Answer:
+    """The answer of an agent that does not run, or cannot be asked; about no process if `pid` is 0."""
     host = Host(config.trust_domain, clock, config.data_dir)
     plugins = [builtin.workload_attestor(one, host) for one in config.workload_attestors]
     agent = AgentView(
         spiffe_id=_stored_id(config),
-        running=False,
+        running=running,
         synced=False,
         attestors={one.name: withheld_by(one) for one in plugins},
     )
     if not pid:
         return Answer(agent, None, ())
     found = await Attestor(plugins, own_pid=os.getpid()).examine(pid)
-    return Answer(agent, Workload(pid=pid, selectors=found.selectors, failures=found.failures), ())
+    workload = Workload(pid=pid, uid=user_of(pid), selectors=found.selectors, failures=found.failures)
+    return Answer(agent, workload, ())
 
 
 def _stored_id(config: AgentConfig) -> SpiffeId | None:

@@ -138,8 +138,8 @@ def test_a_banned_agent_that_is_gone_is_found_by_its_entry(scene: Make, entry: M
     gone = SpiffeId(TD, "/spire/agent/join_token/t")
     near = entry("unix:uid:1000", parent=gone.path)
     found = explain(scene(near, nodes=(Node(gone, banned=True),), spiffe_id=None, running=False))
-    assert causes(found) == [Cause.NOT_RUNNING, Cause.BANNED]
-    assert found[1].remedy.lines == (f"assay node evict --spiffe-id {gone}", "assay token generate")
+    assert causes(found) == [Cause.BANNED, Cause.NOT_RUNNING], "to start it is of no use before"
+    assert found[0].remedy.lines == (f"assay node evict --spiffe-id {gone}", "assay token generate")
 
 
 def test_the_server_does_not_know_the_agent(scene: Make) -> None:
@@ -163,11 +163,18 @@ def test_the_agent_has_not_heard_from_its_server(scene: Make) -> None:
 
 
 def test_the_entry_has_expired(scene: Make, entry: Make) -> None:
-    (found,) = explain(scene(entry("unix:uid:1000", expires_at=NOW)))
+    (found,) = explain(scene(entry("unix:uid:1000", expires_at=NOW), held=()))
     assert found.cause is Cause.EXPIRED
     assert found.faults[0].text == "it expired at 1970-01-12 13:46:40 UTC"
     assert "--entry-expiry" not in found.remedy.lines[0]
-    assert causes(explain(scene(entry("unix:uid:1000", expires_at=NOW + 1)))) == [Cause.ISSUED]
+
+
+@pytest.mark.parametrize(("expires_at", "said"), [(NOW, True), (NOW + 1, False), (0, False)])
+def test_what_the_agent_holds_it_serves(scene: Make, entry: Make, expires_at: int, *, said: bool) -> None:
+    (found,) = explain(scene(entry("unix:uid:1000", expires_at=expires_at)))
+    assert found.cause is Cause.ISSUED
+    assert ("has expired" in found.faults[0].text) == said
+    assert bool(found.remedy.commands) == said
 
 
 @pytest.mark.parametrize("held", [False, True])
@@ -191,6 +198,13 @@ def test_the_attestor_does_not_look_for_it(scene: Make, entry: Make, kind: str) 
     assert found.cause is Cause.WITHHELD
     assert found.remedy.settings == 'WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }'
     assert not found.remedy.commands
+
+
+@pytest.mark.parametrize(("program", "said"), [("/usr/bin/python3", True), ("/usr/bin/web", False), ("web", False)])
+def test_a_program_that_is_another_is_named(scene: Make, entry: Make, program: str, *, said: bool) -> None:
+    workload = Workload(pid=7, program=program, selectors=frozenset({Selector("unix", "uid:1000")}))
+    (found,) = explain(scene(entry("unix:uid:1000", "unix:path:/usr/bin/web"), workload=workload))
+    assert found.faults[0].text.endswith(f"; its program is {program}") == said
 
 
 def test_the_attestor_is_not_configured(scene: Make, entry: Make) -> None:
