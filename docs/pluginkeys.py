@@ -1,6 +1,7 @@
 """What plugins read from their `plugin_data`: there is no model to take it from, so docs/generate.py asks here.
 
-By daemon, plugin (with its type where two types have one of that name) and key: the kind of value, the default, the meaning, and when it is read if not at the start alone.
+By daemon, plugin (with its type where two types have one of that name) and key: the kind of value, the default, the
+meaning, and when it is read if not at the start alone.
 """
 
 from collections.abc import Mapping

@@ -62,10 +62,11 @@ def _judge(entry: Entry, scene: Scene, parents: frozenset[SpiffeId]) -> Near:
 
 
 def _for_workloads(entry: Entry, scene: Scene) -> bool:
-    """A node alias is not, unless its selectors are a workload's: a frequent slip."""
+    """Node aliases and entries for stores are not, unless their selectors are a workload's: a frequent slip."""
     if all(one.type == _OF_AGENTS for one in entry.selectors):
         return False
-    return entry.parent_id.path != SERVER_PATH or any(one.type in scene.agent.attestors for one in entry.selectors)
+    others = entry.parent_id.path == SERVER_PATH or entry.store_svid
+    return not others or any(one.type in scene.agent.attestors for one in entry.selectors)
 
 
 def _comes_near(near: Near) -> bool:

@@ -35,9 +35,9 @@ def mend(near: Near, scene: Scene) -> Remedy:
     settings = _settings(near.faults, scene)
     entry = _mended(near, scene)
     if entry == near.entry:
-        return Remedy(settings=settings, note=_note(near, entry))
+        return Remedy(settings=settings, note=_note(near, entry, settings))
     verb = "create" if _belongs_elsewhere(near, causes, scene) else "update"
-    return Remedy((entry_command(verb, entry),), settings, _note(near, entry, verb))
+    return Remedy((entry_command(verb, entry),), settings, _note(near, entry, settings, verb))
 
 
 def register(scene: Scene) -> Remedy:
@@ -131,7 +131,7 @@ def _belongs_elsewhere(near: Near, causes: set[Cause], scene: Scene) -> bool:
     return alias if node is None else not node.banned
 
 
-def _note(near: Near, entry: Entry, verb: str = "") -> str:
+def _note(near: Near, entry: Entry, settings: str, verb: str = "") -> str:
     notes: list[str] = []
     if verb == "create":
         notes.append("this gives the same identity below this agent as well; the entry there is stays")
@@ -142,7 +142,7 @@ def _note(near: Near, entry: Entry, verb: str = "") -> str:
             f"or have the workload be what the entry asks for ({', '.join(asked)}); "
             f"as changed it fits every workload with {fits}"
         )
-    if any(fault.cause in {Cause.WITHHELD, Cause.NO_ATTESTOR} for fault in near.faults):
+    if settings:
         notes.append("a change of agent.conf needs a restart of the agent")
     return "; ".join(notes)
 

@@ -117,7 +117,7 @@ class DiskStore:
             raise FailedPreconditionError(f"{link} is there and is not the agent's", hint="move it away")
         made = self._directory / f".{target.name}.{secrets.token_hex(4)}"
         try:
-            self._directory.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            _make(self._directory)
             _write(made, files, target)
             _point(link, made)
         except OSError as error:
@@ -146,6 +146,13 @@ class DiskStore:
                     path.unlink(missing_ok=True)
                 else:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _make(directory: Path) -> None:
+    if not directory.is_dir():
+        directory.mkdir(parents=True)
+        # For those who read what is for them, whatever the daemon's umask; one that is there keeps its mode.
+        directory.chmod(FOLDER_MODE)
 
 
 def _write(folder: Path, files: Mapping[str, bytes], target: Target) -> None:

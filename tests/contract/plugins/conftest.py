@@ -10,6 +10,7 @@ from assay.testing.clock import FakeClock
 from assay.testing.distribution import install
 
 ACME = Path(__file__).with_name("acme.py")
+ROOT = Path(__file__).parents[3]
 ENTRY_POINTS = {
     "assay.agent.WorkloadAttestor": {"acme": "acme_assay:ProgramAttestor"},
     "assay.agent.NodeAttestor": {"acme": "acme_assay:PasswordAttestor"},
@@ -28,6 +29,15 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONPATH", str(folder))
     return folder
+
+
+@pytest.fixture
+def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the package of docs/plugins.md installed."""
+    code = (ROOT / "docs" / "plugins.md").read_text().partition("```python\n")[2].partition("```")[0]
+    points = {"assay.agent.WorkloadAttestor": {"acme": "acme_documented:ProgramAttestor"}}
+    install(tmp_path / "site-packages", "acme-documented", code, points)
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
 
 
 @pytest.fixture

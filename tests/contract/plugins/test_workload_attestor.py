@@ -12,14 +12,19 @@ from assay.plugin.external import Host
 from assay.plugin.workloadattestor import WorkloadAttestor, withheld_by
 from assay_agent.plugins import builtin
 
-PLUGINS: dict[str, dict[str, Any]] = {"unix": {}, "unix with path": {"discover_workload_path": True}, "acme": {}}
+PLUGINS: dict[str, tuple[str, dict[str, Any]]] = {
+    "unix": ("unix", {}),
+    "unix with path": ("unix", {"discover_workload_path": True}),
+    "acme": ("acme", {}),
+    "documented": ("acme", {"prefix": "test-"}),
+}
 
 
 @pytest.fixture(params=PLUGINS)
 def attestor(request: pytest.FixtureRequest, host: Host) -> WorkloadAttestor:
-    if request.param == "acme":
-        request.getfixturevalue("acme")
-    return builtin.workload_attestor(Plugin(request.param.partition(" ")[0], PLUGINS[request.param]), host)
+    if request.param in {"acme", "documented"}:
+        request.getfixturevalue(request.param)
+    return builtin.workload_attestor(Plugin(*PLUGINS[request.param]), host)
 
 
 async def test_selectors_are_of_its_type_and_of_the_process(attestor: WorkloadAttestor) -> None:

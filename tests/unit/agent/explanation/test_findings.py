@@ -190,6 +190,7 @@ def test_the_entry_is_for_a_store(scene: Make, entry: Make) -> None:
     (found,) = explain(scene(entry("unix:uid:1000", store_svid=True)))
     assert found.cause is Cause.STORED
     assert "--store-svid" not in found.remedy.lines[0]
+    assert causes(explain(scene(entry("disk:name:web", store_svid=True)))) == [Cause.NO_ENTRY], "no slip"
 
 
 @pytest.mark.parametrize("kind", ["path:/usr/bin/web", "sha256:abc"])
@@ -219,6 +220,7 @@ def test_an_attestor_that_is_not_there_is_not_asked_for(scene: Make, entry: Make
     (found,) = explain(scene(entry("docker:label:app:web")))
     assert found.cause is Cause.NO_ATTESTOR
     assert not found.remedy.settings
+    assert "restart" not in found.remedy.note
     assert found.remedy.lines[0].endswith("--selector unix:user:web")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def pair_of(folder: Path) -> X509Svid:
     return X509Svid.parse([one.public_bytes(Encoding.DER) for one in chain], key)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("umask")
 async def test_the_key_is_its_owners_alone(store: DiskStore, folder: Path, authority: Authority) -> None:
     other = Authority("other.test")
     await store.put(["name:web"], svid(authority, other))
@@ -78,7 +80,15 @@ async def test_the_key_is_its_owners_alone(store: DiskStore, folder: Path, autho
     assert modes == {
         "svid.key": 0o600, "svid.pem": 0o644, "bundle.pem": 0o644, "federated_bundle.other.test.pem": 0o644,
     }  # fmt: skip
-    assert (folder / "web").stat().st_mode & 0o777 == 0o755
+    assert [one.stat().st_mode & 0o777 for one in (folder / "web", folder)] == [0o755, 0o755]
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """As strict as umasks are."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -149,12 +159,26 @@ def test_a_directory_is_needed() -> None:
         DiskStore.configure({})
 
 
-def test_killed_at_any_moment_a_pair_that_fits_is_there(store: DiskStore, folder: Path, authority: Authority) -> None:
-    for puts in range(1, 9):
+def read_pair(link: Path) -> None:
+    """As a program does that follows the link: it is always there, what it leads to may be the last but one."""
+    while True:
+        at = link.parent / link.readlink()
+        try:
+            pair_of(at)
+        except FileNotFoundError:
+            continue
+        return
+
+
+def test_read_and_killed_at_any_moment_a_pair_that_fits_is_there(
+    store: DiskStore, folder: Path, authority: Authority
+) -> None:
+    for reads in range(0, 90, 11):
         with subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
-            for _ in range(puts):
-                writer.stdout.readline()
+            writer.stdout.readline()
+            for _ in range(reads):
+                read_pair(folder / "web")
             writer.kill()
         pair_of(folder / "web")
     asyncio.run(store.put(["name:web"], svid(authority)))
