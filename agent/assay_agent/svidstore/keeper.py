@@ -83,7 +83,7 @@ class Keeper:
             failed |= place.store in self._stores and not await self._take_out(entry_id, place, keep=others)
         for entry_id, place in assignment.places.items():
             content = self._content(entries[entry_id], place)
-            if content not in {None, self._done.get(entry_id), self._senseless.get(entry_id)}:
+            if content is not None and content not in {self._done.get(entry_id), self._senseless.get(entry_id)}:
                 failed |= not await self._put(entries[entry_id], content)
         return failed
 

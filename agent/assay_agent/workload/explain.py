@@ -47,7 +47,7 @@ class ExplainApi:
         _require_operator(context)
         agent_id, cache = self._agent_id(), self._cache
         workload = await self._look_at(request.pid) if request.pid > 0 else None
-        entries = []
+        entries: list[entry_wire.Message] = []
         for number, entry in enumerate(tuple(cache.entries.values())):
             if number % TURN == 0:
                 await context.turn()
