@@ -1,6 +1,7 @@
 """What is in the way of an identity, and what would mend it."""
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -32,6 +33,24 @@ class Cause(Enum):
     NO_ENTRY = "no-entry"
 
 
+def shell_line(words: Iterable[str]) -> str:
+    """A command on one line of printable characters: entries bring words of their own, and terminals obey some."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    # As bash and zsh read it.
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() and character not in "'\\":
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong, in a phrase for people.
@@ -56,7 +75,7 @@ class Remedy:
     @property
     def lines(self) -> tuple[str, ...]:
         """The commands as a shell takes them."""
-        return tuple(map(shlex.join, self.commands))
+        return tuple(map(shell_line, self.commands))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What was found, for people and as JSON."""
 
-import shlex
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
@@ -12,7 +11,7 @@ from assay.entry import Entry
 from assay.selector import Selector
 from assay.sockets import ADMIN_SOCKET
 from assay_agent.cli.explain.gather import Case, Explained
-from assay_agent.explanation.finding import Cause, Fault, Finding
+from assay_agent.explanation.finding import Cause, Fault, Finding, shell_line
 from assay_agent.explanation.scene import Workload
 
 _GOOD = frozenset({Cause.ISSUED, Cause.PENDING})
@@ -54,7 +53,7 @@ def command_line(command: Iterable[str], explained: Explained) -> str:
         words += ["--socket-path", str(explained.server_socket.absolute())]
     if words[1] in {"agent", "doctor", "explain"} and explained.config is not None:
         words += ["--config" if words[1] == "agent" else "--agent-config", str(explained.config.absolute())]
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def _print_case(console: Console, case: Case, explained: Explained) -> None:

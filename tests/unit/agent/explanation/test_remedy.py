@@ -1,6 +1,7 @@
 """Commands that are pasted say all that the entry says."""
 
 import shlex
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from assay.entry import Entry
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import entry as entry_wire
-from assay_agent.explanation.finding import Remedy
+from assay_agent.explanation.finding import Remedy, shell_line
 from assay_agent.explanation.remedy import entry_command, register, telling
 from assay_agent.explanation.scene import Workload
 from assay_server.cli.entry import app
@@ -90,3 +91,11 @@ def test_a_name_is_proposed_that_can_be_registered(scene: Make, program: str, pa
     workload = Workload(program=program, selectors=frozenset({Selector("unix", "user:web")}))
     (line,) = register(scene(workload=workload)).lines
     assert parsed(line).spiffe_id == SpiffeId(TD, path)
+
+
+def test_a_shell_reads_what_was_meant_and_a_terminal_obeys_nothing() -> None:
+    words = ["plain", "two words", "it's", "\x1b[31mred\n", "a\\b\x07'c", "ü\u200b"]
+    line = shell_line(words)
+    assert line.isprintable()
+    printed = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout
+    assert printed.decode().split("\0")[:-1] == words
