@@ -140,11 +140,17 @@ def not_built(daemon: str) -> Iterator[str]:
     yield ""
 
 
-def plugin_key(daemon: str, plugin: str, key: str) -> tuple[str, str, str, str]:
+def described(daemon: str, kind: str, plugin: str, key: str) -> tuple[str, str, str]:
+    """Where a plugin's key is described: by its type and name, or by its name where one type alone has it."""
+    by_type = daemon, f"{kind} {plugin}", key
+    return by_type if by_type in PLUGIN_KEYS else (daemon, plugin, key)
+
+
+def plugin_key(path: tuple[str, str, str]) -> tuple[str, str, str, str]:
     """A plugin's key: value, default, when it is read, meaning."""
-    if (daemon, plugin, key) not in PLUGIN_KEYS:
-        raise SystemExit(f"docs/pluginkeys.py does not say what {key} of the {daemon}'s {plugin} means")
-    value, default, meaning, again = PLUGIN_KEYS[daemon, plugin, key]
+    if path not in PLUGIN_KEYS:
+        raise SystemExit(f"docs/pluginkeys.py does not say what {path[2]} of the {path[0]}'s {path[1]} means")
+    value, default, meaning, again = PLUGIN_KEYS[path]
     return value, default, again, meaning
 
 
@@ -155,11 +161,11 @@ def plugins(daemon: str) -> Iterator[str]:
     yield "| type | plugin | key | value | default | read | meaning |\n|---|---|---|---|---|---|---|"
     for kind, name, built_in in here:
         for key in sorted(built_in.keys):
-            yield f"| `{kind}` | `{name}` | `{key}` | {' | '.join(plugin_key(daemon, name, key))} |"
+            yield f"| `{kind}` | `{name}` | `{key}` | {' | '.join(plugin_key(described(daemon, kind, name, key)))} |"
         if not built_in.keys:
             yield f"| `{kind}` | `{name}` | none | | | | |"
-    gone = {path[1:] for path in PLUGIN_KEYS if path[0] == daemon} - {
-        (name, key) for _, name, built_in in here for key in built_in.keys
+    gone = {path for path in PLUGIN_KEYS if path[0] == daemon} - {
+        described(daemon, kind, name, key) for kind, name, built_in in here for key in built_in.keys
     }
     if gone:
         raise SystemExit(f"docs/pluginkeys.py describes keys that no plugin reads: {gone}")

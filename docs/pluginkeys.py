@@ -1,6 +1,7 @@
 """What plugins read from their `plugin_data`: there is no model to take it from, so docs/generate.py asks here.
 
-By daemon, plugin and key: the kind of value, the default, the meaning, and when it is read if not at the start alone.
+By daemon, plugin (with its type where two types have one of that name) and key: the kind of value, the default, the
+meaning, and when it is read if not at the start alone.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ PLUGIN_KEYS: Mapping[tuple[str, str, str], tuple[str, str, str, str]] = MappingP
         "number", "`8192`", "The largest RSA key of a node, in bits.", _ON_RELOAD,
     ),
     ("agent", "disk", "directory"): ("path", "`data_dir`", "The folder for keys.json, mode 0600.", ""),
+    ("agent", "SVIDStore disk", "directory"): (
+        "path", "**required**", "The folder that has a folder for each SVID; [plugins.md](plugins.md#svid-stores).", "",
+    ),
     ("agent", "x509pop", "private_key_path"): ("path", "**required**", "The node's key (PEM).", _AT_ATTESTATION),
     ("agent", "x509pop", "certificate_path"): (
         "path", "**required**", "The node's certificate (PEM); its chain may follow.", _AT_ATTESTATION,

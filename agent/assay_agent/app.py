@@ -21,6 +21,7 @@ from assay.keymanager.base import SigningKey
 from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
 from assay.namespace import server_id
+from assay.plugin.external import Host
 from assay.reload import SIGNALS, Reload
 from assay.rpc.method import Context, Service
 from assay.rpc.server import peer_of
@@ -44,6 +45,7 @@ from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
 from assay_agent.endpoints import Endpoints
+from assay_agent.endpoints.private import PrivateEndpoint
 from assay_agent.health import agent_checks
 from assay_agent.plugins import builtin
 from assay_agent.sds.service import SdsService
@@ -53,10 +55,13 @@ from assay_agent.sync.signer import Signer, SigningSettings
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
 from assay_agent.workload.caller import Callers, process_attributes
+from assay_agent.workload.explain import ExplainApi
 from assay_agent.workload.ratelimit import SelectorLimits, user_limit
+from assay_agent.workload.refusals import Refusals
 
 if TYPE_CHECKING:
     from assay_agent.admin.endpoints import AdminEndpoints
+    from assay_agent.svidstore.keeper import Keeper
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +72,8 @@ CONNECTIONS = {
     "spire.agent.debug.v1.Debug": "debug_api", "spire.api.agent.logger.v1.Logger": "logger_api",
 }  # fmt: skip
 
+# What has been put into SVID stores, in data_dir.
+JOURNAL = "svid-stores.json"
 # Seconds in which everything has to end.
 GRACE = 10.0
 
@@ -95,10 +102,12 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         agent = _build(config, clock, telemetry, level)
         supervisor.defer("client", agent.client.close)
         supervisor.defer("agent APIs", agent.endpoints.close)
+        supervisor.defer("private socket", agent.private.close)
         await agent.endpoints.start()
         if agent.admin is not None:
             supervisor.defer("admin APIs", agent.admin.close)
             await agent.admin.start()
+        await agent.private.start()
         checks = agent_checks(agent.endpoints.probe, lambda: agent.identity.credentials() is not None)
         supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         agent.identity.use(await agent.attestation.establish())
@@ -107,6 +116,8 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.start("signer", agent.signer.run)
         supervisor.start("JWT-SVID renewal", agent.jwts.run)
         supervisor.start("synchronization", agent.follower.run)
+        if agent.keeper is not None:
+            supervisor.start("SVID stores", agent.keeper.run)
         supervisor.start("status", lambda: _settle(agent))
         await supervisor.wait_stopped()
 
@@ -143,12 +154,14 @@ class _Agent:
     client: ServerClient
     endpoints: Endpoints
     admin: "AdminEndpoints | None"
+    private: PrivateEndpoint
     identity: AgentIdentity
     attestation: NodeAttestation
     rotation: NodeRotation
     signer: Signer
     follower: Follower
     jwts: JwtCache
+    keeper: "Keeper | None"
 
 
 def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveLevel) -> _Agent:
@@ -178,7 +191,7 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         draw=random.random,
         metrics=metrics,
     )
-    callers = _callers(config, clock, metrics)
+    callers, explain = _callers(config, clock, cache, identity, metrics)
     jwts = JwtCache(
         client,
         clock,
@@ -192,7 +205,21 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
     if config.admin_socket_path is not None:
         services = _admin_services(config, clock, level, cache, jwts, callers, identity, follower)
         admin = _admin(config.admin_socket_path, services, observers)
-    return _Agent(client, endpoints, admin, identity, attestation, rotation, signer, follower, jwts)
+    private = PrivateEndpoint(config.data_dir, explain.register)
+    keeper = _keeper(config, clock, cache)
+    return _Agent(client, endpoints, admin, private, identity, attestation, rotation, signer, follower, jwts, keeper)
+
+
+def _keeper(config: AgentConfig, clock: Clock, cache: Cache) -> "Keeper | None":
+    """Whoever keeps SVID stores, if any are configured, or were."""
+    journal = config.data_dir / JOURNAL
+    if not config.svid_stores and not journal.exists():
+        return None
+    from assay_agent.svidstore.journal import Journal  # noqa: PLC0415 - few agents have stores
+    from assay_agent.svidstore.keeper import Keeper  # noqa: PLC0415 - likewise
+
+    stores = {one.name: builtin.svid_store(one, _host(config, clock)) for one in config.svid_stores}
+    return Keeper(cache, stores, Journal(journal), clock, config.trust_domain)
 
 
 def _node_parts(
@@ -202,12 +229,13 @@ def _node_parts(
         insecure = config.insecure_bootstrap and not authorities
         return _client(config, clock, lambda: authorities, lambda: None, insecure=insecure)
 
+    host = _host(config, clock)
     return NodeParts(
         trust_domain=config.trust_domain,
         storage=storage,
-        keys=MeteredKeyManager(builtin.key_manager(config.key_manager), metrics, "agent_key_manager", "get_key"),
+        keys=MeteredKeyManager(builtin.key_manager(config.key_manager, host), metrics, "agent_key_manager", "get_key"),
         roots=roots,
-        attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file),
+        attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file, host),
         anonymous=anonymous,
         bootstrap=Bootstrap(
             config.trust_domain,
@@ -219,6 +247,10 @@ def _node_parts(
         draw=random.random,
         metrics=metrics,
     )
+
+
+def _host(config: AgentConfig, clock: Clock) -> Host:
+    return Host(config.trust_domain, clock, config.data_dir)
 
 
 def _client(
@@ -236,10 +268,16 @@ def _client(
     return ServerClient(dialling(server))
 
 
-def _callers(config: AgentConfig, clock: Clock, metrics: Metrics) -> Callers:
-    plugins = [builtin.workload_attestor(plugin, clock) for plugin in config.workload_attestors]
+def _callers(
+    config: AgentConfig, clock: Clock, cache: Cache, identity: AgentIdentity, metrics: Metrics
+) -> tuple[Callers, ExplainApi]:
+    """Who tells who calls, and what explains why callers are refused."""
+    plugins = [builtin.workload_attestor(plugin, _host(config, clock)) for plugin in config.workload_attestors]
     own_pid = os.getpid()
-    return Callers(peer_of, Attestor(plugins, own_pid=own_pid, metrics=metrics), own_pid=own_pid)
+    attestor = Attestor(plugins, own_pid=own_pid, metrics=metrics)
+    refusals = Refusals(cache, clock, config.trust_domain, plugins, lambda: identity.spiffe_id)
+    callers = Callers(peer_of, attestor, own_pid=own_pid, on_refused=refusals.note)
+    return callers, ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
 
 
 def _endpoints(

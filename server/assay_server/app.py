@@ -3,17 +3,15 @@
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
 from assay.clock import Clock
-from assay.config.plugin import Plugin
-from assay.errors import InvalidArgumentError
 from assay.files import make_data_folder
 from assay.keymanager.base import KeyManager
 from assay.keymanager.metered import MeteredKeyManager
 from assay.loglevel import LiveLevel
+from assay.plugin import external
 from assay.reload import SIGNALS, Reload
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
@@ -51,7 +49,7 @@ from assay_server.datastore.metered import MeteredStore
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
 from assay_server.endpoints.server import Endpoints
-from assay_server.plugins.builtin import Host, node_attestors
+from assay_server.plugins.builtin import Host, key_manager, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
 from assay_server.registration.federation import FederationService
@@ -82,7 +80,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         sql = await open_store(config.datastore_path, clock=clock)
         supervisor.defer("datastore", sql.close)
         store = MeteredStore(sql, telemetry.metrics) if telemetry.on else sql
-        keys = MeteredKeyManager(_key_manager(config.key_manager), telemetry.metrics, "server_key_manager")
+        keys = MeteredKeyManager(_key_manager(config, clock), telemetry.metrics, "server_key_manager")
         ca = CaManager(store, keys, clock, _ca_settings(config), config.trust_domain, telemetry.metrics)
         await ca.start()
         parts = _build(config, clock, store, ca, telemetry, level)
@@ -173,7 +171,7 @@ def _live_parts(
 ) -> LiveParts:
     trust_domain = config.trust_domain
     limits = RateLimits(config.rates, clock, telemetry.metrics if telemetry.on else None)
-    host = Host(trust_domain, clock, JoinTokens(store, clock, trust_domain))
+    host = Host(trust_domain, clock, JoinTokens(store, clock, trust_domain), config.data_dir)
     attestation = AttestationService(trust_domain, node_attestors(config.node_attestors, host), rows, issuer)
     return LiveParts(authorizer, identity, limits, attestation, host)
 
@@ -257,16 +255,8 @@ def _audit(config: ServerConfig, clock: Clock, authorizer: Authorizer) -> Observ
     return Audit(trails, clock)
 
 
-def _key_manager(plugin: Plugin) -> KeyManager:
-    if plugin.name == "memory":
-        from assay.keymanager.memory import MemoryKeyManager  # noqa: PLC0415 - one of the two is enough
-
-        return MemoryKeyManager()
-    if plugin.name != "disk":
-        raise InvalidArgumentError(f'no built-in key manager "{plugin.name}"', hint="there are: disk, memory")
-    from assay.keymanager.disk import DiskKeyManager  # noqa: PLC0415 - likewise
-
-    return DiskKeyManager(Path(str(plugin.data["keys_path"])))
+def _key_manager(config: ServerConfig, clock: Clock) -> KeyManager:
+    return key_manager(config.key_manager, external.Host(config.trust_domain, clock, config.data_dir))
 
 
 def _ca_settings(config: ServerConfig) -> CaSettings:

@@ -52,6 +52,11 @@ class AgentIdentity:
             raise FailedPreconditionError("agent is not attested")
         return self._node
 
+    @property
+    def spiffe_id(self) -> SpiffeId | None:
+        """The agent's ID, None before the node is attested."""
+        return None if self._node is None else self._node.spiffe_id
+
     def use(self, node: NodeSvid) -> None:
         """From now on this one."""
         self._node = node

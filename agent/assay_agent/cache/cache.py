@@ -1,5 +1,6 @@
 """The agent's memory: entries, bundles and SVIDs, and who follows them. Used on one event loop only."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
@@ -27,8 +28,8 @@ log = structlog.get_logger(__name__)
 class Cache:
     """Fed by the sync and the signer, read by the workload's APIs.
 
-    Entries with `store_svid` are among `entries` and match no workload: their SVIDs go to a store. `patience` is how
-    many seconds a follower waits for SVIDs that are being signed.
+    Entries with `store_svid` are among `entries` and match no workload: their SVIDs go to a store, whose keeper wants
+    them by ID. `patience` is how many seconds a follower waits for SVIDs that are being signed.
     """
 
     def __init__(self, trust_domain: TrustDomain, *, patience: float = PATIENCE) -> None:
@@ -43,6 +44,7 @@ class Cache:
         self._groups = Groups()
         self._demand = Demand()
         self._bundle_followers = BundleFollowers(self._bundles)
+        self._stored = asyncio.Event()
         self._snapshot = False
 
     @property
@@ -73,6 +75,19 @@ class Cache:
     async def wait_wanted(self) -> None:
         """Return when a wanted entry has turned out to lack an SVID since the last call returned."""
         await self._demand.wait()
+
+    async def wait_stored(self) -> None:
+        """Return when something that SVIDs in stores depend on has changed since the last call returned."""
+        await self._stored.wait()
+        self._stored.clear()
+
+    def want(self, entry_ids: Iterable[str]) -> None:
+        """Have the SVIDs of these entries signed and kept until they are released."""
+        self._want(tuple(entry_ids))
+
+    def release(self, entry_ids: Iterable[str]) -> None:
+        """These are not wanted any more by whom they were wanted."""
+        self._demand.remove(entry_ids)
 
     def apply(self, update: Update) -> None:
         """Take what the server said; followers that it concerns wake."""
@@ -185,6 +200,8 @@ class Cache:
             self._demand.ask()
 
     def _touch(self, entry: Entry) -> None:
+        if entry.store_svid:
+            self._stored.set()
         for group in self._groups.matching(entry):
             group.touch()
 
@@ -195,6 +212,8 @@ class Cache:
         log.debug("Entry updated" if old else "Entry created", entry=entry.id, spiffe_id=str(entry.spiffe_id))
         if old is not None:
             self._unmatch(old)
+        if entry.store_svid or (old is not None and old.store_svid):
+            self._stored.set()
         self._entries[entry.id] = entry
         self._keep_identity(entry)
         if not entry.store_svid:
@@ -214,6 +233,8 @@ class Cache:
             return
         log.debug("Entry removed", entry=entry_id, spiffe_id=str(entry.spiffe_id))
         self._unmatch(entry)
+        if entry.store_svid:
+            self._stored.set()
         self._forget(entry_id)
         del self._entries[entry_id]
 
@@ -248,6 +269,7 @@ class Cache:
 
     def _touch_bundle(self, trust_domain: TrustDomain) -> None:
         self._bundle_followers.wake()
+        self._stored.set()
         own = trust_domain == self._trust_domain
         for group in self._groups if own else self._groups.federating(trust_domain):
             group.touch()

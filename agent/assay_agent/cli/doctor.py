@@ -5,6 +5,7 @@ from pathlib import Path
 
 from assay.bundle import jwks, pem
 from assay.cli.doctor.daemon import Certificates, Daemon, Setup
+from assay.cli.doctor.files import look_at_file
 from assay.config.source import read
 from assay.sockets import WORKLOAD_SOCKET
 from assay_agent.cli.agent import DEFAULT_CONFIG
@@ -43,12 +44,23 @@ def _load(path: Path, env: Mapping[str, str] | None) -> Setup:
 
 
 def _keys(config: AgentConfig) -> Iterator[Path]:
-    if folder := config.key_manager.data.get("directory"):
-        yield Path(str(folder)) / KEYS_FILE
-    if key := config.node_attestor.data.get("private_key_path"):
+    # Another package's plugin may have keys of these names that mean something else.
+    if config.key_manager.name == "disk":
+        yield Path(str(config.key_manager.data["directory"])) / KEYS_FILE
+    if config.node_attestor.name == "x509pop" and (key := config.node_attestor.data.get("private_key_path")):
         yield Path(str(key))
+    yield from _stored_keys(config)
     if config.join_token_file is not None:
         yield config.join_token_file
+
+
+def _stored_keys(config: AgentConfig) -> Iterator[Path]:
+    """Those in the disk store that are the agent's; others are whose their entry says."""
+    owner = look_at_file(config.data_dir).uid
+    for store in config.svid_stores:
+        if store.name == "disk":
+            found = sorted(Path(str(store.data.get("directory"))).glob("[!.]*/svid.key"))
+            yield from (path for path in found if look_at_file(path).uid == owner)
 
 
 def _bundles(config: AgentConfig, data: Path) -> Iterator[Certificates]:

@@ -47,6 +47,7 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
         key_manager=_key_manager(agent, checked.plugins["KeyManager"]),
         node_attestor=(checked.plugins["NodeAttestor"] or (Plugin("join_token"),))[0],
         workload_attestors=checked.plugins["WorkloadAttestor"] or (Plugin("unix"),),
+        svid_stores=checked.plugins["SVIDStore"],
         join_token=agent.join_token,
         join_token_file=agent.join_token_file,
         trust_bundle_path=agent.trust_bundle_path,
@@ -116,4 +117,4 @@ def _verify(document: Document, plugins: Plugins) -> list[Fault]:
     return at_most_one(document, plugins, ("KeyManager", "NodeAttestor"))
 
 
-_SCHEMA = Schema(AgentFile, SECTIONS, NOT_BUILT, CATALOG, _verify, FLAGS)
+_SCHEMA = Schema(AgentFile, SECTIONS, NOT_BUILT, CATALOG, _verify, FLAGS, "agent")

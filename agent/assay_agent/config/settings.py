@@ -54,6 +54,7 @@ class AgentConfig:
     key_manager: Plugin
     node_attestor: Plugin
     workload_attestors: tuple[Plugin, ...]
+    svid_stores: tuple[Plugin, ...] = ()
     join_token: str = field(default="", repr=False)
     join_token_file: Path | None = None
     trust_bundle_path: Path | None = None

@@ -51,5 +51,8 @@ CATALOG: Catalog = {
         "unix": BuiltIn(frozenset({"discover_workload_path", "workload_size_limit"})),
         **dict.fromkeys(("docker", "k8s", "slurm", "systemd", "windows")),
     },
-    "SVIDStore": dict.fromkeys(("aws_secretsmanager", "gcp_secretmanager")),
+    "SVIDStore": {
+        "disk": BuiltIn(frozenset({"directory"})),
+        **dict.fromkeys(("aws_secretsmanager", "gcp_secretmanager")),
+    },
 }  # fmt: skip

@@ -1,20 +1,21 @@
-"""The plugins that are part of the agent, by the names configurations use; each is imported when it is named."""
+"""Plugins by the names configurations use: the agent's own, then other packages'; imported when they are named."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from assay.clock import Clock
 from assay.config.plugin import Plugin
-from assay.errors import InvalidArgumentError
 from assay.files import make_data_folder
 from assay.keymanager.base import KeyManager
+from assay.plugin import external
+from assay.plugin.external import Host
 from assay.plugin.nodeattestor import AgentNodeAttestor
+from assay.plugin.svidstore import SvidStore
 from assay.plugin.workloadattestor import WorkloadAttestor
 
 
-def key_manager(plugin: Plugin) -> KeyManager:
-    """`disk`, whose folder is made if need be, or `memory`.
+def key_manager(plugin: Plugin, host: Host) -> KeyManager:
+    """`disk`, whose folder is made if need be, or `memory`, or another package's.
 
     Raises:
         AssayError: unknown, its folder cannot be made, or its file is damaged.
@@ -31,10 +32,10 @@ def key_manager(plugin: Plugin) -> KeyManager:
 
             return MemoryKeyManager()
         case name:
-            raise _unknown("KeyManager", name)
+            return cast("KeyManager", external.make("agent", "KeyManager", name, plugin.data, host, KeyManager))
 
 
-def node_attestor(plugin: Plugin, token: str, token_file: Path | None) -> AgentNodeAttestor:
+def node_attestor(plugin: Plugin, token: str, token_file: Path | None, host: Host) -> AgentNodeAttestor:
     """The one that is configured; join_token if there is a token, whatever is configured, as in SPIRE.
 
     Raises:
@@ -50,14 +51,15 @@ def node_attestor(plugin: Plugin, token: str, token_file: Path | None) -> AgentN
 
             return X509PopAttestor.configure(plugin.data)
         case name:
-            raise _unknown("NodeAttestor", name)
+            made = external.make("agent", "NodeAttestor", name, plugin.data, host, AgentNodeAttestor)
+            return cast("AgentNodeAttestor", made)
 
 
-def workload_attestor(plugin: Plugin, clock: Clock) -> WorkloadAttestor:
+def workload_attestor(plugin: Plugin, host: Host) -> WorkloadAttestor:
     """One of those that are configured.
 
     Raises:
-        AssayError: unknown.
+        AssayError: unknown or misconfigured.
     """
     match plugin.name:
         case "unix":
@@ -65,13 +67,25 @@ def workload_attestor(plugin: Plugin, clock: Clock) -> WorkloadAttestor:
 
             options = cast("Mapping[str, int]", plugin.data)
             return UnixAttestor(
-                clock,
+                host.clock,
                 discover_workload_path=bool(options.get("discover_workload_path", False)),
                 workload_size_limit=int(options.get("workload_size_limit", 0)),
             )
         case name:
-            raise _unknown("WorkloadAttestor", name)
+            made = external.make("agent", "WorkloadAttestor", name, plugin.data, host, WorkloadAttestor)
+            return cast("WorkloadAttestor", made)
 
 
-def _unknown(kind: str, name: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f'no built-in {kind} plugin "{name}"')
+def svid_store(plugin: Plugin, host: Host) -> SvidStore:
+    """One of those that are configured.
+
+    Raises:
+        AssayError: unknown or misconfigured.
+    """
+    match plugin.name:
+        case "disk":
+            from assay_agent.plugins.svidstore_disk import DiskStore  # noqa: PLC0415 - see above
+
+            return DiskStore.configure(plugin.data)
+        case name:
+            return cast("SvidStore", external.make("agent", "SVIDStore", name, plugin.data, host, SvidStore))

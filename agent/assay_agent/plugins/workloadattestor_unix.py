@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,13 @@ class UnixAttestor:
         self._discover = discover_workload_path
         self._size_limit = workload_size_limit
         self._proc = str(proc)
+
+    @property
+    def withheld(self) -> Mapping[str, str]:
+        """The program's selectors, where it is not looked at; its digest alone, where that is switched off."""
+        if not self._discover:
+            return dict.fromkeys(("path", "sha256"), "discover_workload_path = true")
+        return {} if self._size_limit >= 0 else {"sha256": "workload_size_limit = 0"}
 
     async def attest(self, pid: int) -> tuple[Selector, ...]:
         """Selectors of the process.

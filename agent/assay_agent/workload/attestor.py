@@ -1,7 +1,8 @@
 """What a calling process is, by all workload attestors at once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -32,6 +33,14 @@ class Attestable(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found out about a process; `failures` says of each attestor that could not tell why, by its name."""
+
+    selectors: frozenset[Selector]
+    failures: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
 class Attestor:
     """Selectors of a process: the union of what the plugins find. A plugin that fails is logged and left out.
 
@@ -46,6 +55,11 @@ class Attestor:
         self._deadline = deadline
         self._metrics = metrics
 
+    @property
+    def plugins(self) -> Sequence[WorkloadAttestor]:
+        """Those it asks."""
+        return self._plugins
+
     async def attest(self, peer: Attestable) -> frozenset[Selector]:
         """Selectors of the caller.
 
@@ -55,24 +69,33 @@ class Attestor:
         """
         check_alive(peer)
         with measured(self._metrics, ("workload_api", "workload_attestation")):
-            found = await self._ask_all(peer.pid)
+            found = await self.examine(peer.pid)
             check_alive(peer)
-            if self._plugins and all(one is None for one in found):
+            if self._plugins and len(found.failures) == len(self._plugins):
                 raise UnavailableError("no workload attestor succeeded")
-        selectors = frozenset(selector for one in found if one is not None for selector in one)
-        self._metrics.sample(("workload_api", "discovered_selectors"), len(selectors))
+        self._metrics.sample(("workload_api", "discovered_selectors"), len(found.selectors))
         if peer.pid != self._own_pid:
-            log.debug("PID attested to have selectors", pid=peer.pid, selectors=sorted(map(str, selectors)))
-        return selectors
+            log.debug("PID attested to have selectors", pid=peer.pid, selectors=sorted(map(str, found.selectors)))
+        return found.selectors
 
-    async def _ask_all(self, pid: int) -> list[tuple[Selector, ...] | None]:
+    async def examine(self, pid: int) -> Findings:
+        """What the plugins find of the process with that number, whether or not it stays the same one meanwhile."""
+        answers = await self._ask_all(pid)
+        pairs = list(zip(self._plugins, answers, strict=True))
+        return Findings(
+            frozenset(one for answer in answers if not isinstance(answer, str) for one in answer),
+            {plugin.name: answer for plugin, answer in pairs if isinstance(answer, str)},
+        )
+
+    async def _ask_all(self, pid: int) -> list[tuple[Selector, ...] | str]:
         if len(self._plugins) == 1:
             return [await self._ask(self._plugins[0], pid)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._ask(plugin, pid)) for plugin in self._plugins]
         return [task.result() for task in tasks]
 
-    async def _ask(self, plugin: WorkloadAttestor, pid: int) -> tuple[Selector, ...] | None:
+    async def _ask(self, plugin: WorkloadAttestor, pid: int) -> tuple[Selector, ...] | str:
+        """Its selectors, or why there are none."""
         try:
             with measured(self._metrics, ("workload_api", "workload_attestor"), (("attestor", plugin.name),)):
                 async with asyncio.timeout(self._deadline):
@@ -80,10 +103,11 @@ class Attestor:
         except (AssayError, TimeoutError) as error:
             why = str(error) or "deadline exceeded"
             log.error("Workload attestor failed", attestor=plugin.name, pid=pid, error=why)  # noqa: TRY400 - a refusal
+            return why
         except Exception:
             # A plugin's fault must cost its own selectors only.
             log.exception("Workload attestor failed", attestor=plugin.name, pid=pid)
-        return None
+            return "internal error; the agent's log has it"
 
 
 def check_alive(peer: Attestable) -> None:

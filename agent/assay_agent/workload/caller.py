@@ -1,7 +1,7 @@
 """Who calls: from a gRPC context to a live process and its selectors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -16,6 +16,10 @@ from assay_agent.workload.attestor import Attestor, check_alive
 log = structlog.get_logger(__name__)
 
 
+def _nobody(_peer: UnixPeer, _selectors: frozenset[Selector]) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An attested process."""
@@ -23,6 +27,12 @@ class Caller:
     peer: UnixPeer
     selectors: frozenset[Selector]
     quiet: bool
+    on_refused: Callable[[UnixPeer, frozenset[Selector]], None] = field(default=_nobody)
+
+    def refused(self) -> None:
+        """It got nothing, for want of an entry: whoever explains that is told."""
+        if not self.quiet:
+            self.on_refused(self.peer, self.selectors)
 
     def check_alive(self) -> None:
         """Raise UnauthenticatedError unless the process still runs: before every response."""
@@ -30,12 +40,23 @@ class Caller:
 
 
 class Callers:
-    """Attests who is behind a call. Calls of the agent itself (`own_pid`), its health check, are quiet in the log."""
+    """Attests who is behind a call. Calls of the agent itself (`own_pid`), its health check, are quiet in the log.
 
-    def __init__(self, peer: Callable[[Context], Peer], attestor: Attestor, *, own_pid: int) -> None:
+    `on_refused` is told of callers that no entry is for.
+    """
+
+    def __init__(
+        self,
+        peer: Callable[[Context], Peer],
+        attestor: Attestor,
+        *,
+        own_pid: int,
+        on_refused: Callable[[UnixPeer, frozenset[Selector]], None] = _nobody,
+    ) -> None:
         self._peer = peer
         self.attestor = attestor
         self._own_pid = own_pid
+        self._on_refused = on_refused
 
     async def attest(self, context: Context, method: str) -> Caller:
         """The caller.
@@ -47,7 +68,8 @@ class Callers:
             peer = self._peer(context)
             if not isinstance(peer, UnixPeer):
                 raise UnauthenticatedError("caller is not a process of this host")
-            return Caller(peer, await self.attestor.attest(peer), quiet=peer.pid == self._own_pid)
+            selectors = await self.attestor.attest(peer)
+            return Caller(peer, selectors, quiet=peer.pid == self._own_pid, on_refused=self._on_refused)
         except AssayError as error:
             log.error("Workload attestation failed", method=method, error=str(error))  # noqa: TRY400 - a refusal
             raise UnavailableError("workload attestation failed") from error

@@ -54,6 +54,7 @@ def no_identity(caller: Caller, method: str) -> PermissionDeniedError:
     """The refusal of a caller that no entry is for."""
     if not caller.quiet:
         log.error("No identity issued", method=method, pid=caller.peer.pid, registered=False, service=SERVICE)
+    caller.refused()
     return PermissionDeniedError("no identity issued")
 
 

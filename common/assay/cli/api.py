@@ -154,7 +154,8 @@ async def _client(socket: str) -> AsyncGenerator[WorkloadApiClient]:
             yield client
     except PermissionDeniedError as error:
         register = f"assay entry create --selector unix:uid:{os.getuid()} --spiffe-id ... --parent-id ..."
-        raise PermissionDeniedError(error.message, hint=f"register this process: {register}") from None
+        why = f"`assay explain --uid {os.getuid()}` says why"
+        raise PermissionDeniedError(error.message, hint=f"register this process: {register}; {why}") from None
     except AssayError as error:
         if error.message == "Deadline Exceeded":
             raise UnavailableError("no answer in time", hint="wait longer with --timeout") from None

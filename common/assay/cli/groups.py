@@ -23,6 +23,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "logger": "Show and change how much the server logs.",
         "debug": "Show what the server says of itself.",
         "api": "Ask the Workload API, as a workload does.",
+        "explain": "Say why a workload has no identity, and which command would give it one.",
         "doctor": "Look for what is wrong with this machine's server and agent, and say what to do.",
     }
 )

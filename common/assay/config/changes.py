@@ -13,6 +13,7 @@ _KEYS = {
     "datastore_path": "plugins.DataStore", "health": "health_checks", "key_manager": "plugins.KeyManager",
     "node_attestor": "plugins.NodeAttestor", "node_attestors": "plugins.NodeAttestor",
     "rates": "ratelimit",
+    "svid_stores": "plugins.SVIDStore",
     "workload_attestors": "plugins.WorkloadAttestor",
 }  # fmt: skip
 

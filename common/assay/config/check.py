@@ -33,7 +33,7 @@ class Schema(Generic[M]):
     """What one daemon's file may say.
 
     `sections` lists outer ones before inner ones, `flags` the command line's by key; `verify` finds what is wrong with
-    the plugins taken together.
+    the plugins taken together. `daemon` is whose plugins of other packages count, too.
     """
 
     model: type[M]
@@ -42,6 +42,7 @@ class Schema(Generic[M]):
     catalog: Catalog
     verify: Callable[[Document, Plugins], list[Fault]]
     flags: Mapping[KeyPath, str] = field(default_factory=dict[KeyPath, str])
+    daemon: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def check(document: Document, schema: Schema[M], overrides: Sequence[Override] =
     for one in given:
         _set(data, one)
     sifted = sift(document, data, schema.not_built)
-    reader = PluginReader(replace(document, data=sifted.data), schema.catalog)
+    reader = PluginReader(replace(document, data=sifted.data), schema.catalog, schema.daemon)
     plugins = reader.read()
     faults = [*document.faults, *faults, *sifted.faults, *reader.faults, *schema.verify(document, plugins)]
     rest = {key: value for key, value in sifted.data.items() if key != "plugins"}

@@ -13,6 +13,8 @@ from assay.config.fault import ConfigError, Fault
 from assay.config.sections import joined
 from assay.config.source import read
 from assay.config.unknown import unknown_reason
+from assay.errors import InvalidArgumentError
+from assay.plugin.external import installed
 
 _KEYS = ("enabled", "plugin_args", "plugin_checksum", "plugin_cmd", "plugin_data", "plugin_data_file")
 
@@ -45,16 +47,23 @@ class BuiltIn:
     not_built: Mapping[str, tuple[object, ...]] = field(default_factory=dict[str, tuple[object, ...]])
 
 
+EXTERNAL = BuiltIn()
+"""Stands for any plugin of another package."""
+
 # By type and name; None stands for a plugin that SPIRE has and Assay does not have yet.
 Catalog: TypeAlias = Mapping[str, Mapping[str, BuiltIn | None]]
 
 
 @dataclass(slots=True)
 class PluginReader:
-    """Reads one document's plugins against a catalog and collects faults and warnings."""
+    """Reads one document's plugins against a catalog and collects faults and warnings.
+
+    Of `daemon`, whose other packages' plugins count too; they check their data themselves, when they are made.
+    """
 
     document: Document
     catalog: Catalog
+    daemon: str = ""
     faults: list[Fault] = field(default_factory=list[Fault])
     warnings: list[Fault] = field(default_factory=list[Fault])
 
@@ -89,7 +98,8 @@ class PluginReader:
         data = self._data(path, section)
         if built_in is None or data is None:
             return None
-        self._check_keys((*path, "plugin_data"), data, built_in)
+        if built_in is not EXTERNAL:
+            self._check_keys((*path, "plugin_data"), data, built_in)
         return Plugin(name, data)
 
     def _built_in(self, path: KeyPath, name: str, section: Mapping[str, object]) -> BuiltIn | None:
@@ -97,12 +107,21 @@ class PluginReader:
             self._fault((*path, "plugin_cmd"), "external plugins are not built yet")
             return None
         known = self.catalog[str(path[1])]
+        if known.get(name) is not None:
+            return known[name]
+        try:
+            external = installed(self.daemon, str(path[1]))
+        except InvalidArgumentError as error:
+            self._fault(path, str(error))
+            return None
+        if name in external:
+            return EXTERNAL
         if name not in known:
-            self._fault(path, unknown_reason(name, known, "plugin"))
-        elif known[name] is None:
+            self._fault(path, unknown_reason(name, {*known, *external}, "plugin"))
+        else:
             there = ", ".join(sorted(other for other, built_in in known.items() if built_in)) or "none of this type"
             self._fault(path, f"is a plugin of SPIRE's that is not built yet; here: {there}")
-        return known.get(name)
+        return None
 
     def _data(self, path: KeyPath, section: Mapping[str, object]) -> dict[str, object] | None:
         file = section.get("plugin_data_file")

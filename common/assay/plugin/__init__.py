@@ -1,1 +1,1 @@
-"""Protocols that plugins implement; built-in ones are listed in each daemon's `plugins` package."""
+"""Protocols that plugins implement: those that a daemon's `plugins` package has, and other packages'."""

@@ -1,10 +1,12 @@
 """Workload attestation: from a process to selectors."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 from assay.selector import Selector
 
 
+@runtime_checkable
 class WorkloadAttestor(Protocol):
     """Finds out about one process on this host."""
 
@@ -16,3 +18,18 @@ class WorkloadAttestor(Protocol):
     async def attest(self, pid: int) -> tuple[Selector, ...]:
         """Selectors of the process; raises AssayError when it cannot tell."""
         ...
+
+
+@runtime_checkable
+class Withholding(Protocol):
+    """What a workload attestor may have besides: it says what it does not look for as it is configured."""
+
+    @property
+    def withheld(self) -> Mapping[str, str]:
+        """By the part before a selector's value, such as `path`, the setting that would have it look for it."""
+        ...
+
+
+def withheld_by(attestor: WorkloadAttestor) -> Mapping[str, str]:
+    """What it does not look for; nothing if it does not say."""
+    return attestor.withheld if isinstance(attestor, Withholding) else {}

@@ -16,7 +16,7 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104
 def _load(path: Path, env: Mapping[str, str] | None) -> Setup:
     loaded = load_checked(read(path, env=env))
     config = loaded.config
-    keys = config.key_manager.data.get("keys_path")
+    keys = config.key_manager.data.get("keys_path") if config.key_manager.name == "disk" else None
     return Setup(
         warnings=loaded.warnings,
         trust_domain=config.trust_domain,

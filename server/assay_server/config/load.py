@@ -103,4 +103,4 @@ def _key_manager(checked: Checked[ServerFile]) -> Plugin:
     return Plugin("disk", {"keys_path": str(checked.model.server.data_dir / "keys.json")})
 
 
-_SCHEMA = Schema(ServerFile, SECTIONS, NOT_BUILT, CATALOG, _verify, FLAGS)
+_SCHEMA = Schema(ServerFile, SECTIONS, NOT_BUILT, CATALOG, _verify, FLAGS, "server")

@@ -1,12 +1,16 @@
-"""The plugins that come with the server, by the names the configuration gives them."""
+"""Plugins by the names the configuration gives them: the server's own, then other packages'."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 from assay.clock import Clock
 from assay.config.plugin import Plugin
-from assay.errors import InvalidArgumentError, prefixed
+from assay.errors import prefixed
+from assay.keymanager.base import KeyManager
+from assay.plugin import external
 from assay.plugin.nodeattestor import ServerNodeAttestor
 from assay.spiffeid import TrustDomain
 from assay_server.attestation.tokens import JoinTokens
@@ -20,6 +24,7 @@ class Host:
     trust_domain: TrustDomain
     clock: Clock
     tokens: JoinTokens
+    data_dir: Path
 
 
 def _join_token(_data: Mapping[str, object], host: Host) -> ServerNodeAttestor:
@@ -50,12 +55,34 @@ def node_attestors(plugins: Iterable[Plugin], host: Host) -> dict[str, ServerNod
     return {plugin.name: _make(plugin, host) for plugin in plugins}
 
 
-def check(plugin: Plugin) -> None:
+def key_manager(plugin: Plugin, host: external.Host) -> KeyManager:
+    """`disk` or `memory`, or another package's.
+
+    Raises:
+        AssayError: unknown or misconfigured, or its file is damaged.
+    """
+    match plugin.name:
+        case "disk":
+            from assay.keymanager.disk import DiskKeyManager  # noqa: PLC0415 - one of the two is enough
+
+            return DiskKeyManager(Path(str(plugin.data["keys_path"])))
+        case "memory":
+            from assay.keymanager.memory import MemoryKeyManager  # noqa: PLC0415 - likewise
+
+            return MemoryKeyManager()
+        case name:
+            return cast("KeyManager", external.make("server", "KeyManager", name, plugin.data, host, KeyManager))
+
+
+def check(plugin: Plugin, host: external.Host) -> None:
     """See whether a node attestor's settings are right, the files that they name included.
 
     Raises:
         InvalidArgumentError: they are not.
+        FailedPreconditionError: it is another package's, and cannot be made.
     """
+    if plugin.name not in NODE_ATTESTORS:
+        _external(plugin, host)
     if plugin.name == "x509pop":
         from assay_server.plugins.nodeattestor_x509pop import X509PopConfig  # noqa: PLC0415 - see above
 
@@ -64,8 +91,11 @@ def check(plugin: Plugin) -> None:
 
 def _make(plugin: Plugin, host: Host) -> ServerNodeAttestor:
     if plugin.name not in NODE_ATTESTORS:
-        raise InvalidArgumentError(
-            f'no built-in node attestor "{plugin.name}"', hint=f"there are: {', '.join(NODE_ATTESTORS)}"
-        )
+        return _external(plugin, external.Host(host.trust_domain, host.clock, host.data_dir))
     with prefixed(f'NodeAttestor "{plugin.name}"'):
         return NODE_ATTESTORS[plugin.name](plugin.data, host)
+
+
+def _external(plugin: Plugin, host: external.Host) -> ServerNodeAttestor:
+    made = external.make("server", "NodeAttestor", plugin.name, plugin.data, host, ServerNodeAttestor)
+    return cast("ServerNodeAttestor", made)

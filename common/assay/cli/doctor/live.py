@@ -32,7 +32,7 @@ async def check_workload(path: Path, now: datetime) -> Finding:
         async with WorkloadApiClient(Endpoint.of_path(path)) as client:
             context = await client.fetch_x509(within=TIMEOUT)
     except PermissionDeniedError:
-        advice = "`assay entry show` lists what is registered, if it ought to have one"
+        advice = "`assay explain --pid PID` says why, of a process that ought to have one"
         return skipped(check, "answers; no entry gives this process an identity, so no SVID was looked at", advice)
     except AssayError as error:
         return failed(check, error.message, error.hint or "see the agent's log")

@@ -86,7 +86,8 @@ def test_every_key_arrives() -> None:
         "health_checks { listener_enabled = true }\ntelemetry { InMem {} }\n"
         "assay { calls_per_user = 9 calls_at_once_per_user = 8 connections_per_user = 10 }\n"
         'plugins {\n KeyManager "memory" {}\n NodeAttestor "x509pop" { plugin_data { private_key_path = "k" } }\n'
-        ' WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }\n}',
+        ' WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } }\n'
+        ' SVIDStore "disk" { plugin_data { directory = "d" } }\n}',
     )
     least = config()
     same = {one.name for one in fields(found) if getattr(found, one.name) == getattr(least, one.name)}
@@ -109,6 +110,7 @@ def test_every_key_arrives() -> None:
     assert found.sds == SdsSettings("own", "null", "ROOTCA", disable_spiffe_cert_validation=True)
     assert found.node_attestor == Plugin("x509pop", {"private_key_path": "k"})
     assert found.workload_attestors == (Plugin("unix", {"discover_workload_path": True}),)
+    assert found.svid_stores == (Plugin("disk", {"directory": "d"}),)
     assert found.log == LogSettings("debug", "json", Path("/l"))
     assert found.key_manager == Plugin("memory")
 

@@ -80,8 +80,10 @@ def test_the_most_overdue_comes_first() -> None:
     assert look(known, held).others == ("b", "a")
 
 
-def test_entries_for_a_store_are_not_signed_for_workloads() -> None:
-    assert look({"a": replace(ENTRY, store_svid=True)}, wanted={"a"}) == Plan()
+def test_entries_for_a_store_are_signed_while_its_keeper_wants_them() -> None:
+    known = {"a": replace(ENTRY, store_svid=True)}
+    assert look(known) == Plan()
+    assert look(known, wanted={"a"}).pressing == ("a",)
 
 
 def test_entries_without_prefetch_are_signed_once_somebody_wants_them_and_renewed_from_then_on() -> None:
@@ -164,13 +166,13 @@ def test_every_plan_keeps_the_rules(
 
     assert len(set(chosen)) == len(chosen)
     assert set(made.pressing) == set(chosen) & wanted
-    assert all(one in listed and not listed[one].store_svid for one in chosen)
+    assert all(one in listed and (one in wanted or not listed[one].store_svid) for one in chosen)
     assert made.next_at > NOW
     for one, entry in listed.items():
         due = one not in having or outdated(having[one].entry, entry) or having[one].renew_at <= NOW
         free = one not in put_off or put_off[one].until <= NOW
         lazy = entry.disable_x509_svid_prefetch
-        kept = not entry.store_svid and (one in wanted or one in having or not lazy)
+        kept = one in wanted or (not entry.store_svid and (one in having or not lazy))
         if one in wanted:
             assert (one in chosen) == (due and free and kept)
         if one in chosen:

@@ -5,6 +5,7 @@ import pytest
 from assay.config.document import Document
 from assay.config.plugin import BuiltIn, Catalog, Plugin, PluginReader
 from assay.config.source import parse
+from assay.testing.distribution import install
 
 CATALOG: Catalog = {
     "KeyManager": {"disk": BuiltIn(frozenset({"path"}), frozenset({"speed"}), {"mode": ("", "plain")}), "kms": None},
@@ -156,3 +157,33 @@ def test_plugins_must_be_a_section() -> None:
 
 def test_what_a_plugin_is_given_does_not_show() -> None:
     assert "secret" not in repr(Plugin("x", {"password": "secret"}))
+
+
+EXTERNAL = """
+plugins {
+    WorkloadAttestor "%s" { plugin_data { anything = 1 } }
+}
+"""
+
+
+def external(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PluginReader:
+    """Read a plugin of that name where a package brings the plugin `acme`."""
+    points = {"assay.agent.WorkloadAttestor": {"acme": "acme_config:nothing"}}
+    install(tmp_path, "acme-config", "", points)
+    monkeypatch.syspath_prepend(tmp_path)
+    return PluginReader(parse(EXTERNAL % name, "f"), {"WorkloadAttestor": {"unix": BuiltIn(), "docker": None}}, "agent")
+
+
+def test_a_plugin_of_another_package_checks_its_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = external("acme", tmp_path, monkeypatch)
+    assert read.read()["WorkloadAttestor"] == (Plugin("acme", {"anything": 1}),)
+    assert not read.faults
+
+
+@pytest.mark.parametrize(("name", "reason"), [("acne", 'did you mean "acme"?'), ("unixx", 'did you mean "unix"?')])
+def test_an_unknown_plugin_is_refused_with_the_nearest(
+    name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = external(name, tmp_path, monkeypatch)
+    assert read.read()["WorkloadAttestor"] == ()
+    assert [fault.reason for fault in read.faults] == [f"unknown plugin; {reason}"]

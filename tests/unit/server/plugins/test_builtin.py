@@ -18,8 +18,8 @@ TD = TrustDomain("example.org")
 
 
 @pytest.fixture
-def host(store: SqlStore, clock: FakeClock) -> Host:
-    return Host(TD, clock, JoinTokens(store, clock, TD))
+def host(store: SqlStore, clock: FakeClock, tmp_path: Path) -> Host:
+    return Host(TD, clock, JoinTokens(store, clock, TD), tmp_path)
 
 
 def test_what_is_configured_is_made(host: Host, tmp_path: Path) -> None:
@@ -31,9 +31,7 @@ def test_what_is_configured_is_made(host: Host, tmp_path: Path) -> None:
 
 
 def test_an_unknown_plugin_is_named(host: Host) -> None:
-    with pytest.raises(
-        InvalidArgumentError, match=r'no built-in node attestor "sshpop"; there are: join_token, x509pop'
-    ):
+    with pytest.raises(InvalidArgumentError, match='no NodeAttestor plugin "sshpop", built in or installed'):
         node_attestors([Plugin("sshpop")], host)
 
 

@@ -1,19 +1,24 @@
 """What every key manager keeps to."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from assay.config.plugin import Plugin
 from assay.crypto.keys import same_key
 from assay.keymanager import KeyManager, KeyType
-from assay.keymanager.disk import DiskKeyManager
-from assay.keymanager.memory import MemoryKeyManager
+from assay.plugin.external import Host
+from assay_agent.plugins import builtin
 
 
-@pytest.fixture(params=["disk", "memory"])
-def keys(request: pytest.FixtureRequest, tmp_path: Path) -> KeyManager:
-    return DiskKeyManager(tmp_path / "keys.json") if request.param == "disk" else MemoryKeyManager()
+@pytest.fixture(params=["disk", "memory", "acme"])
+def keys(request: pytest.FixtureRequest, tmp_path: Path, host: Host) -> KeyManager:
+    if request.param == "acme":
+        request.getfixturevalue("acme")
+    data = {"directory": str(tmp_path)} if request.param == "disk" else {}
+    return builtin.key_manager(Plugin(request.param, data), host)
 
 
 async def test_knows_nothing_at_first(keys: KeyManager) -> None:
@@ -47,3 +52,11 @@ async def test_makes_the_type_asked_for(keys: KeyManager, key_type: KeyType, siz
     key = await keys.generate("a", key_type)
     assert key.key_size == size
     assert isinstance(key, ec.EllipticCurvePrivateKey) == key_type.value.startswith("ec-")
+
+
+async def test_keys_that_are_made_at_once_are_all_kept(keys: KeyManager) -> None:
+    made = await asyncio.gather(*(keys.generate(f"key-{number}", KeyType.EC_P256) for number in range(8)))
+    for number, key in enumerate(made):
+        found = await keys.get(f"key-{number}")
+        assert found is not None
+        assert same_key(found.public_key(), key.public_key())
