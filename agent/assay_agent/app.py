@@ -34,7 +34,8 @@ from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
 from assay.telemetry.telemetry import Telemetry, telemetry_of
 from assay.transport.known import Identity, KnownServer, Roots
 from assay.transport.peer import UnixPeer
-from assay_agent.attestation.bootstrap import Bootstrap
+from assay_agent.attestation.bootstrap import BundleFormat, BundleSource, FileSource, InsecureSource
+from assay_agent.attestation.bootstrapping import Bootstrapping, Rebootstrap
 from assay_agent.attestation.identity import AgentIdentity, TrustRoots
 from assay_agent.attestation.node import NodeAttestation, NodeParts
 from assay_agent.attestation.rotation import NodeRotation
@@ -169,8 +170,10 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
     make_data_folder(config.data_dir)
     storage = AgentStorage(config.data_dir)
     roots, identity = TrustRoots(storage), AgentIdentity()
-    client = _client(config, clock, roots, identity.credentials)
-    parts = _node_parts(config, clock, storage, roots, metrics)
+    rebootstrap = Rebootstrap(config.rebootstrap_mode, config.rebootstrap_delay)
+    bootstrap = Bootstrapping(_bundle_source(config), storage, clock, rebootstrap)
+    client = _client(config, clock, roots, identity.credentials, connected=bootstrap.agreed)
+    parts = _node_parts(config, clock, storage, roots, bootstrap, metrics)
     attestation = NodeAttestation(parts)
     rotation = NodeRotation(identity, attestation, parts, client, config.availability_target)
     cache = Cache(config.trust_domain)
@@ -186,7 +189,7 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         signer,
         clock,
         trust_domain=config.trust_domain,
-        on_bundle=roots.update,
+        on_bundle=rotation.take_bundle,
         poll_interval=config.sync_interval,
         draw=random.random,
         metrics=metrics,
@@ -199,8 +202,10 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         hit_timeout=config.jwt_svid_cache_hit_timeout,
         metrics=metrics,
     )
+    wits = WitCache(client, clock, config.workload_x509_svid_key_type, max_size=config.jwt_svid_cache_max_size)
+    bootstrap.when_known(jwts.clear, wits.clear)
     observers = _observers(telemetry)
-    endpoints = _endpoints(config, clock, cache, client, jwts, callers, observers)
+    endpoints = _endpoints(config, clock, cache, wits, jwts, callers, observers)
     admin = None
     if config.admin_socket_path is not None:
         services = _admin_services(config, clock, level, cache, jwts, callers, identity, follower)
@@ -222,8 +227,27 @@ def _keeper(config: AgentConfig, clock: Clock, cache: Cache) -> "Keeper | None":
     return Keeper(cache, stores, Journal(journal), clock, config.trust_domain)
 
 
+def _bundle_source(config: AgentConfig) -> BundleSource:
+    form = BundleFormat(config.trust_domain, spiffe=config.trust_bundle_format == "spiffe")
+    if config.trust_bundle_path is not None:
+        return FileSource(config.trust_bundle_path, form)
+    if config.insecure_bootstrap:
+        return InsecureSource()
+    from assay_agent.attestation.remote import UrlSource, WorkloadApiSource  # noqa: PLC0415 - where configured
+
+    if config.trust_bundle_spiffe_workload_api:
+        return WorkloadApiSource(config.trust_bundle_spiffe_workload_api, config.trust_domain)
+    server = (config.server_address, config.server_port)
+    return UrlSource(config.trust_bundle_url, form, config.trust_bundle_unix_socket, server)
+
+
 def _node_parts(
-    config: AgentConfig, clock: Clock, storage: AgentStorage, roots: TrustRoots, metrics: Metrics
+    config: AgentConfig,
+    clock: Clock,
+    storage: AgentStorage,
+    roots: TrustRoots,
+    bootstrap: Bootstrapping,
+    metrics: Metrics,
 ) -> NodeParts:
     def anonymous(authorities: Sequence[bytes]) -> ServerClient:
         insecure = config.insecure_bootstrap and not authorities
@@ -237,12 +261,7 @@ def _node_parts(
         roots=roots,
         attestor=builtin.node_attestor(config.node_attestor, config.join_token, config.join_token_file, host),
         anonymous=anonymous,
-        bootstrap=Bootstrap(
-            config.trust_domain,
-            config.trust_bundle_path,
-            spiffe_format=config.trust_bundle_format == "spiffe",
-            insecure=config.insecure_bootstrap,
-        ),
+        bootstrap=bootstrap,
         clock=clock,
         draw=random.random,
         metrics=metrics,
@@ -254,7 +273,13 @@ def _host(config: AgentConfig, clock: Clock) -> Host:
 
 
 def _client(
-    config: AgentConfig, clock: Clock, roots: Roots, identity: Identity, *, insecure: bool = False
+    config: AgentConfig,
+    clock: Clock,
+    roots: Roots,
+    identity: Identity,
+    *,
+    insecure: bool = False,
+    connected: Callable[[], object] = lambda: None,
 ) -> ServerClient:
     server = KnownServer(
         config.server_address,
@@ -265,7 +290,7 @@ def _client(
         clock=clock,
         insecure=insecure,
     )
-    return ServerClient(dialling(server))
+    return ServerClient(dialling(server, connected))
 
 
 def _callers(
@@ -284,7 +309,7 @@ def _endpoints(
     config: AgentConfig,
     clock: Clock,
     cache: Cache,
-    client: ServerClient,
+    wits: WitCache,
     jwts: JwtCache,
     callers: Callers,
     observers: Sequence[Observer],
@@ -299,7 +324,6 @@ def _endpoints(
     settings = WorkloadApiSettings(
         config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
     )
-    wits = WitCache(client, clock, config.workload_x509_svid_key_type, max_size=config.jwt_svid_cache_max_size)
     limits = SelectorLimits(config.method_rates, clock)
     endpoints.serve(WorkloadApi(cache, jwts, wits, callers, clock, settings, limits))
     if config.sds is not None:

@@ -11,6 +11,9 @@ TARGET_SPREAD = 600.0
 # Seconds that an availability target must leave a certificate in use, or it is not honoured.
 TARGET_GRACE = 12 * 3600.0
 
+# Seconds for which a new certificate is used before the next, at most and at least: SPIRE looks every five.
+LONG_ENOUGH, NO_SOONER = 5.0, 1.0
+
 
 def draw(certificate: bytes) -> float:
     """A number in [0, 1) that is this certificate's (DER) own."""
@@ -27,3 +30,11 @@ def renew_at(not_before: float, not_after: float, place: float, availability_tar
     if availability_target is not None and lifetime - availability_target > TARGET_GRACE:
         left = max(left, availability_target + TARGET_SPREAD * place)
     return not_after - left
+
+
+def soonest(now: float, not_after: float) -> float:
+    """The Unix time before which a certificate that was issued just now is not renewed.
+
+    One that is past its middle when it comes, because it is short or a clock is wrong, would be renewed without pause.
+    """
+    return now + max(NO_SOONER, min(LONG_ENOUGH, (not_after - now) / 2))

@@ -35,6 +35,11 @@ def reaction(error: AssayError) -> Reaction:
     return Reaction.RETRY
 
 
+def time_left(delay: float, since: float | None, now: float) -> float:
+    """Seconds until an agent may give up a bundle that the server's certificate has not fitted since then."""
+    return delay if since is None else max(0.0, delay - (now - since))
+
+
 def expired(not_after: float, now: float) -> bool:
     """Whether an SVID is of no use any more."""
     return now + CLOCK_SKEW >= not_after

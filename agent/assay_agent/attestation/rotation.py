@@ -8,14 +8,19 @@ from contextlib import asynccontextmanager
 import structlog
 
 from assay.backoff import Backoff
+from assay.bundle import Bundle
 from assay.crypto import csr
 from assay.errors import AssayError, DenialReason, Kind, PermissionDeniedError, UnavailableError
 from assay.keymanager.base import KeyType
+from assay.rotation import soonest
 from assay.spiffeid import SpiffeId
 from assay.telemetry.metrics import measured
+from assay.waiting import first_of
 from assay_agent.attestation.decision import Reaction, expired, other_slot, reaction
 from assay_agent.attestation.identity import AgentIdentity, NodeSvid
 from assay_agent.attestation.node import NodeAttestation, NodeParts, parse_issued
+from assay_agent.cache.vouched import tainted_keys, vouched
+from assay_agent.client.refusal import UntrustedServerError
 from assay_agent.client.server import ServerClient
 
 log = structlog.get_logger(__name__)
@@ -42,6 +47,10 @@ class NodeRotation:
         self._client = client
         self._target = availability_target
         self._renewing = asyncio.Lock()
+        self._soonest = 0.0
+        self._tainted: frozenset[str] = frozenset()
+        self._forced: NodeSvid | None = None
+        self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Renew whenever it is time.
@@ -58,7 +67,20 @@ class NodeRotation:
             except AssayError as error:
                 failures += 1
                 await self._after_failure(error, used)
-            await self._parts.clock.sleep(self._pause(failures))
+            self._wake.clear()
+            await first_of(self._wake.wait(), self._parts.clock.sleep(self._pause(failures)))
+
+    def take_bundle(self, bundle: Bundle) -> None:
+        """Trust the server by this bundle from now on, and renew an SVID at once whose authority is tainted by it."""
+        self._parts.roots.update(bundle)
+        before, self._tainted = self._tainted, tainted_keys(bundle)
+        if not (new := self._tainted - before):
+            return
+        log.debug("New tainted X.509 authorities found", subject_key_ids=",".join(sorted(new)))
+        if not vouched(self._current.svid, bundle, self._parts.clock.now()):
+            log.info("Agent SVID is tainted by a root authority, forcing rotation")
+            self._forced = self._current
+            self._wake.set()
 
     @property
     def spiffe_id(self) -> SpiffeId:
@@ -69,6 +91,8 @@ class NodeRotation:
     async def heeding(self) -> AsyncGenerator[None]:
         """Do what a refusal of the agent asks for, and leave quietly when the agent can try again.
 
+        A server that the bundle does not vouch for is met anew, where that is allowed, after the delay.
+
         Raises:
             PermissionDeniedError: with a reason, the agent's right has ended for good and its SVID is removed.
             AssayError: any other failure.
@@ -78,6 +102,8 @@ class NodeRotation:
             yield
         except PermissionDeniedError as error:
             await self.recover(error, used)
+        except UntrustedServerError as error:
+            await self._rebootstrap(error, used)
 
     async def recover(self, error: PermissionDeniedError, used: NodeSvid) -> None:
         """Do what the server's refusal of `used` asks for; returns when there is another SVID to try with.
@@ -116,9 +142,28 @@ class NodeRotation:
             self._attestation.forget()
             raise denial from error
 
+    async def _rebootstrap(self, error: UntrustedServerError, used: NodeSvid) -> None:
+        """Attest to the server that the bundle's source vouches for now, if it is time for that.
+
+        SPIRE's agent ends here and leaves it to its next start. This one goes on serving what it has meanwhile.
+        """
+        async with self._renewing:
+            if self._current is not used:
+                return
+            if self._parts.roots():
+                if not self._parts.bootstrap.lost():
+                    raise error
+                self._attestation.lose_trust()
+            try:
+                await self._reattest()
+            except PermissionDeniedError as denial:
+                log.error("Agent failed re-attestation; shutting down", error=str(denial))  # noqa: TRY400 - a refusal, no bug
+                reason = denial.reason or DenialReason.AGENT_NOT_ATTESTED
+                raise PermissionDeniedError(denial.message, reason=reason, hint=denial.hint) from error
+
     async def _renew_if_due(self) -> None:
         async with self._renewing:
-            if self._now < self._current.renew_at(self._target):
+            if self._now < self._renew_at and self._current is not self._forced:
                 return
             if self._current.reattestable:
                 await self._reattest()
@@ -144,6 +189,7 @@ class NodeRotation:
         await self._use(node)
 
     async def _use(self, node: NodeSvid) -> None:
+        self._soonest = soonest(self._now, node.svid.not_after)
         self._identity.use(node)
         await self._client.renewed()
 
@@ -155,12 +201,17 @@ class NodeRotation:
             with contextlib.suppress(UnavailableError):
                 await self.recover(error, used)
         elif expired(used.svid.not_after, self._now) and not used.reattestable:
-            raise error
+            message = f"current SVID has already expired and {what} failed: {error.message}"
+            raise UnavailableError(message, hint="attest this node anew, with a new join token") from error
 
     def _pause(self, failures: int) -> float:
         if failures:
             return RETRY.delay(failures, self._parts.draw())
-        return min(LONGEST_LOOK_AWAY, max(0.0, self._current.renew_at(self._target) - self._now))
+        return min(LONGEST_LOOK_AWAY, max(0.0, self._renew_at - self._now))
+
+    @property
+    def _renew_at(self) -> float:
+        return max(self._soonest, self._current.renew_at(self._target))
 
     @property
     def _current(self) -> NodeSvid:

@@ -110,5 +110,9 @@ class JwtCache:
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
+    def clear(self) -> None:
+        """Forget all: the server's keys are others now."""
+        self._kept.clear()
+
     def _fresh(self, jwt: Jwt) -> bool:
         return not expires_soon(jwt, self._now, self._draw())

@@ -126,6 +126,11 @@ class TokenCache(Generic[K, T]):
         else:
             self._left_alone.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget all that is kept."""
+        self._kept.clear()
+        self._resized(0)
+
     @property
     def _now(self) -> float:
         return self._clock.now().timestamp()

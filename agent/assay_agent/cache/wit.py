@@ -91,6 +91,10 @@ class WitCache:
         """
         return await self._kept.get(key_of(entry), self._fresh, lambda: self._mint(entry))
 
+    def clear(self) -> None:
+        """Forget all: the server's keys are others now."""
+        self._kept.clear()
+
     def _fresh(self, wit: Wit) -> bool:
         return self._clock.now().timestamp() < wit.renew_at
 

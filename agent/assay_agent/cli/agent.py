@@ -43,10 +43,15 @@ class AgentFlags(DaemonFlags):
     ] = None
     join_token_file: Annotated[Path | None, typer.Option(help="A file with such a token.", metavar="FILE")] = None
     trust_bundle: Annotated[Path | None, typer.Option(help="The server's CA certificates.", metavar="FILE")] = None
+    trust_bundle_url: Annotated[str | None, typer.Option(help="The same at an https URL.", metavar="URL")] = None
     trust_bundle_format: Annotated[str | None, typer.Option(help="pem or spiffe.", metavar="FORMAT")] = None
     insecure_bootstrap: Annotated[
         bool, typer.Option("--insecure-bootstrap", help="Trust whatever server answers first.")
     ] = False
+    rebootstrap_mode: Annotated[str | None, typer.Option(help="never, auto or always.", metavar="MODE")] = None
+    rebootstrap_delay: Annotated[
+        str | None, typer.Option(help="Before a server of other keys is met anew.", metavar="DURATION")
+    ] = None
     allow_unauthenticated_verifiers: Annotated[
         bool, typer.Option("--allow-unauthenticated-verifiers", help="Give bundles to unregistered callers.")
     ] = False

@@ -3,9 +3,13 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from assay.errors import AssayError, PermissionDeniedError
+from assay.errors import AssayError, PermissionDeniedError, UnavailableError
 from assay.rpc.status import EndError, StatusCode
 from assay.wire.status import code_of, denial_reason, refusal
+
+
+class UntrustedServerError(UnavailableError):
+    """No authority of the bundle that the agent has vouches for who answers."""
 
 
 @contextmanager

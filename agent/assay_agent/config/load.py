@@ -9,6 +9,7 @@ from assay.config.document import Document
 from assay.config.fault import ConfigError, Fault
 from assay.config.logging import LogSettings
 from assay.config.plugin import Plugin
+from assay_agent.config.bootstrap import bootstrap_faults
 from assay_agent.config.schema import DEFAULT_CACHE_SIZE, FLAGS, MAX_HIT_TIMEOUT, SECTIONS, AgentFile, AgentSection
 from assay_agent.config.settings import AgentConfig, SdsSettings
 from assay_agent.config.spire import CATALOG, NOT_BUILT
@@ -34,7 +35,7 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
     """
     checked = check(document, _SCHEMA, overrides)
     agent = checked.model.agent
-    if faults := [*_bootstrap_faults(document, agent), *_admin_faults(document, agent)]:
+    if faults := [*bootstrap_faults(document, agent), *_admin_faults(document, agent)]:
         raise ConfigError(faults)
     config = AgentConfig(
         trust_domain=agent.trust_domain,
@@ -51,8 +52,13 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
         join_token=agent.join_token,
         join_token_file=agent.join_token_file,
         trust_bundle_path=agent.trust_bundle_path,
+        trust_bundle_url=agent.trust_bundle_url,
+        trust_bundle_unix_socket=agent.trust_bundle_unix_socket,
+        trust_bundle_spiffe_workload_api=agent.trust_bundle_spiffe_workload_api,
         trust_bundle_format=agent.trust_bundle_format,
         insecure_bootstrap=agent.insecure_bootstrap,
+        rebootstrap_mode=agent.rebootstrap_mode,
+        rebootstrap_delay=agent.rebootstrap_delay,
         allow_unauthenticated_verifiers=agent.allow_unauthenticated_verifiers,
         allowed_foreign_jwt_claims=frozenset(agent.allowed_foreign_jwt_claims),
         workload_x509_svid_key_type=agent.workload_x509_svid_key_type,
@@ -71,23 +77,6 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedAgent:
         log=LogSettings(agent.log_level, agent.log_format, agent.log_file, agent.log_source_location),
     )
     return LoadedAgent(config, checked.warnings)
-
-
-def _bootstrap_faults(document: Document, agent: AgentSection) -> list[Fault]:
-    faults: list[Fault] = []
-    if agent.join_token and agent.join_token_file:
-        reason = "only one of join_token and join_token_file can be specified, not both"
-        faults.append(document.fault(("agent", "join_token_file"), reason))
-    if agent.insecure_bootstrap and agent.trust_bundle_path:
-        reason = "only one of insecure_bootstrap and trust_bundle_path can be specified, not both"
-        faults.append(document.fault(("agent", "insecure_bootstrap"), reason))
-    if not agent.insecure_bootstrap and not agent.trust_bundle_path:
-        reason = (
-            "must be configured, in the file or with --trust-bundle, unless insecure_bootstrap is set; "
-            "`assay bundle show` on the server prints the bundle"
-        )
-        faults.append(document.fault(("agent", "trust_bundle_path"), reason))
-    return faults
 
 
 def _admin_faults(document: Document, agent: AgentSection) -> list[Fault]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from assay.config.document import KeyPath
 from assay.config.fields import (
@@ -24,7 +24,7 @@ from assay.config.telemetry import OTLP_SECTIONS, OwnTelemetrySection, Telemetry
 from assay.config.telemetry import SECTIONS as TELEMETRY
 from assay.keymanager.base import KeyType
 from assay.sockets import WORKLOAD_SOCKET
-from assay_agent.config.settings import DEFAULT_USER_CALLS, DEFAULT_USER_CONNECTIONS, BundleFormat
+from assay_agent.config.settings import DEFAULT_USER_CALLS, DEFAULT_USER_CONNECTIONS, BundleFormat, RebootstrapMode
 
 MIN_AVAILABILITY_TARGET = 24 * 3600
 DEFAULT_CACHE_SIZE = 1000
@@ -36,6 +36,10 @@ def _workload_key(kind: KeyType) -> KeyType:
     if kind is KeyType.RSA_4096:
         raise ValueError("must be one of ec-p256, ec-p384, rsa-2048")
     return kind
+
+
+def _mode(value: object) -> object:
+    return value or "never"
 
 
 def _long_enough(seconds: int) -> int:
@@ -130,11 +134,21 @@ class AgentSection(Section):
     join_token_file: FilePath | None = None
     """A file with such a token, read when the agent attests."""
     trust_bundle_path: FilePath | None = None
-    """Whom to trust before the first attestation. Needed unless `insecure_bootstrap` is set."""
+    """A file with the server's bundle: whom to trust before the first attestation. Some source of it is needed."""
+    trust_bundle_url: str = ""
+    """The same at an `https://` URL, whose server's certificate the system's trust store vouches for."""
+    trust_bundle_unix_socket: FilePath | None = None
+    """Ask a program on this socket for the URL, which then is `http://`. It is told who asks and why."""
+    trust_bundle_spiffe_workload_api: str = ""
+    """The same from another agent's Workload API, such as `unix:///run/upstream/api.sock`."""
     trust_bundle_format: BundleFormat = "pem"
-    """`pem`, or `spiffe` for a SPIFFE bundle document."""
+    """Of file or URL: `pem`, or `spiffe` for a SPIFFE bundle document."""
     insecure_bootstrap: bool = False
     """Trust whichever server answers first. Not for production."""
+    rebootstrap_mode: Annotated[RebootstrapMode, BeforeValidator(_mode)] = "never"
+    """Ask the bundle's source anew when the server's keys have all changed: never, auto (if the node can) or always."""
+    rebootstrap_delay: FractionalSeconds = 600.0
+    """How long the server's certificate must not have fitted the bundle before that."""
     allow_unauthenticated_verifiers: bool = False
     """Give trust bundles to callers that no entry matches, too."""
     allowed_foreign_jwt_claims: Texts = ()
@@ -198,10 +212,13 @@ FLAGS: dict[KeyPath, str] = {
     ("agent", "log_format"): "--log-format",
     ("agent", "log_level"): "--log-level",
     ("agent", "log_source_location"): "--log-source-location",
+    ("agent", "rebootstrap_delay"): "--rebootstrap-delay",
+    ("agent", "rebootstrap_mode"): "--rebootstrap-mode",
     ("agent", "server_address"): "--server-address",
     ("agent", "server_port"): "--server-port",
     ("agent", "socket_path"): "--socket-path",
     ("agent", "trust_bundle_format"): "--trust-bundle-format",
     ("agent", "trust_bundle_path"): "--trust-bundle",
+    ("agent", "trust_bundle_url"): "--trust-bundle-url",
     ("agent", "trust_domain"): "--trust-domain",
 }

@@ -17,6 +17,7 @@ from assay.telemetry.settings import TelemetrySettings
 DEFAULT_USER_CALLS = DEFAULT_USER_CONNECTIONS = 4096
 
 BundleFormat: TypeAlias = Literal["pem", "spiffe"]
+RebootstrapMode: TypeAlias = Literal["never", "auto", "always"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,9 @@ class SdsSettings:
 class AgentConfig:
     """One agent's settings.
 
-    At most one of `join_token` and `join_token_file` is set; the file is read when the agent attests. Without
-    `trust_bundle_path`, `insecure_bootstrap` is true or a bundle from an earlier run is in `data_dir`.
+    At most one of `join_token` and `join_token_file` is set; the file is read when the agent attests. Of
+    `trust_bundle_path`, `trust_bundle_url`, `trust_bundle_spiffe_workload_api` and `insecure_bootstrap` exactly one is
+    set, and `trust_bundle_unix_socket` only beside the URL, which then is `http://`.
     `availability_target` is None when SVIDs rotate by their half-life alone. `sds` is None when that API is disabled.
     Without `admin_socket_path` there is no admin socket. `method_rates` are calls a second by the method's path, for
     each set of selectors. `calls_per_user` (a second, without limit if None), `calls_at_once_per_user` and
@@ -58,8 +60,13 @@ class AgentConfig:
     join_token: str = field(default="", repr=False)
     join_token_file: Path | None = None
     trust_bundle_path: Path | None = None
+    trust_bundle_url: str = ""
+    trust_bundle_unix_socket: Path | None = None
+    trust_bundle_spiffe_workload_api: str = ""
     trust_bundle_format: BundleFormat = "pem"
     insecure_bootstrap: bool = False
+    rebootstrap_mode: RebootstrapMode = "never"
+    rebootstrap_delay: float = 600.0
     allow_unauthenticated_verifiers: bool = False
     allowed_foreign_jwt_claims: frozenset[str] = frozenset()
     workload_x509_svid_key_type: KeyType = KeyType.EC_P256

@@ -6,7 +6,6 @@ from assay.config.notbuilt import NotBuilt, warned
 from assay.config.plugin import SPIRE_NODE_ATTESTORS, BuiltIn, Catalog
 
 _PROFILING = warned("profiling is not built; the key has no effect")
-_OTHER_BUNDLE = NotBuilt("this source of the trust bundle is not built yet; use trust_bundle_path")
 
 NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("agent", "disable_workload_api"): NotBuilt("is not built yet: the Workload API would be served all the same"),
@@ -15,14 +14,6 @@ NOT_BUILT: dict[KeyPath, NotBuilt] = {
     ("agent", "profiling_freq"): _PROFILING,
     ("agent", "profiling_names"): _PROFILING,
     ("agent", "profiling_port"): _PROFILING,
-    ("agent", "rebootstrap_delay"): warned("rebootstrapping is not built yet; the key has no effect"),
-    ("agent", "rebootstrap_mode"): NotBuilt(
-        "rebootstrapping is not built yet: the agent would not find back to a server whose keys all changed",
-        quiet=("", "never"),
-    ),
-    ("agent", "trust_bundle_spiffe_workload_api"): _OTHER_BUNDLE,
-    ("agent", "trust_bundle_unix_socket"): _OTHER_BUNDLE,
-    ("agent", "trust_bundle_url"): _OTHER_BUNDLE,
     ("agent", "experimental", "admin_named_pipe_name"): warned("named pipes are for Windows only"),
     ("agent", "experimental", "broker"): warned("the SPIFFE Broker API is not built yet: nothing listens there"),
     ("agent", "experimental", "feature_flags"): NotBuilt("SPIRE's feature flags are not built"),

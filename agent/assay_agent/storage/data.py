@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from cryptography import x509
@@ -17,12 +18,16 @@ T = TypeVar("T")
 NEVER = "0001-01-01T00:00:00Z"
 """The zero time as Go writes it."""
 
+BOOTSTRAP, REBOOTSTRAP = 1, 2
+"""What `bootstrap_use` may be, other than 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentData:
     """The agent's SVID and its trust domain's authorities, both DER certificates, the SVID's leaf first.
 
-    The three bootstrap fields are SPIRE's and are handed on as they were found.
+    The last three tell how far getting to know the server has come: for the first time (1), after that (2) or not begun
+    (0), since when (RFC 3339; NEVER unless it goes on), and how often the bundle's source was asked for it.
     """
 
     svid: tuple[bytes, ...] = ()
@@ -61,13 +66,28 @@ def decode(content: bytes) -> AgentData:
         raise FailedPreconditionError(f"failed to unmarshal data: {error}") from error
 
 
+def parse_time(text: str) -> float | None:
+    """Unix seconds of an RFC 3339 time, None for Go's zero time; raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("time without a zone")
+    return None if moment.year == 1 else moment.timestamp()
+
+
+def format_time(seconds: float | None) -> str:
+    """The inverse, in UTC."""
+    if seconds is None:
+        return NEVER
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
 def _from_document(document: Mapping[str, object]) -> AgentData:
     return AgentData(
         svid=_decode_certificates(document.get("svid")),
         bundle=_decode_certificates(document.get("bundle")),
         reattestable=_member(document, "reattestable", False),
         bootstrap_use=_member(document, "bootstrap_use", 0),
-        bootstrap_start_time=_member(document, "bootstrap_start_time", NEVER),
+        bootstrap_start_time=_time(document, "bootstrap_start_time"),
         connection_attempts=_member(document, "connection_attempts", 0),
     )
 
@@ -77,6 +97,12 @@ def _member(document: Mapping[str, object], name: str, default: T) -> T:
     if not isinstance(value, type(default)):
         raise TypeError(f"{name} is not of type {type(default).__name__}")
     return value
+
+
+def _time(document: Mapping[str, object], name: str) -> str:
+    text = _member(document, name, NEVER)
+    parse_time(text)  # damage must show here
+    return text
 
 
 def _encode_certificates(chain: Sequence[bytes]) -> list[str] | None:

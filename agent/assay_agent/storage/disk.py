@@ -6,7 +6,7 @@ from pathlib import Path
 
 from assay.errors import FailedPreconditionError, UnavailableError
 from assay.files import write_private
-from assay_agent.storage.data import AgentData, decode, encode
+from assay_agent.storage.data import REBOOTSTRAP, AgentData, decode, encode, format_time
 
 FILE_NAME = "agent-data.json"
 
@@ -36,6 +36,21 @@ class AgentStorage:
         """Keep the trust domain's X.509 authorities (DER)."""
         if tuple(authorities) != self.data.bundle:
             self._store(replace(self.data, bundle=tuple(authorities)))
+
+    def store_bootstrap(self, use: int, started: float | None, attempts: int) -> None:
+        """Keep how far getting to know the server has come; `started` is in Unix seconds, None if that is over."""
+        self._store(
+            replace(
+                self.data,
+                bootstrap_use=use,
+                bootstrap_start_time=format_time(started),
+                connection_attempts=attempts,
+            )
+        )
+
+    def lose_trust(self, now: float) -> None:
+        """Forget SVID and bundle: the next start asks the bundle's source and attests anew."""
+        self._store(AgentData(bootstrap_use=REBOOTSTRAP, bootstrap_start_time=format_time(now)))
 
     def _store(self, data: AgentData) -> None:
         try:

@@ -14,11 +14,12 @@ from assay.clock import Clock
 from assay.entry import Entry
 from assay.errors import AssayError, FailedPreconditionError
 from assay.keymanager.base import KeyType
-from assay.rotation import draw, renew_at
+from assay.rotation import draw, renew_at, soonest
 from assay.svid import X509Svid
 from assay.telemetry.metrics import OFF, Metrics, measured
 from assay.waiting import first_of
 from assay_agent.cache.cache import Cache
+from assay_agent.cache.vouched import vouched
 from assay_agent.client.values import Signed
 from assay_agent.sync.csrs import AT_ONCE, KeyedRequest, batch_limit, make_requests
 from assay_agent.sync.gauges import gauge_svids, sample_due
@@ -76,6 +77,7 @@ class Signer:
         self._draw = draw_jitter
         self._kept: dict[str, _Kept] = {}
         self._refused: dict[str, tuple[int, Postponed]] = {}
+        self._authorities: frozenset[bytes] = frozenset()
         self._batch = batch_limit(settings.key_type)
         self._failures = 0
         self._changed = asyncio.Event()
@@ -105,6 +107,7 @@ class Signer:
         svids, entries = self._cache.svids, self._cache.entries
         # An SVID counts while it is the one the cache serves: a lost or replaced one is to be signed anew.
         self._kept = {entry_id: kept for entry_id, kept in self._kept.items() if svids.get(entry_id) is kept.svid}
+        self._drop_unvouched()
         self._refused = {entry_id: one for entry_id, one in self._refused.items() if entry_id in entries}
         return plan(
             self._now,
@@ -116,6 +119,21 @@ class Signer:
                 {entry_id: postponed for entry_id, (_, postponed) in self._refused.items()},
             ),
         )
+
+    def _drop_unvouched(self) -> None:
+        """Have those signed anew whose authority has left the bundle, or is tainted now."""
+        some = next((kept.svid for kept in self._kept.values()), None)
+        bundle = None if some is None else self._cache.bundles.get(some.spiffe_id.trust_domain)
+        if bundle is None:
+            return
+        sound = frozenset(one.der for one in bundle.x509_authorities if not one.tainted)
+        before, self._authorities = self._authorities, sound
+        if before <= sound:
+            return
+        now, held = self._clock.now(), len(self._kept)
+        self._kept = {entry_id: kept for entry_id, kept in self._kept.items() if vouched(kept.svid, bundle, now)}
+        if count := held - len(self._kept):
+            log.debug("Scheduled rotation for SVID entries due to tainted X.509 authorities", count=count)
 
     async def _sign(self, entry_ids: Sequence[str]) -> None:
         entries = [self._cache.entries[entry_id] for entry_id in entry_ids[: self._batch]]
@@ -173,7 +191,10 @@ class Signer:
         now = self._cache.entries.get(entry.id)
         if now is not None and now.spiffe_id == entry.spiffe_id != svid.spiffe_id:
             return FailedPreconditionError(f"server signed another SPIFFE ID: {svid.spiffe_id}")
-        at = renew_at(svid.not_before, svid.not_after, draw(chain[0]), self._settings.availability_target)
+        at = max(
+            renew_at(svid.not_before, svid.not_after, draw(chain[0]), self._settings.availability_target),
+            soonest(self._now, svid.not_after),
+        )
         self._cache.set_svid(entry.id, svid)
         self._kept[entry.id] = _Kept(svid, Held(entry, at))
         self._refused.pop(entry.id, None)

@@ -55,6 +55,10 @@ class FakeClock:
             if not done.done():
                 done.set_result(None)
 
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forward, or back; nobody wakes, and what `monotonic` counts goes on as before."""
+        self._start += timedelta(seconds=seconds)
+
     async def run(self, seconds: float, step: float = 1.0) -> None:
         """Advance in steps, letting the tasks that wake run between them, so that loops tick as they should."""
         end = self._elapsed + seconds

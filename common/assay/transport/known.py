@@ -48,7 +48,7 @@ class KnownServer:
         self.authority = f"{host}:{port}"
         self._host = host
         self._port = port
-        self._expected = expected
+        self.expected = expected
         self._roots = roots
         self._identity = identity
         self._clock = clock
@@ -107,7 +107,7 @@ class KnownServer:
         if self._insecure:
             found = leaf_id(x509.load_der_x509_certificate(chain[0]))
         else:
-            found = verify_roots(chain, {self._expected.trust_domain: self._roots()}, self._clock.now())
-        if found != self._expected:
-            raise UnauthenticatedError(f'expected server SPIFFE ID "{self._expected}"; got "{found}"')
+            found = verify_roots(chain, {self.expected.trust_domain: self._roots()}, self._clock.now())
+        if found != self.expected:
+            raise UnauthenticatedError(f'expected server SPIFFE ID "{self.expected}"; got "{found}"')
         self.peer_chain = chain

@@ -8,7 +8,8 @@ from grpc import StatusCode
 
 from assay.errors import AssayError, FailedPreconditionError, InvalidArgumentError, PermissionDeniedError
 from assay.keymanager.base import KeyType
-from assay_agent.attestation.bootstrap import Bootstrap
+from assay_agent.attestation.bootstrap import BundleFormat, FileSource, InsecureSource
+from assay_agent.attestation.bootstrapping import Bootstrapping
 from assay_agent.attestation.node import NodeAttestation
 from assay_proto.spire.api.types.x509svid_pb2 import X509SVID
 
@@ -92,20 +93,21 @@ async def test_a_denied_permission_is_final(agent: Any, sim: Any) -> None:
 
 
 async def test_without_bundle_and_without_leave_nothing_is_dialled(agent: Any, sim: Any) -> None:
-    parts = replace(agent.parts, bootstrap=Bootstrap(sim.authority.trust_domain))
+    missing = FileSource(agent.folder / "missing", BundleFormat(sim.authority.trust_domain))
+    parts = replace(agent.parts, bootstrap=Bootstrapping(missing, agent.storage, sim.clock))
     async with asyncio.TaskGroup() as group:
         attesting = group.create_task(_failure(NodeAttestation(parts)))
         for _ in range(2):
             await sim.clock.wait_sleepers()
             sim.clock.advance(30)
-    assert "no certs in bundle" in attesting.result()
+    assert "could not parse trust bundle" in attesting.result()
     assert agent.anonymous_roots == []
 
 
 async def test_an_insecure_bootstrap_believes_the_server_once(
     agent: Any, sim: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parts = replace(agent.parts, bootstrap=Bootstrap(sim.authority.trust_domain, insecure=True))
+    parts = replace(agent.parts, bootstrap=Bootstrapping(InsecureSource(), agent.storage, sim.clock))
     await NodeAttestation(parts).establish()
     assert agent.anonymous_roots == [()]
     assert agent.roots() == (sim.authority.root.der,)
@@ -118,7 +120,7 @@ async def test_an_svid_without_bundle_is_no_reason_to_believe_any_server(agent: 
     agent.restart()
     agent.storage.store_svid(node.svid.chain, reattestable=False)
     agent.restart()
-    parts = replace(agent.parts, bootstrap=Bootstrap(sim.authority.trust_domain, insecure=True))
+    parts = replace(agent.parts, bootstrap=Bootstrapping(InsecureSource(), agent.storage, sim.clock))
     with pytest.raises(FailedPreconditionError, match="SVID loaded but no bundle in cache"):
         await NodeAttestation(parts).establish()
 
@@ -166,7 +168,7 @@ async def test_an_insecure_bootstrap_needs_the_bundle(agent: Any, sim: Any) -> N
         await context.abort(StatusCode.UNAVAILABLE, "not now")
 
     sim.server.on("GetBundle", refused)
-    parts = replace(agent.parts, bootstrap=Bootstrap(sim.authority.trust_domain, insecure=True))
+    parts = replace(agent.parts, bootstrap=Bootstrapping(InsecureSource(), agent.storage, sim.clock))
     with pytest.raises(AssayError, match="not now"):
         await NodeAttestation(parts).attest("agent-svid-A", await _key(agent))
     assert agent.storage.data.svid == ()

@@ -2,6 +2,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from assay.errors import (
     PermissionDeniedError,
     UnavailableError,
 )
+from assay.testing.authority import Authority
 
 REATTEST = [
     DenialReason.AGENT_EXPIRED,
@@ -114,6 +116,7 @@ async def test_an_svid_that_expired_without_renewal_ends_the_agent(agent: Any, s
         await sim.clock.wait_sleepers()
         passed = await until(agent, task, lambda: False)  # type: ignore[arg-type]
     assert isinstance(task.result(), UnavailableError)
+    assert task.result().message.startswith("current SVID has already expired and rotate agent SVID failed: ")
     assert passed >= 3600 - 60
 
 
@@ -239,6 +242,82 @@ async def test_other_failures_pass_through(agent: Any) -> None:
     with pytest.raises(UnavailableError):
         async with agent.rotation.heeding():
             raise UnavailableError("gone")
+
+
+async def test_a_clock_that_jumps_forward_has_the_svid_renewed_within_a_minute(agent: Any, sim: Any) -> None:
+    await settle(agent)
+    first = agent.identity.current
+    async with running(agent) as task:
+        sim.clock.jump(0.6 * 3600)
+        passed = await until(agent, task, lambda: agent.identity.current is not first, seconds=1)
+    assert passed <= 60
+    assert (sim.attested, sim.renewed) == (1, 1)
+
+
+async def test_a_clock_that_jumps_beyond_the_end_has_it_renewed_if_the_server_allows(agent: Any, sim: Any) -> None:
+    await settle(agent)
+    first = agent.identity.current
+    async with running(agent) as task:
+        sim.clock.jump(2 * 3600)
+        await until(agent, task, lambda: agent.identity.current is not first, seconds=1)
+    assert sim.renewed == 1
+
+
+async def test_a_clock_that_jumps_back_delays_the_renewal_and_no_more(agent: Any, sim: Any) -> None:
+    await settle(agent)
+    first = agent.identity.current
+    async with running(agent) as task:
+        sim.clock.jump(-2 * 3600)
+        passed = await until(agent, task, lambda: agent.identity.current is not first)
+    assert 2 * 3600 + 0.44 * 3600 <= passed <= 2 * 3600 + 0.58 * 3600
+    assert (sim.attested, sim.renewed) == (1, 1)
+
+
+@pytest.mark.parametrize("left", [100, 4, -1000])
+async def test_an_svid_that_is_past_its_middle_when_it_comes_is_not_renewed_without_pause(
+    left: int, agent: Any, sim: Any
+) -> None:
+    sim.reattestable = True
+    await settle(agent)
+    sim.behind = sim.lifetime - left
+    async with running(agent) as task:
+        await until(agent, task, lambda: sim.attested == 2)
+        passed = await until(agent, task, lambda: sim.attested == 5, seconds=0.25)
+    assert passed == pytest.approx(3 * max(1.0, min(5.0, left / 2)), abs=0.75)
+
+
+@pytest.mark.parametrize("reattestable", [True, False])
+async def test_an_svid_under_a_tainted_authority_is_renewed_at_once(
+    reattestable: bool, agent: Any, sim: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sim.reattestable = reattestable
+    await settle(agent)
+    first = agent.identity.current
+    (old,) = sim.authority.bundle.x509_authorities
+    other = Authority()
+    tainted = replace(
+        sim.authority.bundle, x509_authorities=(replace(old, tainted=True), other.bundle.x509_authorities[0])
+    )
+    async with running(agent) as task:
+        agent.rotation.take_bundle(tainted)
+        await until(agent, task, lambda: agent.identity.current is not first, seconds=0)
+        assert sim.clock.monotonic() == 0
+        agent.rotation.take_bundle(tainted)
+    out = capsys.readouterr().out
+    assert out.count("Agent SVID is tainted by a root authority, forcing rotation") == 1
+    assert out.count("New tainted X.509 authorities found") == 1
+    assert agent.roots() == (old.der, other.root.der)
+
+
+async def test_an_svid_under_another_authority_than_the_tainted_one_stays(agent: Any, sim: Any) -> None:
+    await settle(agent)
+    first = agent.identity.current
+    (own,) = sim.authority.bundle.x509_authorities
+    (other,) = Authority().bundle.x509_authorities
+    async with running(agent):
+        agent.rotation.take_bundle(replace(sim.authority.bundle, x509_authorities=(own, replace(other, tainted=True))))
+        await sim.clock.run(5)
+    assert agent.identity.current is first
 
 
 async def _failure(work: Any) -> AssayError:

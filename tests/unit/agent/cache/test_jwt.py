@@ -320,3 +320,9 @@ async def test_when_the_one_who_asks_leaves_the_next_asks(jwts: JwtCache, one: E
         server.open.set()
     assert second.result().token == "token 2"
     assert len(server.asked) == 2
+
+
+async def test_another_servers_tokens_are_of_no_use(jwts: JwtCache, one: Entry) -> None:
+    first = await jwts.fetch(one, ["a"])
+    jwts.clear()
+    assert (await jwts.fetch(one, ["a"])).token != first.token

@@ -10,6 +10,7 @@ from assay.clock import SystemClock
 from assay.errors import UnavailableError
 from assay.keymanager import SigningKey
 from assay.rpc.server import Options, Server
+from assay.spiffeid import SpiffeId
 from assay.svid import X509Svid
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
@@ -18,6 +19,7 @@ from assay.transport.tls import TlsIdentity
 from assay.wire import bundle as bundle_wire
 from assay.wire.service import BUNDLE, served
 from assay_agent.client.dial import dialling
+from assay_agent.client.refusal import UntrustedServerError
 from assay_agent.client.server import ServerClient
 
 
@@ -31,6 +33,7 @@ class House:
         self.roots: Sequence[bytes] = [self.home.root.der]
         self.svid: X509Svid | None = None
         self.expected = self.home.id("/spire/server")
+        self.met: list[bool] = []
         self.server = Server(options=Options(max_age=60.0))
         self.server.add_generic_rpc_handlers((served(BUNDLE, self),))
 
@@ -53,7 +56,7 @@ class House:
             identity=self._identity,
             clock=self.clock,
         )
-        return ServerClient(dialling(known))
+        return ServerClient(dialling(known, lambda: self.met.append(True)))
 
     def _identity(self) -> tuple[Sequence[bytes], SigningKey] | None:
         return None if self.svid is None or self.svid.key is None else (self.svid.chain, self.svid.key)
@@ -80,6 +83,7 @@ async def test_a_server_that_is_known_is_asked(house: House) -> None:
         assert await client.bundle() == house.home.bundle
         assert await client.bundle() == house.home.bundle
         assert house.server.connections == 1
+    assert house.met == [True]
 
 
 async def test_nobody_there(house: House) -> None:
@@ -95,6 +99,27 @@ async def test_another_server_is_unavailable_and_its_name_is_told(house: House) 
     assert error.message == (
         'expected server SPIFFE ID "spiffe://example.org/other"; got "spiffe://example.org/spire/server"'
     )
+
+
+@pytest.mark.parametrize("known", ["none", "another"])
+async def test_a_server_that_nobody_vouches_for_is_told_from_others(known: str, house: House) -> None:
+    another = Authority(house.home.trust_domain.name, now=house.clock.now()).root.der
+    house.roots = [] if known == "none" else [another]
+    error = await refusal(house.client())
+    assert isinstance(error, UntrustedServerError)
+    assert "rebootstrap_mode" in error.hint
+    assert house.met == []
+
+
+@pytest.mark.parametrize("wrong", ["trust domain", "clock", "name"])
+async def test_what_is_wrong_otherwise_is_no_reason_to_meet_the_server_anew(wrong: str, house: House) -> None:
+    if wrong == "clock":
+        house.clock.jump(365 * 86400)
+    else:
+        house.expected = SpiffeId.parse(f"spiffe://{'other.org' if wrong == 'trust domain' else 'example.org'}/x")
+    error = await refusal(house.client())
+    assert not isinstance(error, UntrustedServerError)
+    assert house.met == []
 
 
 async def test_a_server_that_does_not_trust_us_is_told_from_one_that_is_away(house: House) -> None:

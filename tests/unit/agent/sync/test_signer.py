@@ -2,12 +2,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from assay.entry import Entry
 from assay.errors import NotFoundError, ResourceExhaustedError, UnavailableError
+from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
 from assay.testing.metrics import Recorded
 from assay_agent.cache.cache import Cache
@@ -292,3 +294,65 @@ async def test_each_id_is_named_in_the_log(house: House, entry: MakeEntry, capsy
     for message in ("Creating X509-SVID", "Renewing X509-SVID"):
         (line,) = [one for one in out.splitlines() if message in one]
         assert "spiffe://example.org/workload/1" in line
+
+
+@pytest.mark.parametrize("how", ["gone", "tainted"])
+async def test_svids_of_an_authority_that_has_left_the_bundle_or_is_tainted_are_signed_anew(
+    how: str, house: House, entry: MakeEntry, authority: Authority
+) -> None:
+    house.apply(entry(1), entry(2))
+    house.cache.apply(Update(bundles=[authority.bundle]))
+    async with house.running():
+        await house.until(lambda: len(house.cache.svids) == 2)
+        before = dict(house.cache.svids)
+        await house.clock.wait_sleepers()
+        other = Authority()
+        both = replace(
+            authority.bundle, x509_authorities=authority.bundle.x509_authorities + other.bundle.x509_authorities
+        )
+        house.server.authority = other
+        house.cache.apply(Update(bundles=[both]))
+        house.apply(entry(3))
+        await house.until(lambda: len(house.cache.svids) == 3)
+        assert {one: house.cache.svids[one] for one in before} == before
+        tainted = replace(authority.bundle.x509_authorities[0], tainted=True)
+        left = () if how == "gone" else (tainted,)
+        now = replace(other.bundle, x509_authorities=left + other.bundle.x509_authorities)
+        house.cache.apply(Update(bundles=[now]))
+        house.signer.changed()
+        await house.until(lambda: all(house.cache.svids[one] is not svid for one, svid in before.items()))
+    assert house.server.batches == [["entry-0001", "entry-0002"], ["entry-0003"], ["entry-0001", "entry-0002"]]
+
+
+async def test_an_svid_that_is_past_its_middle_when_it_comes_is_not_renewed_without_pause(
+    house: House, entry: MakeEntry
+) -> None:
+    house.server.lifetime = 0
+    house.apply(entry(1))
+    async with house.running():
+        await house.until(lambda: bool(house.cache.svids))
+        await house.clock.wait_sleepers()
+        await house.clock.run(3, step=0.25)
+    assert len(house.server.batches) == 4
+
+
+async def test_a_clock_that_jumps_forward_has_svids_renewed_within_a_minute(house: House, entry: MakeEntry) -> None:
+    house.apply(entry(1))
+    async with house.running():
+        await house.until(lambda: bool(house.cache.svids))
+        await house.clock.wait_sleepers()
+        house.clock.jump(0.6 * 3600)
+        await house.clock.run(60)
+    assert len(house.server.batches) == 2
+
+
+async def test_a_clock_that_jumps_back_costs_no_renewal_and_loses_none(house: House, entry: MakeEntry) -> None:
+    house.apply(entry(1))
+    async with house.running():
+        await house.until(lambda: bool(house.cache.svids))
+        await house.clock.wait_sleepers()
+        house.clock.jump(-3600)
+        await house.clock.run(3600 + 0.44 * 3600, step=20)
+        assert len(house.server.batches) == 1
+        await house.clock.run(0.14 * 3600, step=20)
+    assert len(house.server.batches) == 2
