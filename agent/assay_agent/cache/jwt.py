@@ -8,7 +8,7 @@ from assay.clock import Clock
 from assay.entry import Entry
 from assay.spiffeid import SpiffeId
 from assay.telemetry.metrics import OFF, Metrics
-from assay_agent.cache.tokens import TokenCache
+from assay_agent.cache.tokens import Issued, TokenCache
 
 # The share of its life that a token has left when its renewal is waited for.
 LEAST = 0.25
@@ -17,40 +17,21 @@ SIZE = ("jwt_svid_cache_size",)
 Key = tuple[str, SpiffeId, tuple[str, ...]]
 
 
-class Jwt(Protocol):
-    """A JWT-SVID as the server issues it; times are Unix seconds."""
-
-    @property
-    def token(self) -> str:
-        """The compact JWS."""
-        ...
-
-    @property
-    def issued_at(self) -> int:
-        """Its `iat`."""
-        ...
-
-    @property
-    def expires_at(self) -> int:
-        """Its `exp`."""
-        ...
-
-
 class JwtSource(Protocol):
     """Where JWT-SVIDs come from: the server's client."""
 
-    async def new_jwt_svid(self, entry_id: str, audience: Sequence[str]) -> Jwt:
+    async def new_jwt_svid(self, entry_id: str, audience: Sequence[str]) -> Issued:
         """Mint one for the entry; raises AssayError."""
         ...
 
 
-def expires_soon(jwt: Jwt, now: float, draw: float) -> bool:
+def expires_soon(jwt: Issued, now: float, draw: float) -> bool:
     """Whether less than half of its life is left, give or take a tenth of that half by `draw` in [0, 1)."""
     half = (jwt.expires_at - jwt.issued_at) / 2
     return jwt.expires_at - now <= half * (0.9 + 0.2 * draw)
 
 
-def used_up(jwt: Jwt, now: float) -> bool:
+def used_up(jwt: Issued, now: float) -> bool:
     """Whether so little of its life is left that the next has to be waited for."""
     return jwt.expires_at - now <= (jwt.expires_at - jwt.issued_at) * LEAST
 
@@ -74,7 +55,7 @@ class JwtCache:
         self._source = source
         self._clock = clock
         self._draw = draw
-        self._kept: TokenCache[Key, Jwt] = TokenCache(
+        self._kept: TokenCache[Key, Issued] = TokenCache(
             clock,
             max_size=max_size,
             hit_timeout=hit_timeout,
@@ -86,7 +67,7 @@ class JwtCache:
     def __len__(self) -> int:
         return len(self._kept)
 
-    async def fetch(self, entry: Entry, audience: Sequence[str]) -> Jwt:
+    async def fetch(self, entry: Entry, audience: Sequence[str]) -> Issued:
         """A token with at least a quarter of its life left; a fresh one for an entry that wants a `jti` in each.
 
         It may be older when the server does not answer.
@@ -114,5 +95,5 @@ class JwtCache:
         """Forget all: the server's keys are others now."""
         self._kept.clear()
 
-    def _fresh(self, jwt: Jwt) -> bool:
+    def _fresh(self, jwt: Issued) -> bool:
         return not expires_soon(jwt, self._now, self._draw())

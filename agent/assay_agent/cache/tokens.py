@@ -30,6 +30,25 @@ class Expiring(Protocol):
         ...
 
 
+class Issued(Protocol):
+    """A token as the server issues it; times are Unix seconds."""
+
+    @property
+    def token(self) -> str:
+        """The compact JWS."""
+        ...
+
+    @property
+    def issued_at(self) -> int:
+        """Its `iat`."""
+        ...
+
+    @property
+    def expires_at(self) -> int:
+        """Its `exp`."""
+        ...
+
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Expiring)
 

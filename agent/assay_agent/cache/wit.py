@@ -11,31 +11,12 @@ from assay.errors import FailedPreconditionError
 from assay.keymanager.base import KeyType, SigningKey
 from assay.rotation import draw, renew_at
 from assay.spiffeid import SpiffeId
-from assay_agent.cache.tokens import TokenCache
+from assay_agent.cache.tokens import Issued, TokenCache
 
 # Takes long and lets other threads run.
 _SLOW = frozenset({KeyType.RSA_2048, KeyType.RSA_4096})
 
 Key = tuple[str, SpiffeId]
-
-
-class Issued(Protocol):
-    """A WIT-SVID as the server issues it; times are Unix seconds."""
-
-    @property
-    def token(self) -> str:
-        """The compact JWS."""
-        ...
-
-    @property
-    def issued_at(self) -> int:
-        """Its `iat`."""
-        ...
-
-    @property
-    def expires_at(self) -> int:
-        """Its `exp`."""
-        ...
 
 
 class WitSource(Protocol):

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import requests
 import structlog
@@ -201,19 +201,24 @@ class _Told(logging.Handler):
         self._over = True
 
 
+def _collector(settings: OtlpSettings, signal: str) -> dict[str, Any]:
+    """Where that signal goes, and how: what both exporters take."""
+    return {
+        "endpoint": f"{settings.endpoint}/v1/{signal}",
+        "certificate_file": _text(settings.ca_file),
+        "client_certificate_file": _text(settings.cert_file),
+        "client_key_file": _text(settings.key_file),
+        "headers": dict(settings.headers) or None,
+        "timeout": PATIENCE,
+        "compression": Compression.Gzip,
+        "session": _session(settings),
+    }
+
+
 class _Spans(OTLPSpanExporter):
     def __init__(self, told: _Told, settings: OtlpSettings) -> None:
         self._told = told
-        super().__init__(
-            endpoint=f"{settings.endpoint}/v1/traces",
-            certificate_file=_text(settings.ca_file),
-            client_certificate_file=_text(settings.cert_file),
-            client_key_file=_text(settings.key_file),
-            headers=dict(settings.headers) or None,
-            timeout=PATIENCE,
-            compression=Compression.Gzip,
-            session=_session(settings),
-        )
+        super().__init__(**_collector(settings, "traces"))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = super().export(spans)
@@ -225,16 +230,7 @@ class _Spans(OTLPSpanExporter):
 class _Metrics(OTLPMetricExporter):
     def __init__(self, told: _Told, settings: OtlpSettings) -> None:
         self._told = told
-        super().__init__(
-            endpoint=f"{settings.endpoint}/v1/metrics",
-            certificate_file=_text(settings.ca_file),
-            client_certificate_file=_text(settings.cert_file),
-            client_key_file=_text(settings.key_file),
-            headers=dict(settings.headers) or None,
-            timeout=PATIENCE,
-            compression=Compression.Gzip,
-            session=_session(settings),
-        )
+        super().__init__(**_collector(settings, "metrics"))
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = PATIENCE * 1000, **kwargs: object

@@ -28,7 +28,7 @@ def sign_each(
     response: pb.BatchNewX509SVIDResponse,
 ) -> None:
     """Add the results for a few items, in order; nothing else runs meanwhile."""
-    entries = each(lambda one: _entitled(view, one), params)
+    entries = each(lambda one: entitled(view, one.entry_id, one.csr, "CSR"), params)
     requests = csr.parse_each(
         entry if isinstance(entry, AssayError) else one.csr for entry, one in zip(entries, params, strict=True)
     )
@@ -39,12 +39,18 @@ def sign_each(
         _tell(entries, svids)
 
 
-def _entitled(view: AgentView, params: pb.NewX509SVIDParams) -> Entry:
-    if not params.entry_id:
+def entitled(view: AgentView, entry_id: str, key: bytes, kind: str) -> Entry:
+    """The entry an item of a batch is for. The item brings a `key` as well, of that kind.
+
+    Raises:
+        InvalidArgumentError: one of the two is missing.
+        NotFoundError: there is no such entry, or it is not for this agent.
+    """
+    if not entry_id:
         raise InvalidArgumentError("missing entry ID")
-    if not params.csr:
-        raise InvalidArgumentError("missing CSR")
-    entry = view.get(params.entry_id)
+    if not key:
+        raise InvalidArgumentError(f"missing {kind}")
+    entry = view.get(entry_id)
     if entry is None:
         raise NotFoundError("entry not found or not authorized")
     return entry

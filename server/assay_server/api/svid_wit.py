@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import structlog
 
 from assay.crypto.keys import PublicKey, from_pkix
-from assay.errors import AssayError, InvalidArgumentError, NotFoundError, prefixed
+from assay.errors import AssayError, prefixed
 from assay.spiffeid import TrustDomain
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
 from assay_proto.spire.api.types.witsvid_pb2 import WITSVID
 from assay_server.api import status
+from assay_server.api.svid_batch import entitled
 from assay_server.api.svid_mint import token_subject
 from assay_server.authorization.view import AgentView
 from assay_server.credential import IssuedWit, Issuer
@@ -49,13 +50,7 @@ def sign_each(
 
 
 def _signed(issuer: Issuer, view: AgentView, params: pb.NewWITSVIDParams) -> IssuedWit:
-    if not params.entry_id:
-        raise InvalidArgumentError("missing entry ID")
-    if not params.public_key:
-        raise InvalidArgumentError("missing public key")
-    entry = view.get(params.entry_id)
-    if entry is None:
-        raise NotFoundError("entry not found or not authorized")
+    entry = entitled(view, params.entry_id, params.public_key, "public key")
     key = _public_key(params.public_key, "malformed public key")
     # An entry has no lifetime of its own for these; SPIRE takes the other one that is about a key of the workload.
     return issuer.workload_wit(entry.spiffe_id, key, params.signing_algorithm, ttl=entry.x509_svid_ttl)

@@ -26,6 +26,7 @@ T = TypeVar("T")
 Results: TypeAlias = Sequence[
     pb.BatchCreateFederationRelationshipResponse.Result | pb.BatchUpdateFederationRelationshipResponse.Result
 ]
+Changed: TypeAlias = pb.BatchCreateFederationRelationshipResponse | pb.BatchUpdateFederationRelationshipResponse
 
 app = typer.Typer(
     add_completion=False,
@@ -59,11 +60,7 @@ def create(
     wanted = _wanted(flags, data)
     request = pb.BatchCreateFederationRelationshipRequest(federation_relationships=wanted)
     answer = _ask(socket_path, lambda stub: stub.BatchCreateFederationRelationship(request, timeout=TIMEOUT))
-    if output is Output.JSON:
-        print_message(answer)
-    else:
-        _print_changed(answer.results, wanted, "create")
-    exit_unless_ok(result.status for result in answer.results)
+    _report(answer, wanted, "create", output)
 
 
 @app.command(
@@ -82,11 +79,7 @@ def update(
     wanted = _wanted(flags, data)
     request = pb.BatchUpdateFederationRelationshipRequest(federation_relationships=wanted)
     answer = _ask(socket_path, lambda stub: stub.BatchUpdateFederationRelationship(request, timeout=TIMEOUT))
-    if output is Output.JSON:
-        print_message(answer)
-    else:
-        _print_changed(answer.results, wanted, "update")
-    exit_unless_ok(result.status for result in answer.results)
+    _report(answer, wanted, "update", output)
 
 
 @app.command("list", epilog="Example: assay federation list --output json")
@@ -170,6 +163,14 @@ async def _all(stub: "TrustDomainAsyncStub") -> pb.ListFederationRelationshipsRe
         found.next_page_token = page.next_page_token
         if not page.next_page_token:
             return found
+
+
+def _report(answer: Changed, wanted: Sequence[FederationRelationship], verb: str, output: Output) -> None:
+    if output is Output.JSON:
+        print_message(answer)
+    else:
+        _print_changed(answer.results, wanted, verb)
+    exit_unless_ok(result.status for result in answer.results)
 
 
 def _print_changed(results: Results, wanted: Sequence[FederationRelationship], verb: str) -> None:
