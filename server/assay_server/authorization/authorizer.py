@@ -91,7 +91,7 @@ class Authorizer:
     def _live(self, entries: list[Entry]) -> list[Entry]:
         # An expired entry lies in the store until it is pruned, and grants nothing meanwhile.
         now = self._clock.now().timestamp()
-        return [entry for entry in entries if not entry.expires_at or entry.expires_at > now]
+        return [entry for entry in entries if not entry.withheld and (not entry.expires_at or entry.expires_at > now)]
 
     async def _agent(self, credential: Credential) -> Node | None:
         node = await self._nodes.get(credential.spiffe_id)

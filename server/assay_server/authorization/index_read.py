@@ -64,20 +64,20 @@ def _changes_since(source: Source, sequence: int) -> _Changes | None:
                 found.nodes.add(change.object_id)
             case ChangeKind.BUNDLE:
                 found.bundles.add(TrustDomain(change.object_id))
-            case ChangeKind.FEDERATION_RELATIONSHIP:
-                pass  # where a bundle comes from is nothing to agents
+            case ChangeKind.FEDERATION_RELATIONSHIP | ChangeKind.GOVERNED:
+                pass  # nothing to agents; what follows from it changes bundles and entries
     return found
 
 
 def _rows(source: Source, entry_ids: Collection[str]) -> dict[str, Entry | None]:
     rows: dict[str, Entry | None] = dict.fromkeys(entry_ids)
     if entry_ids:
-        rows.update({entry.id: entry for entry in source.entries(entry_ids)})
+        rows.update({entry.id: entry for entry in source.entries(entry_ids) if not entry.withheld})
     return rows
 
 
 def _read_aliases(source: Source, trust_domain: TrustDomain) -> dict[str, Entry | None]:
-    return {entry.id: entry for entry in source.children([server_id(trust_domain)])}
+    return {entry.id: entry for entry in source.children([server_id(trust_domain)]) if not entry.withheld}
 
 
 def _changed_aliases(state: IndexState, rows: Mapping[str, Entry | None]) -> dict[str, Entry | None]:
@@ -131,7 +131,8 @@ def _children(source: Source, state: IndexState, parents: Iterable[str]) -> Iter
     waiting = {path for path in parents if not state.graph.holds_children_of(path)}
     while waiting:
         seen |= waiting
-        children = source.children([SpiffeId(state.trust_domain, path) for path in waiting])
+        found = source.children([SpiffeId(state.trust_domain, path) for path in waiting])
+        children = [entry for entry in found if not entry.withheld]
         yield from children
         offered = {entry.spiffe_id.path for entry in children} - seen
         waiting = {path for path in offered if not state.graph.holds_children_of(path)}

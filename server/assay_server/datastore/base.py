@@ -15,6 +15,8 @@ from assay.entry import Entry
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.model import AuthorityRecord, FederationRelationship, JoinToken, Node
+from assay_server.model.governed.event import Event
+from assay_server.model.governed.noun import Noun, Terms
 
 T = TypeVar("T")
 
@@ -26,6 +28,7 @@ class ChangeKind(Enum):
     NODE = "node"  # object_id: the agent's SPIFFE ID
     BUNDLE = "bundle"  # object_id: trust domain name
     FEDERATION_RELATIONSHIP = "federation_relationship"  # object_id: likewise
+    GOVERNED = "governed"  # object_id: the noun's name, a slash and the object's key
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,10 @@ class Entries(Protocol):
         """Whether there was one."""
         ...
 
+    def of_principal(self, principal: str) -> list[Entry]:
+        """The bindings of that principal, withheld or not; one indexed query."""
+        ...
+
     def expired(self, now: int) -> list[str]:
         """IDs of entries whose `expires_at` is set and not after `now`."""
         ...
@@ -209,6 +216,37 @@ class FederationRelationships(Protocol):
         ...
 
 
+class Governed(Protocol):
+    """Governed objects of every kind. Write them with `assay_server.governance.journal`, never here alone."""
+
+    def get(self, noun: Noun[T], key: str) -> T | None: ...
+    def find(self, noun: Noun[T], terms: Terms, page: Page) -> tuple[list[T], str]:
+        """Those that all of these terms are true of, in order of creation, and the token of the next page."""
+        ...
+
+    def count(self, noun: Noun[T], terms: Terms) -> int: ...
+    def due(self, noun: Noun[T], now: int, limit: int) -> list[T]:
+        """At most `limit` of those whose time has come, the longest due first."""
+        ...
+
+    def put(self, noun: Noun[T], value: T) -> None:
+        """Create or replace."""
+        ...
+
+    def delete(self, noun: Noun[T], key: str) -> bool:
+        """Whether there was one."""
+        ...
+
+
+class Events(Protocol):
+    """What happened to governed identities, in order; only ever added to."""
+
+    def append(self, event: Event) -> None: ...
+    def find(self, page: Page, *, task_id: str = "", principal: str = "") -> tuple[list[Event], str]:
+        """Oldest first, of one task or principal if that is said."""
+        ...
+
+
 class Authorities(Protocol):
     """The CA journal."""
 
@@ -245,6 +283,10 @@ class Transaction(Protocol):
     def federation_relationships(self) -> FederationRelationships: ...
     @property
     def authorities(self) -> Authorities: ...
+    @property
+    def governed(self) -> Governed: ...
+    @property
+    def events(self) -> Events: ...
     @property
     def changes(self) -> Changes: ...
 

@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from assay.entry import Entry
 from assay.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
@@ -21,7 +22,9 @@ from assay_server.datastore.sql.text import entries as sql
 _SELECTORS = Owned(sql.SELECTORS, sql.SELECTORS_BETWEEN)
 _DNS_NAMES = Owned(sql.DNS_NAMES, sql.DNS_NAMES_BETWEEN)
 _FEDERATES_WITH = Owned(sql.FEDERATES_WITH, sql.FEDERATES_WITH_BETWEEN)
-_DISOWN = (sql.DELETE_SELECTORS, sql.DELETE_DNS_NAMES, sql.DELETE_FEDERATES_WITH)
+_BINDINGS = Owned(sql.BINDINGS, sql.BINDINGS_BETWEEN)
+_DISOWN = (sql.DELETE_SELECTORS, sql.DELETE_DNS_NAMES, sql.DELETE_FEDERATES_WITH, sql.DELETE_BINDING)
+_UNBOUND = ("", "", 0)
 
 
 class SqlEntries:
@@ -117,6 +120,10 @@ class SqlEntries:
         self._connection.run(sql.DELETE, {"at_position": position})
         return True
 
+    def of_principal(self, principal: str) -> list[Entry]:
+        """The principal's bindings, in order of creation."""
+        return self._assemble(self._connection.rows(sql.OF_PRINCIPAL, {"wanted": principal}))
+
     def expired(self, now: int) -> list[str]:
         """IDs of entries whose `expires_at` is set and not after `now`, in order of creation."""
         return [row[0] for row in self._connection.rows(sql.EXPIRED, {"now": now})]
@@ -139,6 +146,8 @@ class SqlEntries:
             sql.INSERT_FEDERATES_WITH,
             [{"entry": position, "rank": rank, "trust_domain": name} for rank, name in enumerate(federates_with)],
         )
+        if entry.principal:
+            self._connection.run(sql.INSERT_BINDING, {"entry": position, **_binding(entry)})
 
     def _known(self, trust_domains: Iterable[TrustDomain]) -> list[str]:
         names = [trust_domain.name for trust_domain in trust_domains]
@@ -160,9 +169,17 @@ class SqlEntries:
         selectors = selectors_of(_SELECTORS.rows(self._connection, positions))
         dns_names = _by_owner(_DNS_NAMES.rows(self._connection, positions))
         federates_with = _by_owner(_FEDERATES_WITH.rows(self._connection, positions))
+        bindings = {owner: binding for owner, *binding in _BINDINGS.rows(self._connection, positions)}
         ids = _Ids()
         return [
-            _entry(row, ids, selectors.get(row[0], ()), dns_names.get(row[0], ()), federates_with.get(row[0], ()))
+            _entry(
+                row,
+                ids,
+                selectors.get(row[0], ()),
+                dns_names.get(row[0], ()),
+                federates_with.get(row[0], ()),
+                bindings.get(row[0], _UNBOUND),
+            )
             for row in rows
         ]
 
@@ -195,7 +212,11 @@ def _values(position: int, entry: Entry) -> dict[str, object]:
 
 
 def _owned(entry: Entry) -> tuple[object, ...]:
-    return entry.selectors, entry.dns_names, entry.federates_with
+    return entry.selectors, entry.dns_names, entry.federates_with, _binding(entry)
+
+
+def _binding(entry: Entry) -> dict[str, object]:
+    return {"principal": entry.principal, "instance_from": entry.instance_from, "withheld": entry.withheld}
 
 
 def _indexed(entry: Entry) -> tuple[object, ...]:
@@ -240,7 +261,9 @@ def _entry(
     selectors: Iterable[Selector],
     dns_names: Iterable[str],
     federates_with: Iterable[str],
+    binding: Iterable[Any],
 ) -> Entry:
+    principal, instance_from, withheld = binding
     (
         _,
         entry_id,
@@ -273,6 +296,9 @@ def _entry(
         store_svid=store_svid == 1,
         disable_x509_svid_prefetch=disable_x509_svid_prefetch == 1,
         jwt_svid_include_jti=jwt_svid_include_jti == 1,
+        principal=principal,
+        instance_from=instance_from,
+        withheld=withheld == 1,
         expires_at=expires_at,
         revision=revision,
         created_at=created_at,

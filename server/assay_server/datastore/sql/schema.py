@@ -122,6 +122,18 @@ entry_federates_with = Table(
     sqlite_with_rowid=False,
 )
 
+# Of the entries that are governed principals' bindings.
+entry_bindings = Table(
+    "entry_bindings",
+    metadata,
+    _owner("entry", "entries"),
+    _text("principal"),
+    _text("instance_from"),
+    _flag("withheld"),
+    Index("entry_bindings_principal", "principal"),
+    sqlite_with_rowid=False,
+)
+
 federation_relationships = Table(
     "federation_relationships",
     metadata,
@@ -171,6 +183,43 @@ authorities = Table(
     _number("issued_at"),
     _number("not_after"),
     Column("document", LargeBinary, nullable=False),
+)
+
+# Governed objects of every kind, whole, and beside them what they are found by (ADR 7).
+governed = Table(
+    "governed",
+    metadata,
+    _position(),
+    _text("kind"),
+    _text("name"),
+    _number("due"),
+    _text("document"),
+    Index("governed_name", "kind", "name", unique=True),
+    Index("governed_due", "kind", "due", sqlite_where=text("due > 0")),
+)
+
+governed_terms = Table(
+    "governed_terms",
+    metadata,
+    _key("kind"),
+    _key("term"),
+    _key("value"),
+    _owner("governed", "governed"),
+    Index("governed_terms_governed", "governed"),
+    sqlite_with_rowid=False,
+)
+
+events = Table(
+    "events",
+    metadata,
+    _position(),
+    _number("at"),
+    _text("type"),
+    _text("task_id"),
+    _text("principal"),
+    _text("document"),
+    Index("events_task", "task_id", sqlite_where=text("task_id <> ''")),
+    Index("events_principal", "principal", sqlite_where=text("principal <> ''")),
 )
 
 changes = Table(

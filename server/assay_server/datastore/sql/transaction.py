@@ -6,7 +6,9 @@ from assay_server.datastore.sql.bundles import SqlBundles
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection
 from assay_server.datastore.sql.entries import SqlEntries
+from assay_server.datastore.sql.events import SqlEvents
 from assay_server.datastore.sql.federation import SqlFederationRelationships
+from assay_server.datastore.sql.governed import SqlGoverned
 from assay_server.datastore.sql.join_tokens import SqlJoinTokens
 from assay_server.datastore.sql.nodes import SqlNodes
 
@@ -22,3 +24,5 @@ class SqlTransaction:
         self.bundles = SqlBundles(connection, self.changes, self.entries)
         self.federation_relationships = SqlFederationRelationships(connection, self.changes)
         self.authorities = SqlAuthorities(connection)
+        self.governed = SqlGoverned(connection, self.changes)
+        self.events = SqlEvents(connection, self.changes)

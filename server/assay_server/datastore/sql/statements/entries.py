@@ -21,7 +21,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import Delete
 
-from assay_server.datastore.sql.schema import bundles, entries, entry_dns_names, entry_federates_with, entry_selectors
+from assay_server.datastore.sql.schema import (
+    bundles,
+    entries,
+    entry_bindings,
+    entry_dns_names,
+    entry_federates_with,
+    entry_selectors,
+)
 from assay_server.datastore.sql.statements.lists import (
     checking,
     counting,
@@ -79,6 +86,11 @@ FEDERATED = (
     .where(entry_federates_with.c.trust_domain == bindparam("wanted"))
     .order_by(_position)
 )
+OF_PRINCIPAL = (
+    _row.join(entry_bindings, entry_bindings.c.entry == _position)
+    .where(entry_bindings.c.principal == bindparam("wanted"))
+    .order_by(_position)
+)
 EXPIRED = (
     select(entries.c.entry_id)
     .where(entries.c.expires_at > literal_column("0"), entries.c.expires_at <= bindparam("now"))
@@ -129,11 +141,14 @@ FEDERATES_WITH, FEDERATES_WITH_BETWEEN = owned_rows(
     entry_federates_with.c.entry,
     entry_federates_with.c.rank,
 )
+BINDINGS, BINDINGS_BETWEEN = owned_rows(select(entry_bindings), entry_bindings.c.entry)
 KNOWN_BUNDLES = select(bundles.c.trust_domain).where(one_of(bundles.c.trust_domain, "wanted"))
 
 INSERT_SELECTOR = insert(entry_selectors)
 INSERT_DNS_NAME = insert(entry_dns_names)
 INSERT_FEDERATES_WITH = insert(entry_federates_with)
+INSERT_BINDING = insert(entry_bindings)
 DELETE_SELECTORS = _disown(entry_selectors)
 DELETE_DNS_NAMES = _disown(entry_dns_names)
 DELETE_FEDERATES_WITH = _disown(entry_federates_with)
+DELETE_BINDING = _disown(entry_bindings)

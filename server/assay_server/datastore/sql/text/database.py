@@ -89,6 +89,23 @@ CREATE INDEX entries_parent_id ON entries (parent_id)\
 CREATE INDEX entries_spiffe_id ON entries (spiffe_id)\
 """,
 """\
+CREATE TABLE events (
+	position INTEGER NOT NULL,
+	at INTEGER NOT NULL,
+	type TEXT NOT NULL,
+	task_id TEXT NOT NULL,
+	principal TEXT NOT NULL,
+	document TEXT NOT NULL,
+	CONSTRAINT events_pk PRIMARY KEY (position)
+)\
+""",
+"""\
+CREATE INDEX events_principal ON events (principal) WHERE principal <> ''\
+""",
+"""\
+CREATE INDEX events_task ON events (task_id) WHERE task_id <> ''\
+""",
+"""\
 CREATE TABLE federation_relationships (
 	position INTEGER NOT NULL,
 	trust_domain TEXT NOT NULL,
@@ -98,6 +115,22 @@ CREATE TABLE federation_relationships (
 	CONSTRAINT federation_relationships_pk PRIMARY KEY (position),
 	CONSTRAINT federation_relationships_trust_domain_key UNIQUE (trust_domain)
 )\
+""",
+"""\
+CREATE TABLE governed (
+	position INTEGER NOT NULL,
+	kind TEXT NOT NULL,
+	name TEXT NOT NULL,
+	due INTEGER NOT NULL,
+	document TEXT NOT NULL,
+	CONSTRAINT governed_pk PRIMARY KEY (position)
+)\
+""",
+"""\
+CREATE INDEX governed_due ON governed (kind, due) WHERE due > 0\
+""",
+"""\
+CREATE UNIQUE INDEX governed_name ON governed (kind, name)\
 """,
 """\
 CREATE TABLE join_tokens (
@@ -135,6 +168,20 @@ CREATE TABLE nodes (
 CREATE INDEX nodes_expires_at ON nodes (expires_at)\
 """,
 """\
+CREATE TABLE entry_bindings (
+	entry INTEGER NOT NULL,
+	principal TEXT NOT NULL,
+	instance_from TEXT NOT NULL,
+	withheld BOOLEAN NOT NULL,
+	CONSTRAINT entry_bindings_pk PRIMARY KEY (entry),
+	CONSTRAINT entry_bindings_entry_fk FOREIGN KEY(entry) REFERENCES entries (position) ON DELETE CASCADE
+)
+ WITHOUT ROWID\
+""",
+"""\
+CREATE INDEX entry_bindings_principal ON entry_bindings (principal)\
+""",
+"""\
 CREATE TABLE entry_dns_names (
 	entry INTEGER NOT NULL,
 	rank INTEGER NOT NULL,
@@ -170,6 +217,20 @@ CREATE TABLE entry_selectors (
 """,
 """\
 CREATE INDEX entry_selectors_value ON entry_selectors (type, value, entry)\
+""",
+"""\
+CREATE TABLE governed_terms (
+	kind TEXT NOT NULL,
+	term TEXT NOT NULL,
+	value TEXT NOT NULL,
+	governed INTEGER NOT NULL,
+	CONSTRAINT governed_terms_pk PRIMARY KEY (kind, term, value, governed),
+	CONSTRAINT governed_terms_governed_fk FOREIGN KEY(governed) REFERENCES governed (position) ON DELETE CASCADE
+)
+ WITHOUT ROWID\
+""",
+"""\
+CREATE INDEX governed_terms_governed ON governed_terms (governed)\
 """,
 """\
 CREATE TABLE node_selectors (

@@ -38,6 +38,12 @@ FROM entries JOIN entry_federates_with ON entry_federates_with.entry = entries.p
 WHERE entry_federates_with.trust_domain = :wanted ORDER BY entries.position\
 """
 
+OF_PRINCIPAL = """\
+SELECT entries.position, entries.entry_id, entries.spiffe_id, entries.parent_id, entries.x509_svid_ttl, entries.jwt_svid_ttl, entries.hint, entries.admin, entries.downstream, entries.store_svid, entries.disable_x509_svid_prefetch, entries.jwt_svid_include_jti, entries.expires_at, entries.revision, entries.created_at
+FROM entries JOIN entry_bindings ON entry_bindings.entry = entries.position
+WHERE entry_bindings.principal = :wanted ORDER BY entries.position\
+"""
+
 EXPIRED = """\
 SELECT entries.entry_id
 FROM entries
@@ -324,6 +330,19 @@ FROM entry_federates_with
 WHERE entry_federates_with.entry BETWEEN :first AND :last ORDER BY entry_federates_with.entry, entry_federates_with.rank\
 """
 
+BINDINGS = """\
+SELECT entry_bindings.entry, entry_bindings.principal, entry_bindings.instance_from, entry_bindings.withheld
+FROM entry_bindings
+WHERE entry_bindings.entry IN (SELECT listed.value
+FROM json_each(:owners) AS listed) ORDER BY entry_bindings.entry\
+"""
+
+BINDINGS_BETWEEN = """\
+SELECT entry_bindings.entry, entry_bindings.principal, entry_bindings.instance_from, entry_bindings.withheld
+FROM entry_bindings
+WHERE entry_bindings.entry BETWEEN :first AND :last ORDER BY entry_bindings.entry\
+"""
+
 KNOWN_BUNDLES = """\
 SELECT bundles.trust_domain
 FROM bundles
@@ -343,6 +362,10 @@ INSERT_FEDERATES_WITH = """\
 INSERT INTO entry_federates_with (entry, rank, trust_domain) VALUES (:entry, :rank, :trust_domain)\
 """
 
+INSERT_BINDING = """\
+INSERT INTO entry_bindings (entry, principal, instance_from, withheld) VALUES (:entry, :principal, :instance_from, :withheld)\
+"""
+
 DELETE_SELECTORS = """\
 DELETE FROM entry_selectors WHERE entry_selectors.entry = :at_position\
 """
@@ -353,4 +376,8 @@ DELETE FROM entry_dns_names WHERE entry_dns_names.entry = :at_position\
 
 DELETE_FEDERATES_WITH = """\
 DELETE FROM entry_federates_with WHERE entry_federates_with.entry = :at_position\
+"""
+
+DELETE_BINDING = """\
+DELETE FROM entry_bindings WHERE entry_bindings.entry = :at_position\
 """

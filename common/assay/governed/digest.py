@@ -1,0 +1,22 @@
+"""Digests of JSON values: `sha-256:` and the unpadded base64url of SHA-256 over their canonical form (RFC 8785)."""
+
+import base64
+import hashlib
+from typing import Any
+
+
+def digest(value: Any) -> str:  # noqa: ANN401 - any value of JSON
+    """Its digest.
+
+    Raises:
+        ValueError: JSON cannot say it, such as integers beyond 2**53 and floats that are no numbers.
+    """
+    import rfc8785  # noqa: PLC0415 - only governed identities need it
+
+    hashed = hashlib.sha256(rfc8785.dumps(value)).digest()
+    return "sha-256:" + base64.urlsafe_b64encode(hashed).rstrip(b"=").decode()
+
+
+def typed_digest(kind: str, issuer: str, value: Any) -> str:  # noqa: ANN401 - any value of JSON
+    """The digest of a value that is said to be of a type and by an issuer, as missions' integrity anchors are."""
+    return digest({"typ": kind, "iss": issuer, "value": value})

@@ -1,0 +1,54 @@
+"""Governed objects, each under its kind and name, and the terms they are found by."""
+
+from sqlalchemy import (
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+
+from assay_server.datastore.sql.schema import governed as table
+from assay_server.datastore.sql.schema import governed_terms as terms
+from assay_server.datastore.sql.statements.lists import counting, listing
+
+_this = and_(table.c.kind == bindparam("kind"), table.c.name == bindparam("name"))
+_row = select(table.c.position, table.c.document)
+
+BY_NAME = select(table.c.position, table.c.due, table.c.document).where(_this)
+LISTING = listing(_row, table.c.position)
+COUNT = counting(table)
+AFTER = table.c.position > bindparam("after")
+OF_KIND = table.c.kind == bindparam("kind")
+# The store numbers the names, one pair for each term that is asked for.
+OF_TERM = table.c.position.in_(
+    select(terms.c.governed).where(
+        terms.c.kind == bindparam("kind"), terms.c.term == bindparam("term_N"), terms.c.value == bindparam("value_N")
+    )
+)
+DUE = (
+    select(table.c.document)
+    .where(table.c.kind == bindparam("kind"), table.c.due > literal_column("0"), table.c.due <= bindparam("now"))
+    .order_by(table.c.due)
+    .limit(bindparam("most"))
+    .offset(literal_column("0"))
+)
+INSERT = insert(table)
+UPDATE = (
+    update(table)
+    .where(table.c.position == bindparam("at_position"))
+    .values(document=bindparam("document"), due=bindparam("due"))
+)
+UPDATE_DOCUMENT = (
+    update(table).where(table.c.position == bindparam("at_position")).values(document=bindparam("document"))
+)
+DELETE = delete(table).where(_this)
+INSERT_TERM = insert(terms)
+DELETE_TERM = delete(terms).where(
+    terms.c.kind == bindparam("kind"),
+    terms.c.term == bindparam("term"),
+    terms.c.value == bindparam("value"),
+    terms.c.governed == bindparam("governed"),
+)

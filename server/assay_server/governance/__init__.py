@@ -1,0 +1,1 @@
+"""Governed identities: registration, instances, tasks and credentials, and the decisions that stand before each."""

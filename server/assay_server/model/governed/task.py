@@ -1,0 +1,156 @@
+"""Approved work with an end, and the credentials it hands out."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from assay.governed.authority import Authority
+from assay_server.model.governed.noun import Noun
+
+
+class TaskState(Enum):
+    """Only `active` permits anything: whatever is not known is `unknown`, which does not."""
+
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    SUSPENDED = "suspended"
+    SUPERSEDED = "superseded"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "TaskState":  # noqa: ARG003 - whatever it is
+        return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the task is for, as whoever opened it says; `document` is all of it, which `intent_hash` is of."""
+
+    goal: str
+    purpose: str = ""
+    document: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Bounds of a task: calls in all, attempts of one action that fail or are refused, seconds; 0 is none of that kind.
+
+    `calls_by_action` bounds single actions.
+    """
+
+    calls: int = 0
+    attempts: int = 0
+    duration: int = 0
+    calls_by_action: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What of the budget is gone."""
+
+    calls: int = 0
+    calls_by_action: dict[str, int] = field(default_factory=dict[str, int])
+    attempts: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of a principal. An empty `instance` leaves it to any of the principal's; else it is that one's alone.
+
+    `trigger` is who or what opened it: `workload:<SPIFFE ID>`, `operator:<who>`, `event:<source>/<id>`.
+    `subject` is on whose behalf, with its actor type (RFC 8693's subject); empty for the principal's own work.
+    `heartbeat` is the most seconds between two heartbeats (0: none asked), `environment` and `tenant` are the
+    principal's when it was opened.
+    """
+
+    task_id: str
+    principal: str
+    instance: str
+    owner: str
+    tenant: str
+    environment: str
+    intent: Intent
+    authority: Authority
+    intent_hash: str
+    authority_hash: str
+    trigger: str
+    opened_at: int
+    ends_at: int
+    state: TaskState = TaskState.ACTIVE
+    state_reason: str = ""
+    ended_at: int = 0
+    data_classes: tuple[str, ...] = ()
+    constraints: dict[str, Any] = field(default_factory=dict[str, Any])
+    budget: Budget = Budget()
+    used: Used = Used()
+    subject: str = ""
+    subject_profile: str = ""
+    parent: str = ""
+    heartbeat: int = 0
+    heartbeat_at: int = 0
+    policy_version: int = 0
+    revision: int = 1
+
+    def active(self, now: float) -> bool:
+        """Whether it permits anything at `now` (Unix seconds): its end counts even before anybody wrote it down."""
+        return self.state is TaskState.ACTIVE and now < self.ends_at and not self.silent(now)
+
+    def silent(self, now: float) -> bool:
+        """Whether it has missed a heartbeat it owes."""
+        return bool(self.heartbeat) and now >= self.heartbeat_at + self.heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A token that was handed out, never the token itself. `kind` is `at+jwt`, `jwt-svid` or `wit-svid`."""
+
+    jti: str
+    kind: str
+    task_id: str
+    principal: str
+    instance: str
+    audience: str
+    authority_hash: str
+    confirmation: str
+    issued_at: int
+    expires_at: int
+    decision_id: str
+    revoked_at: int = 0
+    cause: str = ""
+
+    def live(self, now: float) -> bool:
+        """Whether it still counts at `now` (Unix seconds), its task apart."""
+        return not self.revoked_at and now < self.expires_at
+
+
+def _due(task: Task) -> int:
+    if task.state is not TaskState.ACTIVE:
+        return 0
+    return min(task.ends_at, task.heartbeat_at + task.heartbeat) if task.heartbeat else task.ends_at
+
+
+TASK = Noun(
+    "task",
+    Task,
+    key=lambda one: one.task_id,
+    terms=lambda one: [
+        ("principal", one.principal),
+        ("instance", one.instance),
+        ("owner", one.owner),
+        ("tenant", one.tenant),
+        ("state", one.state.value),
+        ("active_of", one.principal if one.state is TaskState.ACTIVE else ""),
+        ("parent", one.parent),
+        *(("tool", action) for access in one.authority for action in access.actions),
+    ],
+    due=_due,
+)
+CREDENTIAL = Noun(
+    "credential",
+    Credential,
+    key=lambda one: one.jti,
+    terms=lambda one: [("task", one.task_id), ("principal", one.principal), ("instance", one.instance)],
+    due=lambda one: one.expires_at,
+)
