@@ -49,6 +49,7 @@ from assay_server.datastore.metered import MeteredStore
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
 from assay_server.endpoints.server import Endpoints
+from assay_server.governing import Governing, Ground
 from assay_server.plugins.builtin import Host, key_manager, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
@@ -140,6 +141,7 @@ def _build(
         *_services(config, clock, store, issuer, rows, authorized, live),
         served(DEBUG, DebugApi(store, config.trust_domain, clock, lambda: identity.chain)),
         served(LOGGER, LoggerApi(level)),
+        *Governing(Ground(config, store, clock, issuer, authorized, live.limits)).services(),
     )
     return _Parts(
         issuer=issuer,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from assay.rpc.method import Service
 from assay.wire.reflection import Reflection
+from assay_server.api.lazy import LazyService
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import FileDescriptorProto
@@ -19,6 +20,9 @@ def reflection_of(services: Sequence[Service]) -> Reflection:
 
         from assay.wire.descriptors import relocated  # noqa: PLC0415 - likewise
 
+        for service in services:
+            if isinstance(service, LazyService):
+                service.loaded()  # its descriptors come with it
         return relocated(Default().FindServiceByName(name).file for name in names)
 
     return Reflection(names, files)
