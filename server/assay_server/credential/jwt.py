@@ -62,9 +62,9 @@ class TokenSigner:
     header: bytes
 
     @classmethod
-    def of(cls, signer: JwtSigner | WitSigner) -> "TokenSigner":
-        """For the active key of that kind."""
-        key, kind = signer.key, "JWT" if isinstance(signer, JwtSigner) else "wit+jwt"
+    def of(cls, signer: JwtSigner | WitSigner, kind: str = "") -> "TokenSigner":
+        """For the active key of that kind; tokens of another `kind` (`typ`) are no SVIDs."""
+        key, kind = signer.key, kind or ("JWT" if isinstance(signer, JwtSigner) else "wit+jwt")
         header = {"alg": _algorithm(key), "kid": signer.key_id, "typ": kind}
         size = (key.key_size + 7) // 8 if isinstance(key, ec.EllipticCurvePrivateKey) else 0
         return cls(Signing.by(key), size, _base64url(_JSON.encode(header).encode()))

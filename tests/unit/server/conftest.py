@@ -40,5 +40,10 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def issuer(authority: Authority, clock: FakeClock) -> Issuer:
-    return Issuer(authority.trust_domain, FixedAuthorities(authority), clock, CredentialSettings())
+def authorities(authority: Authority) -> FixedAuthorities:
+    return FixedAuthorities(authority)
+
+
+@pytest.fixture
+def issuer(authority: Authority, authorities: FixedAuthorities, clock: FakeClock) -> Issuer:
+    return Issuer(authority.trust_domain, authorities, clock, CredentialSettings())

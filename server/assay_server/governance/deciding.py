@@ -1,0 +1,55 @@
+"""Asking policy inside a transaction: the registered facts, and the answer written down with its inputs."""
+
+from dataclasses import dataclass
+
+from assay_server.datastore.base import Transaction
+from assay_server.governance.identifier import new_id
+from assay_server.governance.journal import record
+from assay_server.model.governed.catalogue import RESOURCE, TOOL, Resource, Tool
+from assay_server.model.governed.decision import DECISION, Decision, DecisionRequest
+from assay_server.model.governed.event import Event, EventType
+from assay_server.model.governed.owner import OWNER, Owner
+from assay_server.model.governed.principal import Principal
+from assay_server.model.governed.task import Task
+from assay_server.policy.decide import decide
+from assay_server.policy.engine import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is registered of an action: None where it is not, which policy takes for a refusal."""
+
+    owner: Owner | None
+    tool: Tool | None
+    resource: Resource | None
+
+
+def facts_of(tx: Transaction, task: Task, principal: Principal | None, action: str) -> Facts:
+    """The principal's owner now, and the action's tool and resource by the catalogue."""
+    owner = tx.governed.get(OWNER, principal.owner if principal else task.owner)
+    tool = tx.governed.get(TOOL, action)
+    return Facts(owner, tool, tx.governed.get(RESOURCE, tool.resource) if tool else None)
+
+
+def recorded(tx: Transaction, policy: Policy, request: DecisionRequest, actor: str) -> Decision:
+    """The decision, which is in the store when the transaction is."""
+    decision = decide(policy, request, new_id("dec", request.now))
+    event = Event(
+        EventType.DECISION,
+        request.now,
+        actor,
+        decision.decision_id,
+        decision.task_id,
+        decision.principal,
+        request.principal.actor_type.value if request.principal else "",
+        {
+            "point": decision.point.value,
+            "effect": decision.effect.value,
+            "tool": request.tool.name if request.tool else "",
+            "policies": list(decision.policies),
+            "policy_version": decision.policy_version,
+            "reason": decision.reason,
+        },
+    )
+    record(tx, event, (DECISION, decision))
+    return decision

@@ -1,0 +1,18 @@
+"""Whose a SPIFFE ID is."""
+
+from assay.spiffeid import SpiffeId
+from assay_server.datastore.base import Transaction
+from assay_server.model.governed.principal import INSTANCE
+
+
+def principal_of(tx: Transaction, spiffe_id: SpiffeId) -> str | None:
+    """The principal that it is an instance of, or that all copies share it of; None for identities of no principal.
+
+    Withheld bindings count for nothing, so that the identities of a suspended principal are nobody's.
+    """
+    instance = tx.governed.get(INSTANCE, str(spiffe_id))
+    if instance is not None:
+        entry = tx.entries.get(instance.entry_id)
+        return instance.principal if entry is not None and not entry.withheld else None
+    names = {each.principal for each in tx.entries.by_spiffe_id(spiffe_id) if not each.withheld and each.principal}
+    return names.pop() if len(names) == 1 else None
