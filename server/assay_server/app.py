@@ -99,6 +99,8 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
             telemetry.identify(parts.identity)
             supervisor.start("index size", lambda: gauge_index(parts.authorized, telemetry.metrics, clock))
         await _open(config, parts, supervisor)
+        if config.token_endpoint.enabled:
+            supervisor.start("token endpoint", parts.governing.serve_tokens)
         if config.health.enabled:
             supervisor.start("health", _health(config, clock, store, ca, parts.issuer))
         supervisor.start("reload", lambda: reload.run(LIVE, _applying(parts.live, telemetry)))
@@ -123,6 +125,7 @@ class _Parts:
     tls: TlsIdentity
     endpoints: Endpoints
     live: LiveParts
+    governing: Governing
 
 
 def _build(
@@ -137,11 +140,12 @@ def _build(
     identity = ServerIdentity(tls, issuer, store, clock, foreign, metrics, config.telemetry.known)
     authorizer = Authorizer(store, rows, clock, config.admin_ids)
     live = _live_parts(config, clock, store, rows, issuer, identity, authorizer, telemetry)
+    governing = Governing(Ground(config, store, clock, issuer, ca, authorized, live.limits))
     services = (
         *_services(config, clock, store, issuer, rows, authorized, live),
         served(DEBUG, DebugApi(store, config.trust_domain, clock, lambda: identity.chain)),
         served(LOGGER, LoggerApi(level)),
-        *Governing(Ground(config, store, clock, issuer, authorized, live.limits)).services(),
+        *governing.services(),
     )
     return _Parts(
         issuer=issuer,
@@ -158,6 +162,7 @@ def _build(
             unseen=not _audited(config),
         ),
         live=live,
+        governing=governing,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assay.clock import Clock
 from assay.rpc.method import Service
@@ -10,7 +11,11 @@ from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.ratelimit import RateLimits
 from assay_server.config import ServerConfig
 from assay_server.credential import Issuer
+from assay_server.credential.authorities import Authorities
 from assay_server.datastore.base import Store
+
+if TYPE_CHECKING:
+    from assay_server.governance.credentials import CredentialService
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class Ground:
     store: Store
     clock: Clock
     issuer: Issuer
+    authorities: Authorities
     authorized: AuthorizedEntries
     limits: RateLimits
 
@@ -39,3 +45,23 @@ class Governing:
     def services(self) -> Sequence[Service]:
         """For both sockets, where the table says who may call."""
         return ()
+
+    async def serve_tokens(self) -> None:
+        """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
+        from assay_server.oauth.serve import serve_tokens  # noqa: PLC0415 - few switch it on
+
+        ground = self._ground
+        settings = ground.config.token_endpoint
+        await serve_tokens(
+            settings, self._credentials(), ground.store, ground.issuer, ground.trust_domain, ground.clock
+        )
+
+    def _credentials(self) -> "CredentialService":
+        from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - loaded with the first call
+        from assay_server.governance.policies import Policies  # noqa: PLC0415 - likewise
+        from assay_server.governance.tokens import TaskTokens  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        name = ground.config.token_endpoint.issuer or str(ground.trust_domain.id)
+        tokens = TaskTokens(name, ground.trust_domain, ground.authorities)
+        return CredentialService(ground.store, Policies(), ground.clock, tokens.sign, tokens.ends_at)

@@ -29,6 +29,7 @@ from assay_server.config.settings import (
     DEFAULT_MESSAGE_BYTES,
     CaSubject,
 )
+from assay_server.config.tokenendpoint import TokenEndpointSection
 from assay_server.model.rates import Rates
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -179,6 +180,7 @@ class AssaySection(Section):
     audit_log_file: FilePath | None = None
     """Append a line of JSON for each call ([audit.md](audit.md)); no such file if not set."""
     telemetry: OwnTelemetrySection = OwnTelemetrySection()
+    token_endpoint: TokenEndpointSection = TokenEndpointSection()
 
 
 class ServerFile(Section):
@@ -192,7 +194,7 @@ class ServerFile(Section):
 
 SECTIONS: tuple[KeyPath, ...] = (
     ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"),
-    ("health_checks",), ("assay",), ("assay", "ratelimit"), *OTLP_SECTIONS, *TELEMETRY,
+    ("health_checks",), ("assay",), ("assay", "ratelimit"), ("assay", "token_endpoint"), *OTLP_SECTIONS, *TELEMETRY,
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

@@ -11,6 +11,7 @@ from assay.keymanager.base import KeyType
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.telemetry.settings import TelemetrySettings
+from assay_server.config.tokenendpoint import TokenEndpointSettings
 from assay_server.model.rates import Rates
 
 DEFAULT_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -68,3 +69,4 @@ class ServerConfig:
     audit_log_file: Path | None = None
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log: LogSettings = field(default_factory=LogSettings)
+    token_endpoint: TokenEndpointSettings = field(default_factory=TokenEndpointSettings)

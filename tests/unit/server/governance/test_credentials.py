@@ -34,6 +34,7 @@ from assay_server.model.governed.catalogue import (
 )
 from assay_server.model.governed.decision import DECISION
 from assay_server.model.governed.event import EventType
+from assay_server.model.governed.noun import Noun
 from assay_server.model.governed.owner import OWNER, Owner, OwnerState
 from assay_server.model.governed.principal import PRINCIPAL, ActorType, Principal, PrincipalState
 from assay_server.model.governed.task import CREDENTIAL, TASK, Intent, Task, TaskState
@@ -67,7 +68,7 @@ def asked(**changes: Any) -> CredentialRequest:  # noqa: ANN401 - fields of Cred
 
 
 async def put(store: Store, *objects: Any) -> None:  # noqa: ANN401 - governed objects
-    nouns = {Owner: OWNER, Resource: RESOURCE, Tool: TOOL, Principal: PRINCIPAL, Task: TASK}
+    nouns: dict[type, Noun[Any]] = {Owner: OWNER, Resource: RESOURCE, Tool: TOOL, Principal: PRINCIPAL, Task: TASK}
 
     def write(tx: Transaction) -> None:
         for each in objects:

@@ -1,0 +1,96 @@
+"""The endpoint on its TCP port: uvicorn over TLS, where clients may show an X.509-SVID."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import structlog
+import uvicorn
+
+from assay.asgi.uvicorn import config
+from assay.authorize import any_id
+from assay.clock import Clock
+from assay.errors import FailedPreconditionError
+from assay.spiffeid import TrustDomain
+from assay.tls import server_context
+from assay_server.config.tokenendpoint import TokenEndpointSettings
+from assay_server.credential import Issuer
+from assay_server.datastore.base import Store
+from assay_server.governance.credentials import CredentialService
+from assay_server.governance.selection import TaskSelection
+from assay_server.oauth.app import Pages, application
+from assay_server.oauth.bundles import OwnAuthorities
+from assay_server.oauth.client import ClientAuthentication
+from assay_server.oauth.endpoint import TokenEndpoint
+from assay_server.oauth.identity import EndpointIdentity
+from assay_server.oauth.replay import Seen
+
+log = structlog.get_logger(__name__)
+
+_CONNECTIONS = 1000
+_IDLE_SECONDS = 30
+_GRACE_SECONDS = 2
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, without its signal handlers: signals are the supervisor's."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def serve_tokens(
+    settings: TokenEndpointSettings,
+    credentials: CredentialService,
+    store: Store,
+    issuer: Issuer,
+    trust_domain: TrustDomain,
+    clock: Clock,
+) -> None:
+    """Answer until cancelled.
+
+    Raises:
+        FailedPreconditionError: the port cannot be had.
+    """
+    authorities, seen = OwnAuthorities(store, trust_domain), Seen()
+    await authorities.read()
+    url = urlsplit(settings.issuer)
+    identity = EndpointIdentity(issuer, trust_domain, url.hostname or "", authorities, clock)
+    endpoint = TokenEndpoint(settings.issuer, credentials, TaskSelection(store, clock), authorities, clock)
+    clients = ClientAuthentication(settings.issuer, authorities, any_id(), clock, seen)
+    app = application(Pages(settings.issuer, endpoint, clients, clock, seen), url.path)
+    server = _Server(
+        config(
+            app,
+            server_context(identity, any_id(), required=False, clock=clock),
+            host=settings.address,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+    log.info("Starting token endpoint", address=f"{settings.address}:{settings.port}", issuer=settings.issuer)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(authorities.run())
+        await _serving(server, settings)
+
+
+async def _serving(server: _Server, settings: TokenEndpointSettings) -> None:
+    try:
+        await server.serve()
+    except SystemExit:
+        # uvicorn's answer to a port that is taken.
+        raise FailedPreconditionError(
+            f"cannot listen on {settings.address}:{settings.port}", hint="set token_endpoint's bind_port"
+        ) from None
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await server.shutdown()
+        raise
