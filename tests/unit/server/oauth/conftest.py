@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -78,10 +79,12 @@ class Endpoint:
 
     def client(self, path: str = "") -> httpx.AsyncClient:
         """A client with the X.509-SVID of that path, or with none."""
+        return httpx.AsyncClient(base_url=self.issuer, verify=self.context(path))
+
+    def context(self, path: str) -> ssl.SSLContext:
         svid = self.authority.x509_svid(path or "/nobody", now=self.clock.now())
         wanted = one_of(server_id(self.authority.trust_domain))
-        context = client_context(Shown(svid, self.authority.bundle), wanted, presents=bool(path), clock=self.clock)
-        return httpx.AsyncClient(base_url=self.issuer, verify=context)
+        return client_context(Shown(svid, self.authority.bundle), wanted, presents=bool(path), clock=self.clock)
 
     async def post(self, page: str, form: Mapping[str, Any], *, path: str = "", **headers: str) -> httpx.Response:
         """The answer to a form."""
