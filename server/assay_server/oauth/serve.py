@@ -1,6 +1,7 @@
 """The endpoint on its TCP port: uvicorn over TLS, where clients may show an X.509-SVID."""
 
 import asyncio
+import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -65,8 +66,6 @@ async def serve_tokens(
         config(
             app,
             server_context(identity, any_id(), required=False, clock=clock),
-            host=settings.address,
-            port=settings.port,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -76,21 +75,28 @@ async def serve_tokens(
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )
-    log.info("Starting token endpoint", address=f"{settings.address}:{settings.port}", issuer=settings.issuer)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(authorities.run())
-        await _serving(server, settings)
+    with _bound(settings) as listener:
+        log.info("Starting token endpoint", address=f"{settings.address}:{settings.port}", issuer=settings.issuer)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(authorities.run())
+            await _serving(server, listener)
 
 
-async def _serving(server: _Server, settings: TokenEndpointSettings) -> None:
+def _bound(settings: TokenEndpointSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
     try:
-        await server.serve()
-    except SystemExit:
-        # uvicorn's answer to a port that is taken.
+        return socket.create_server((settings.address, settings.port), family=family, backlog=_CONNECTIONS)
+    except OSError as error:
         raise FailedPreconditionError(
-            f"cannot listen on {settings.address}:{settings.port}", hint="set token_endpoint's bind_port"
+            f"cannot listen on {settings.address}:{settings.port}: {error.strerror or error}",
+            hint="stop what listens there, or set bind_address and bind_port of token_endpoint",
         ) from None
+
+
+async def _serving(server: _Server, listener: socket.socket) -> None:
+    try:
+        await server.serve([listener])
     except asyncio.CancelledError:
         server.should_exit = True
-        await server.shutdown()
+        await server.shutdown([listener])
         raise
