@@ -65,3 +65,18 @@ print(where(Point, "__eq__"), where(Point, "__hash__"), where(Named, "__eq__"), 
 
 def test_a_constructor_can_be_asked_for_its_signature() -> None:
     assert deferred("import inspect; print(inspect.signature(Point))") == ["(x:", "int,", "y:", "int)", "->", "None"]
+
+
+def test_the_command_begins_with_it() -> None:
+    code = """
+import sys
+from assay.cli.__main__ import main
+sys.argv = ["assay", "--version"]
+try:
+    main()
+except SystemExit:
+    from assay.entry import Entry
+    print(vars(Entry)["__eq__"].__code__.co_filename.rpartition("/")[2])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ("lean.py" if COMPILES_EACH else "<string>")
