@@ -14,8 +14,9 @@ from assay.dnsname import check_dns_name
 from assay.errors import AssayError, InvalidArgumentError, UnavailableError, prefixed
 from assay.namespace import require_member
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay_server.credential import template, validate
+from assay_server.credential import template
 from assay_server.credential.authorities import X509Signer
+from assay_server.credential.lastlook import LeafLook
 from assay_server.credential.sign import CertificateSigner
 from assay_server.credential.subject import Subject
 from assay_server.credential.template import Template
@@ -57,6 +58,7 @@ class _Issuance:
     signer: CertificateSigner
     authority_key: bytes
     not_after: int
+    look: LeafLook
 
     @classmethod
     def of(cls, authority: X509Signer) -> "_Issuance":
@@ -68,6 +70,7 @@ class _Issuance:
             CertificateSigner(name, authority.key),
             template.authority_key_id(key_id),
             int(certificate.not_valid_after_utc.timestamp()),
+            LeafLook(certificate),
         )
 
 
@@ -154,13 +157,9 @@ def _signed(drawn: _Drawn, issuance: _Issuance) -> _Signed:
 
 def _checked(signed: _Signed, issuance: _Issuance, now: datetime) -> IssuedX509:
     order, drawn, leaf = signed
-    authority = issuance.authority
-    validate.check_leaf(
-        leaf,
-        spiffe_id=order.spiffe_id,
-        dns_names=order.dns_names,
-        public_key=drawn.public_key,
-        signer=authority.certificate,
-        now=now,
+    issuance.look.check(
+        leaf, spiffe_id=order.spiffe_id, dns_names=order.dns_names, public_key=drawn.public_key, now=now
     )
-    return IssuedX509((leaf, *authority.chain), order.spiffe_id, str(drawn.serial), drawn.not_before, drawn.not_after)
+    return IssuedX509(
+        (leaf, *issuance.authority.chain), order.spiffe_id, str(drawn.serial), drawn.not_before, drawn.not_after
+    )
