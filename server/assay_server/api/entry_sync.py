@@ -18,7 +18,8 @@ from assay_proto.spire.api.server.entry.v1.entry_pb2 import (
 )
 from assay_proto.spire.api.types.entry_pb2 import EntryMask
 from assay_server.api.entry_kept import KeptAnswers
-from assay_server.api.entry_values import fitting, write_in_turns
+from assay_server.api.entry_values import write_in_turns
+from assay_server.api.page import fitting
 from assay_server.authorization.view import AgentView
 
 PAGE = 500
