@@ -29,8 +29,8 @@ _PUBLIC_KEY = 2
 class SignatureError(InvalidArgumentError):
     """The request was not signed by the key it carries; `reason` is how Go's library says so, which SPIRE repeats."""
 
-    def __init__(self, message: str, *, hint: str, reason: str) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, reason: str, *, hint: str) -> None:
+        super().__init__(f"invalid CSR signature: {reason}", hint=hint)
         self.reason = reason
 
 
@@ -117,11 +117,7 @@ def _verified(read: SigningRequest) -> SigningRequest:
     try:
         algorithm = request.signature_hash_algorithm
         if type(algorithm) in _INSECURE:
-            raise SignatureError(
-                "invalid CSR signature: insecure hash algorithm",
-                hint="sign with SHA-256",
-                reason="insecure hash algorithm",
-            )
+            raise SignatureError("insecure hash algorithm", hint="sign with SHA-256")
         if isinstance(key, EllipticCurvePublicKey) and algorithm is not None:
             # A third quicker than is_signature_valid, which takes the key out of the request once more.
             scheme = _ECDSA.get(type(algorithm)) or ECDSA(algorithm)
@@ -131,8 +127,7 @@ def _verified(read: SigningRequest) -> SigningRequest:
     except (*DAMAGE, InvalidSignature):
         valid = False
     if not valid:
-        hint = "sign the request with the key it carries"
-        raise SignatureError("invalid CSR signature", hint=hint, reason=_failure(key))
+        raise SignatureError(_failure(key), hint="sign the request with the key it carries")
     return read
 
 

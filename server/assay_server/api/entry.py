@@ -55,7 +55,7 @@ class EntryApi:
             await write_in_turns(response.entries, entries, context, mask)
             return response, response.entries
 
-        with status.failing("failed to list entries"):
+        with status.failing("failed to list entries", "datastore-sql: rpc error: code = InvalidArgument desc = "):
             return await bounded(page_from_proto(request), listed)
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> entry_pb2.Entry:

@@ -11,6 +11,7 @@ from assay.entry import Entry
 from assay.errors import InvalidArgumentError
 from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.method import Context
+from assay.rpc.status import EndError, StatusCode
 from assay_proto.spire.api.server.entry.v1.entry_pb2 import (
     EntryRevision,
     SyncAuthorizedEntriesRequest,
@@ -44,11 +45,12 @@ class EntrySync:
         """One conversation over the entries that the agent is authorized for, at each request anew.
 
         Raises:
-            InvalidArgumentError: there is no first request, or it names IDs or masks the revision.
+            InvalidArgumentError: the first request names IDs or masks the revision.
+            EndError: there is none.
         """
         first = await anext(aiter(requests), None)
         if first is None:
-            raise InvalidArgumentError("failed to receive request from stream: EOF")
+            raise EndError(StatusCode.UNKNOWN, "EOF")  # as gRPC's Go library has it, which SPIRE passes on
         mask = _checked_mask(first)
         view = await view_now()
         beginning = await self._kept.get(view, mask, lambda: self._beginning(view, mask, context))

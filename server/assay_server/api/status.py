@@ -46,12 +46,15 @@ def failure(error: AssayError, context: str, words: str = "") -> EndError:
 
 
 @contextmanager
-def failing(context: str) -> Generator[None]:
-    """End the call as `failure` does when the store, which SPIRE has look at it first, refuses what was asked for."""
+def failing(context: str, before: str = "") -> Generator[None]:
+    """End the call as `failure` does when the store, which SPIRE has look at it first, refuses what was asked for.
+
+    `before` are words of SPIRE's that come before those of the refusal.
+    """
     try:
         yield
     except InvalidArgumentError as error:
-        raise failure(error, context) from None
+        raise failure(error, context, before + _words(error)) from None
 
 
 def _words(error: AssayError) -> str:

@@ -97,7 +97,7 @@ class EntryService:
         if stored is None:
             raise NotFoundError("entry not found")
         entry = _merged(stored, update)
-        validate.check_whole(entry)
+        validate.check_whole(entry, new=False)
         _check_bundles(tx, frozenset(entry.federates_with) - frozenset(stored.federates_with))
         tx.entries.update(entry)
         return entry
