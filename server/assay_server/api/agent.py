@@ -11,7 +11,6 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
 from assay_proto.spire.api.types import agent_pb2, jointoken_pb2
-from assay_server.api import status
 from assay_server.api.agent_conversation import Conversation
 from assay_server.api.agent_filter import node_filter
 from assay_server.api.agent_values import agent_to_proto, svid_to_proto
@@ -45,7 +44,7 @@ class AgentApi:
     async def CountAgents(self, request: pb.CountAgentsRequest, context: Context) -> pb.CountAgentsResponse:
         """How many agents there are."""
         where = node_filter(request.filter)
-        with status.failing("failed to count agents"):
+        with prefixed("failed to count agents"):
             return pb.CountAgentsResponse(count=await self._nodes.count(where))
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Context) -> pb.ListAgentsResponse:
@@ -57,7 +56,7 @@ class AgentApi:
             agents = [agent_to_proto(node, mask) for node in nodes]
             return pb.ListAgentsResponse(agents=agents, next_page_token=token), agents
 
-        with status.failing("failed to list agents"):
+        with prefixed("failed to list agents"):
             return await bounded(page_from_proto(request), listed)
 
     async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> agent_pb2.Agent:
@@ -108,8 +107,8 @@ class AgentApi:
         try:
             token = await self._tokens.create(request.ttl, request.token, alias)
         except AlreadyExistsError as error:
-            words = "datastore-sql: UNIQUE constraint failed: join_tokens.token"
-            raise status.failure(error, "failed to create token", words) from None
+            words = "failed to create token: datastore-sql: UNIQUE constraint failed: join_tokens.token"
+            raise AlreadyExistsError(words, hint=error.message) from None
         return jointoken_pb2.JoinToken(value=token.value, expires_at=token.expires_at)
 
     def _agent_id(self, request: pb.GetAgentRequest | pb.DeleteAgentRequest | pb.BanAgentRequest) -> SpiffeId:

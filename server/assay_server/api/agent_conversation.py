@@ -38,12 +38,12 @@ class Conversation:
         As with SPIRE, a message that is no answer is an empty one, which no attestor takes.
 
         Raises:
-            EndError: the stream ended.
+            EndError: the stream ended; not an AssayError, before whose words would come the attestor's name.
         """
         await self._context.write(pb.AttestAgentResponse(challenge=challenge))
         answer = await self._receive()
         if answer is None:
-            raise EndError(StatusCode.INTERNAL, "failed to receive challenge from agent: EOF")
+            raise EndError(StatusCode.INVALID_ARGUMENT, "failed to receive challenge from agent: EOF")
         return answer.challenge_response
 
     async def _receive(self) -> pb.AttestAgentRequest | None:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TypeVar
 
 from assay.bundle import Bundle
-from assay.errors import AssayError, InvalidArgumentError, Kind, UnimplementedError
+from assay.errors import AssayError, InvalidArgumentError, Kind, UnimplementedError, prefixed
 from assay.rpc.method import Context
 from assay.wire import bundle as bundle_wire
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2 as pb
@@ -82,7 +82,7 @@ class BundleApi:
             bundles = [bundle_wire.to_proto(bundle, mask) for bundle in found]
             return pb.ListFederatedBundlesResponse(bundles=bundles, next_page_token=token), bundles
 
-        with status.failing("failed to list bundles"):
+        with prefixed("failed to list bundles"):
             return await bounded(page_from_proto(request), listed)
 
     async def GetFederatedBundle(self, request: pb.GetFederatedBundleRequest, context: Context) -> bundle_pb2.Bundle:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from assay.entry import Entry
-from assay.errors import AssayError, InvalidArgumentError, Kind, PermissionDeniedError
+from assay.errors import AssayError, InvalidArgumentError, Kind, PermissionDeniedError, prefixed
 from assay.rpc.method import Context
 from assay.spiffeid import TrustDomain
 from assay.wire import entry as entry_wire
@@ -42,7 +42,7 @@ class EntryApi:
     async def CountEntries(self, request: pb.CountEntriesRequest, context: Context) -> pb.CountEntriesResponse:
         """How many entries there are."""
         where = entry_filter(request.filter, self._trust_domain)
-        with status.failing("failed to count entries"):
+        with prefixed("failed to count entries"):
             return pb.CountEntriesResponse(count=await self._entries.count(where))
 
     async def ListEntries(self, request: pb.ListEntriesRequest, context: Context) -> pb.ListEntriesResponse:
@@ -55,7 +55,7 @@ class EntryApi:
             await write_in_turns(response.entries, entries, context, mask)
             return response, response.entries
 
-        with status.failing("failed to list entries", "datastore-sql: rpc error: code = InvalidArgument desc = "):
+        with prefixed("failed to list entries"):
             return await bounded(page_from_proto(request), listed)
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> entry_pb2.Entry:

@@ -11,7 +11,6 @@ from assay.entry import Entry
 from assay.errors import InvalidArgumentError
 from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.method import Context
-from assay.rpc.status import EndError, StatusCode
 from assay_proto.spire.api.server.entry.v1.entry_pb2 import (
     EntryRevision,
     SyncAuthorizedEntriesRequest,
@@ -45,12 +44,11 @@ class EntrySync:
         """One conversation over the entries that the agent is authorized for, at each request anew.
 
         Raises:
-            InvalidArgumentError: the first request names IDs or masks the revision.
-            EndError: there is none.
+            InvalidArgumentError: there is no first request, or it names IDs or masks the revision.
         """
         first = await anext(aiter(requests), None)
         if first is None:
-            raise EndError(StatusCode.UNKNOWN, "EOF")  # as gRPC's Go library has it, which SPIRE passes on
+            raise InvalidArgumentError("EOF")  # as gRPC's Go library has it, which SPIRE passes on
         mask = _checked_mask(first)
         view = await view_now()
         beginning = await self._kept.get(view, mask, lambda: self._beginning(view, mask, context))

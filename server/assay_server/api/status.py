@@ -1,12 +1,9 @@
 """The status of one item of a batch: a refusal becomes data beside the answers of the other items."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import structlog
 
-from assay.errors import AssayError, InvalidArgumentError, Kind
-from assay.rpc.status import EndError, StatusCode
+from assay.errors import AssayError, Kind
+from assay.rpc.status import StatusCode
 from assay.wire.status import CODES
 from assay_proto.spire.api.types.status_pb2 import Status
 from assay_server.authorization.caller import current_caller
@@ -37,24 +34,6 @@ def failed(error: AssayError, context: str, words: str = "") -> Status:
     """
     _log(error, context)
     return Status(code=StatusCode.INTERNAL, message=_after(context, words or _words(error)))
-
-
-def failure(error: AssayError, context: str, words: str = "") -> EndError:
-    """As `failed`, for a whole request."""
-    _log(error, context)
-    return EndError(StatusCode.INTERNAL, _after(context, words or _words(error)))
-
-
-@contextmanager
-def failing(context: str, before: str = "") -> Generator[None]:
-    """End the call as `failure` does when the store, which SPIRE has look at it first, refuses what was asked for.
-
-    `before` are words of SPIRE's that come before those of the refusal.
-    """
-    try:
-        yield
-    except InvalidArgumentError as error:
-        raise failure(error, context, before + _words(error)) from None
 
 
 def _words(error: AssayError) -> str:

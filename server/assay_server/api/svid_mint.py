@@ -10,7 +10,6 @@ from assay.crypto.csr import SigningRequest
 from assay.dnsname import check_dns_name
 from assay.errors import InvalidArgumentError, prefixed
 from assay.namespace import require_workload
-from assay.rpc.status import EndError, StatusCode
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.server.svid.v1.svid_pb2 import MintJWTSVIDRequest, MintWITSVIDRequest
@@ -58,15 +57,14 @@ def jwt_audience(audience: Iterable[str]) -> tuple[str, ...]:
     """The audiences that say something.
 
     Raises:
-        InvalidArgumentError: none was given.
-        EndError: all are empty, which SPIRE finds out when it signs.
+        InvalidArgumentError: none was given, or all are empty, which SPIRE finds out when it signs.
     """
     given = tuple(audience)
     if not given:
         raise InvalidArgumentError("at least one audience is required")
     named = tuple(one for one in given if one)
     if not named:
-        raise EndError(StatusCode.INTERNAL, "failed to sign JWT-SVID: invalid JWT-SVID audience: cannot be empty")
+        raise InvalidArgumentError("failed to sign JWT-SVID: invalid JWT-SVID audience: cannot be empty")
     return named
 
 

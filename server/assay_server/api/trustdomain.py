@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from google.protobuf.empty_pb2 import Empty
 
-from assay.errors import AssayError, Kind
+from assay.errors import AssayError, Kind, prefixed
 from assay.rpc.method import Context
 from assay_proto.spire.api.server.trustdomain.v1 import trustdomain_pb2 as pb
 from assay_proto.spire.api.types import federationrelationship_pb2
@@ -59,7 +59,7 @@ class TrustDomainApi:
             response = pb.ListFederationRelationshipsResponse(federation_relationships=messages, next_page_token=token)
             return response, messages
 
-        with status.failing("failed to list federation relationships"):
+        with prefixed("failed to list federation relationships"):
             return await bounded(page_from_proto(request), listed)
 
     async def GetFederationRelationship(

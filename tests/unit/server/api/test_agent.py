@@ -321,7 +321,7 @@ async def test_a_join_token_over_the_wire_serves_once(houses: Houses) -> None:
         ([params(kind="")], grpc.StatusCode.INVALID_ARGUMENT, "malformed param: missing attestation data type"),
         ([params(payload=b"")], grpc.StatusCode.INVALID_ARGUMENT, "malformed param: missing attestation data payload"),
         ([params(kind="sshpop")], grpc.StatusCode.FAILED_PRECONDITION, "could not find node attestor type"),
-        ([params()], grpc.StatusCode.INTERNAL, "failed to receive challenge from agent: EOF"),
+        ([params()], grpc.StatusCode.INVALID_ARGUMENT, "failed to receive challenge from agent: EOF"),
         ([params(), params()], grpc.StatusCode.INVALID_ARGUMENT, "nodeattestor(scripted): wrong answer"),
     ],
 )

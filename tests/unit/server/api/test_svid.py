@@ -234,7 +234,7 @@ async def test_a_token_with_an_identifier_when_the_entry_asks(agent: House, auth
         (pb.NewJWTSVIDRequest(entry_id="mine"), grpc.StatusCode.INVALID_ARGUMENT, "at least one audience is required"),
         (
             pb.NewJWTSVIDRequest(entry_id="mine", audience=[""]),
-            grpc.StatusCode.INTERNAL,
+            grpc.StatusCode.INVALID_ARGUMENT,
             "failed to sign JWT-SVID: invalid JWT-SVID audience: cannot be empty",
         ),
         (

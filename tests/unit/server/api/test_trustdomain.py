@@ -334,7 +334,7 @@ async def test_a_page_token_is_one_of_ours(stub: "TrustDomainAsyncStub") -> None
     request = pb.ListFederationRelationshipsRequest(page_size=2, page_token="x")
     code, details = await refused(stub.ListFederationRelationships(request))
     assert (code, details) == (
-        grpc.StatusCode.INTERNAL, "failed to list federation relationships: could not parse token 'x'"
+        grpc.StatusCode.INVALID_ARGUMENT, "failed to list federation relationships: could not parse token 'x'"
     )  # fmt: skip
 
 
