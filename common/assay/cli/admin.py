@@ -11,7 +11,7 @@ from assay.errors import AssayError, PermissionDeniedError, UnavailableError
 from assay.rpc.client import Channel
 from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.status import EndError, StatusCode
-from assay.wire.status import refusal
+from assay.wire.status import WITH_HINTS, refusal
 from assay.workloadapi.address import Endpoint
 
 # Seconds that a command waits for an answer.
@@ -41,7 +41,7 @@ async def connect(path: Path) -> AsyncGenerator[Channel]:
 
 def dial(path: Path) -> Channel:
     """A channel to whoever listens on that socket."""
-    return Channel(Endpoint.of_path(path).connect, max_message=MAX_MESSAGE_BYTES)
+    return Channel(Endpoint.of_path(path).connect, max_message=MAX_MESSAGE_BYTES, metadata=WITH_HINTS)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

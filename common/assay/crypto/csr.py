@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256, SHA384, SHA512, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -26,7 +27,11 @@ _PUBLIC_KEY = 2
 
 
 class SignatureError(InvalidArgumentError):
-    """The request was not signed by the key it carries."""
+    """The request was not signed by the key it carries; `reason` is how Go's library says so, which SPIRE repeats."""
+
+    def __init__(self, reason: str, *, hint: str) -> None:
+        super().__init__(f"invalid CSR signature: {reason}", hint=hint)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ def _verified(read: SigningRequest) -> SigningRequest:
     try:
         algorithm = request.signature_hash_algorithm
         if type(algorithm) in _INSECURE:
-            raise SignatureError("invalid CSR signature: insecure hash algorithm", hint="sign with SHA-256")
+            raise SignatureError("insecure hash algorithm", hint="sign with SHA-256")
         if isinstance(key, EllipticCurvePublicKey) and algorithm is not None:
             # A third quicker than is_signature_valid, which takes the key out of the request once more.
             scheme = _ECDSA.get(type(algorithm)) or ECDSA(algorithm)
@@ -122,8 +127,14 @@ def _verified(read: SigningRequest) -> SigningRequest:
     except (*DAMAGE, InvalidSignature):
         valid = False
     if not valid:
-        raise SignatureError("invalid CSR signature", hint="sign the request with the key it carries")
+        raise SignatureError(_failure(key), hint="sign the request with the key it carries")
     return read
+
+
+def _failure(key: PublicKey) -> str:
+    if isinstance(key, RSAPublicKey):
+        return "crypto/rsa: verification error"
+    return f"x509: {'ECDSA' if isinstance(key, EllipticCurvePublicKey) else 'Ed25519'} verification failure"
 
 
 def create(key: SigningKey, subject: x509.Name | None = None, *names: x509.GeneralName) -> bytes:

@@ -316,8 +316,8 @@ class Call:
         decode = self._method.decode
         try:
             return message if decode is None else decode(message)
-        except Exception as error:  # noqa: BLE001 - whatever the codec raises, the message is none of the method's
-            raise undecodable(error) from None
+        except Exception:  # noqa: BLE001 - whatever the codec raises, the message is none of the method's
+            raise undecodable() from None
 
     def _encoded(self, message: Any) -> bytes:  # noqa: ANN401 - the method's
         encode_ = self._method.encode

@@ -48,6 +48,7 @@ class Channel:
         max_message: bytes of the largest answer.
         scheme: "https" when `dial` does TLS.
         authority: what the server is called, `host:port`.
+        metadata: goes with every call, before its own.
         silent: what to raise when the peer hung up before it said anything, given what ended the connection.
 
     Raises (from every call):
@@ -62,12 +63,14 @@ class Channel:
         max_message: int,
         scheme: str = "http",
         authority: str = "localhost",
+        metadata: Metadata = (),
         silent: Silent = _silent,
     ) -> None:
         self._dial = dial
         self._silent = silent
         self._max_message = max_message
         self._head = _POST + encode(((b":scheme", scheme.encode()), (b":authority", authority.encode())))
+        self._metadata = encode(to_send(metadata)) if metadata else b""
         self._turn = asyncio.Lock()
         self._wires: dict[_Wire, None] = {}
         self._closed = False
@@ -112,7 +115,7 @@ class Channel:
 
     async def _begin(self, path: str, metadata: Metadata, end: float | None) -> Reply:
         wire = await self._connected(end)
-        block = self._head + encode(((b":path", path.encode()),)) + _REST
+        block = self._head + encode(((b":path", path.encode()),)) + _REST + self._metadata
         if metadata:
             block += encode(to_send(metadata))
         if end is not None:

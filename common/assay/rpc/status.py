@@ -60,9 +60,10 @@ def code_of(code: Named) -> StatusCode:
     return code if isinstance(code, StatusCode) else StatusCode[code.name]
 
 
-def undecodable(error: Exception) -> EndError:
+def undecodable() -> EndError:
     """How a call ends whose request is no message of its method, in the words of gRPC's Go library."""
-    return EndError(StatusCode.INTERNAL, f"grpc: error unmarshalling request: {error}")
+    words = "proto: cannot parse invalid wire-format data"
+    return EndError(StatusCode.INTERNAL, f"grpc: error unmarshalling request: {words}")
 
 
 def percent_encoded(message: str) -> bytes:

@@ -15,6 +15,7 @@ from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
 from assay.telemetry.emitter import Emitter, Sink
 from assay.telemetry.metrics import OFF, Metrics
+from assay.telemetry.runtime import runtime_gauges
 from assay.telemetry.settings import OtlpSettings, PrometheusSettings, TelemetrySettings
 
 if TYPE_CHECKING:  # loaded where it is configured
@@ -59,9 +60,11 @@ class Telemetry:
         self.metrics.gauge(("started",), 1, (("version", version), ("trust_domain_id", trust_domain.name)))
 
     async def run(self) -> None:
-        """Say how long the daemon runs, every ten seconds until cancelled."""
+        """Say how long the daemon runs and what it uses, every ten seconds until cancelled."""
         while True:
             self.metrics.gauge(("uptime_in_ms",), int((monotonic() - self._began) * 1000))
+            for key, value in runtime_gauges():
+                self.metrics.gauge(key, value)
             await self._clock.sleep(UPTIME_SECONDS)
 
     def identify(self, own: "Own") -> None:

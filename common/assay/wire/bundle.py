@@ -53,9 +53,12 @@ def x509_from_proto(message: bundle_pb2.X509Certificate) -> tuple[X509Authority,
     Raises:
         InvalidArgumentError: one of them does not parse.
     """
-    authorities = tuple(X509Authority(one, tainted=message.tainted) for one in der.split(message.asn1))
-    for authority in authorities:
-        certificate.load(authority.der)
+    try:
+        authorities = tuple(X509Authority(one, tainted=message.tainted) for one in der.split(message.asn1))
+        for authority in authorities:
+            certificate.load(authority.der)
+    except InvalidArgumentError:  # in the words of Go's library, which SPIRE's clients know
+        raise InvalidArgumentError("x509: malformed certificate") from None
     if not authorities:
         raise InvalidArgumentError("no certificate")
     return authorities

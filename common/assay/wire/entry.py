@@ -10,7 +10,6 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import selector as selectors_wire
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.types import entry_pb2
-from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 
 Message = entry_pb2.Entry
 Mask = entry_pb2.EntryMask
@@ -52,11 +51,11 @@ def from_proto(message: Message) -> Entry:
         InvalidArgumentError: SPIFFE ID, parent ID, a selector or a trust domain is missing or malformed.
     """
     # The parent is looked at first, as in SPIRE: its clients are told of the first error only.
-    parent_id = _parent_id(message.parent_id)
+    parent_id = _parent_id(message)
     attributes = message.additional_attributes
     return Entry(
         id=message.id,
-        spiffe_id=_spiffe_id(message.spiffe_id, parent_id.trust_domain),
+        spiffe_id=_spiffe_id(message, parent_id.trust_domain),
         parent_id=parent_id,
         selectors=selectors_wire.set_from_proto(message.selectors),
         x509_svid_ttl=message.x509_svid_ttl,
@@ -85,9 +84,9 @@ def merge(entry: Entry, message: Message, mask: Mask | None = None) -> Entry:
         return replace(from_proto(message), id=entry.id)
     changes: dict[str, Any] = {}
     if mask.parent_id:
-        changes["parent_id"] = _parent_id(message.parent_id)
+        changes["parent_id"] = _parent_id(message)
     if mask.spiffe_id:
-        changes["spiffe_id"] = _spiffe_id(message.spiffe_id)
+        changes["spiffe_id"] = _spiffe_id(message)
     for name, fields in _READ.items():
         if getattr(mask, name):
             changes.update({field: read(message) for field, read in fields.items()})
@@ -134,19 +133,19 @@ def _fill_values(message: Message, entry: Entry) -> None:
         message.created_at = entry.created_at
 
 
-def _spiffe_id(message: SPIFFEID, known: TrustDomain | None = None) -> SpiffeId:
+def _spiffe_id(message: Message, known: TrustDomain | None = None) -> SpiffeId:
     """`known` is a trust domain that it may well be in, so that its name need not be checked once more."""
     try:
-        if known is not None and message.trust_domain == known.name:
-            return SpiffeId(known, message.path)
-        return spiffeid_wire.from_proto(message)
+        if known is not None and message.spiffe_id.trust_domain == known.name:
+            return SpiffeId(known, message.spiffe_id.path)
+        return spiffeid_wire.in_field(message, "spiffe_id")
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"invalid spiffe ID: {error.message}", hint=error.hint) from None
 
 
-def _parent_id(message: SPIFFEID) -> SpiffeId:
+def _parent_id(message: Message) -> SpiffeId:
     try:
-        return spiffeid_wire.from_proto(message)
+        return spiffeid_wire.in_field(message, "parent_id")
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"invalid parent ID: {error.message}", hint=error.hint) from None
 

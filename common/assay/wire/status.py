@@ -28,6 +28,11 @@ from assay_proto.spire.api.types.status_pb2 import PermissionDeniedDetails
 
 DETAILS_KEY = "grpc-status-details-bin"
 
+HINTS_KEY = "assay-hints"
+"""Metadata by which a caller asks for hints behind the messages of refusals. SPIRE's clients match whole messages."""
+
+WITH_HINTS = ((HINTS_KEY, "1"),)
+
 CODES: Mapping[Kind, StatusCode] = MappingProxyType({kind: StatusCode[kind.name] for kind in Kind})
 
 _REFUSALS: tuple[type[AssayError], ...] = (

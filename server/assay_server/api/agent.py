@@ -1,27 +1,27 @@
 """spire.api.server.agent.v1.Agent: attestation, renewal, and what operators do with agents."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from google.protobuf.empty_pb2 import Empty
 
-from assay.errors import prefixed
+from assay.errors import AlreadyExistsError, prefixed
 from assay.namespace import require_agent
 from assay.rpc.method import Context
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
 from assay_proto.spire.api.types import agent_pb2, jointoken_pb2
-from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
 from assay_server.api.agent_conversation import Conversation
 from assay_server.api.agent_filter import node_filter
 from assay_server.api.agent_values import agent_to_proto, svid_to_proto
 from assay_server.api.audit.note import note
-from assay_server.api.page import page_from_proto
+from assay_server.api.page import bounded, page_from_proto
 from assay_server.attestation.nodes import NodeService
 from assay_server.attestation.service import Attestation, AttestationService
 from assay_server.attestation.tokens import JoinTokens
 from assay_server.authorization.caller import caller_id, current_caller
 from assay_server.authorization.ratelimit import RateLimits, take
+from assay_server.datastore.base import Page
 
 
 class AgentApi:
@@ -43,28 +43,35 @@ class AgentApi:
 
     async def CountAgents(self, request: pb.CountAgentsRequest, context: Context) -> pb.CountAgentsResponse:
         """How many agents there are."""
-        return pb.CountAgentsResponse(count=await self._nodes.count(node_filter(request.filter)))
+        where = node_filter(request.filter)
+        with prefixed("failed to count agents"):
+            return pb.CountAgentsResponse(count=await self._nodes.count(where))
 
     async def ListAgents(self, request: pb.ListAgentsRequest, context: Context) -> pb.ListAgentsResponse:
         """Agents, in pages if the caller asks for pages."""
-        page = page_from_proto(request)
-        nodes, token = await self._nodes.list(node_filter(request.filter), page)
-        mask = request.output_mask if request.HasField("output_mask") else None
-        return pb.ListAgentsResponse(agents=[agent_to_proto(node, mask) for node in nodes], next_page_token=token)
+        where, mask = node_filter(request.filter), request.output_mask if request.HasField("output_mask") else None
+
+        async def listed(page: Page) -> tuple[pb.ListAgentsResponse, Sequence[agent_pb2.Agent]]:
+            nodes, token = await self._nodes.list(where, page)
+            agents = [agent_to_proto(node, mask) for node in nodes]
+            return pb.ListAgentsResponse(agents=agents, next_page_token=token), agents
+
+        with prefixed("failed to list agents"):
+            return await bounded(page_from_proto(request), listed)
 
     async def GetAgent(self, request: pb.GetAgentRequest, context: Context) -> agent_pb2.Agent:
         """One agent."""
-        node = await self._nodes.get(self._agent_id(request.id))
+        node = await self._nodes.get(self._agent_id(request))
         return agent_to_proto(node, request.output_mask if request.HasField("output_mask") else None)
 
     async def DeleteAgent(self, request: pb.DeleteAgentRequest, context: Context) -> Empty:
         """Forget an agent; it may attest again."""
-        await self._nodes.delete(self._agent_id(request.id))
+        await self._nodes.delete(self._agent_id(request))
         return Empty()
 
     async def BanAgent(self, request: pb.BanAgentRequest, context: Context) -> Empty:
         """Shut an agent out."""
-        await self._nodes.ban(self._agent_id(request.id))
+        await self._nodes.ban(self._agent_id(request))
         return Empty()
 
     async def AttestAgent(
@@ -97,11 +104,15 @@ class AgentApi:
         """A token, and an entry for the ID that the agent shall have besides its own."""
         with prefixed("invalid agent ID"):
             alias = spiffeid_wire.from_proto(request.agent_id) if request.HasField("agent_id") else None
-        token = await self._tokens.create(request.ttl, request.token, alias)
+        try:
+            token = await self._tokens.create(request.ttl, request.token, alias)
+        except AlreadyExistsError as error:
+            words = "failed to create token: datastore-sql: UNIQUE constraint failed: join_tokens.token"
+            raise AlreadyExistsError(words, hint=error.message) from None
         return jointoken_pb2.JoinToken(value=token.value, expires_at=token.expires_at)
 
-    def _agent_id(self, message: SPIFFEID) -> SpiffeId:
+    def _agent_id(self, request: pb.GetAgentRequest | pb.DeleteAgentRequest | pb.BanAgentRequest) -> SpiffeId:
         with prefixed("invalid agent ID"):
-            agent = spiffeid_wire.from_proto(message)
+            agent = spiffeid_wire.in_field(request, "id")
             require_agent(agent, self._trust_domain)
             return agent

@@ -2,6 +2,7 @@
 
 from assay.errors import InvalidArgumentError
 from assay.rpc.method import Context
+from assay.rpc.status import EndError, StatusCode
 from assay_proto.spire.api.server.agent.v1 import agent_pb2 as pb
 
 
@@ -17,7 +18,9 @@ class Conversation:
         Raises:
             InvalidArgumentError: the stream ended, or parts are missing.
         """
-        request = await self._receive("failed to receive request from stream")
+        request = await self._receive()
+        if request is None:
+            raise InvalidArgumentError("failed to receive request from stream: EOF")
         if not request.HasField("params"):
             raise InvalidArgumentError("malformed param: missing params")
         params = request.params
@@ -32,17 +35,17 @@ class Conversation:
     async def challenge(self, challenge: bytes) -> bytes:
         """Ask the agent and wait for its answer.
 
+        As with SPIRE, a message that is no answer is an empty one, which no attestor takes.
+
         Raises:
-            InvalidArgumentError: the stream ended, or the message is no answer.
+            EndError: the stream ended; not an AssayError, before whose words would come the attestor's name.
         """
         await self._context.write(pb.AttestAgentResponse(challenge=challenge))
-        answer = await self._receive("failed to receive challenge from agent")
-        if answer.WhichOneof("step") != "challenge_response":
-            raise InvalidArgumentError("malformed param: missing challenge response")
+        answer = await self._receive()
+        if answer is None:
+            raise EndError(StatusCode.INVALID_ARGUMENT, "failed to receive challenge from agent: EOF")
         return answer.challenge_response
 
-    async def _receive(self, failing: str) -> pb.AttestAgentRequest:
+    async def _receive(self) -> pb.AttestAgentRequest | None:
         message = await self._context.read()
-        if not isinstance(message, pb.AttestAgentRequest):  # it is the end of the stream
-            raise InvalidArgumentError(f"{failing}: EOF")
-        return message
+        return message if isinstance(message, pb.AttestAgentRequest) else None  # which is the end of the stream

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TypeVar
 
 from assay.bundle import Bundle
-from assay.errors import AssayError, InvalidArgumentError, Kind, UnimplementedError
+from assay.errors import AssayError, InvalidArgumentError, Kind, UnimplementedError, prefixed
 from assay.rpc.method import Context
 from assay.wire import bundle as bundle_wire
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2 as pb
@@ -21,8 +21,9 @@ from assay_server.api.bundle_change import (
     parse_x509,
 )
 from assay_server.api.items import answer_each
-from assay_server.api.page import page_from_proto
+from assay_server.api.page import bounded, page_from_proto
 from assay_server.authorization.ratelimit import RateLimits, take
+from assay_server.datastore.base import Page
 from assay_server.registration.bundles import BundleService, DeleteMode
 
 _CreateResult = pb.BatchCreateFederatedBundleResponse.Result
@@ -74,12 +75,15 @@ class BundleApi:
         self, request: pb.ListFederatedBundlesRequest, context: Context
     ) -> pb.ListFederatedBundlesResponse:
         """Foreign bundles, in pages if the caller asks for pages."""
-        page = page_from_proto(request)
-        bundles, token = await self._bundles.list_federated(page)
         mask = _output_mask(request)
-        return pb.ListFederatedBundlesResponse(
-            bundles=[bundle_wire.to_proto(bundle, mask) for bundle in bundles], next_page_token=token
-        )
+
+        async def listed(page: Page) -> tuple[pb.ListFederatedBundlesResponse, Sequence[bundle_pb2.Bundle]]:
+            found, token = await self._bundles.list_federated(page)
+            bundles = [bundle_wire.to_proto(bundle, mask) for bundle in found]
+            return pb.ListFederatedBundlesResponse(bundles=bundles, next_page_token=token), bundles
+
+        with prefixed("failed to list bundles"):
+            return await bounded(page_from_proto(request), listed)
 
     async def GetFederatedBundle(self, request: pb.GetFederatedBundleRequest, context: Context) -> bundle_pb2.Bundle:
         """One foreign bundle."""

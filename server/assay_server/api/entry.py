@@ -1,12 +1,10 @@
 """spire.api.server.entry.v1.Entry: what operators register, and what agents are authorized for."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from assay.entry import Entry
-from assay.errors import AssayError, InvalidArgumentError, Kind, PermissionDeniedError
-from assay.rpc.message import MAX_MESSAGE_BYTES
+from assay.errors import AssayError, InvalidArgumentError, Kind, PermissionDeniedError, prefixed
 from assay.rpc.method import Context
 from assay.spiffeid import TrustDomain
 from assay.wire import entry as entry_wire
@@ -17,12 +15,13 @@ from assay_server.api.entry_change import change_refused, entry_to_create, entry
 from assay_server.api.entry_filter import entry_filter
 from assay_server.api.entry_kept import KeptAnswers
 from assay_server.api.entry_sync import EntrySync
-from assay_server.api.entry_values import fitting, write_in_turns
+from assay_server.api.entry_values import write_in_turns
 from assay_server.api.items import answer_each
-from assay_server.api.page import page_from_proto
+from assay_server.api.page import bounded, page_from_proto
 from assay_server.authorization.caller import current_caller
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.view import AgentView
+from assay_server.datastore.base import Page
 from assay_server.registration.entries import EntryService, Registered
 
 _CreateResult = pb.BatchCreateEntryResponse.Result
@@ -43,24 +42,21 @@ class EntryApi:
     async def CountEntries(self, request: pb.CountEntriesRequest, context: Context) -> pb.CountEntriesResponse:
         """How many entries there are."""
         where = entry_filter(request.filter, self._trust_domain)
-        return pb.CountEntriesResponse(count=await self._entries.count(where))
+        with prefixed("failed to count entries"):
+            return pb.CountEntriesResponse(count=await self._entries.count(where))
 
     async def ListEntries(self, request: pb.ListEntriesRequest, context: Context) -> pb.ListEntriesResponse:
-        """Entries, in pages if the caller asks for pages.
+        """Entries, in pages if the caller asks for pages."""
+        where, mask = entry_filter(request.filter, self._trust_domain), _output_mask(request)
 
-        A page is cut where its message would be too long for clients. Who asks for none may not look for a second one,
-        and so is sent all there is, or fails on it.
-        """
-        where = entry_filter(request.filter, self._trust_domain)
-        page = page_from_proto(request)
-        while True:
+        async def listed(page: Page) -> tuple[pb.ListEntriesResponse, Sequence[entry_pb2.Entry]]:
             entries, token = await self._entries.find(where, page)
             response = pb.ListEntriesResponse(next_page_token=token)
-            await write_in_turns(response.entries, entries, context, _output_mask(request))
-            size = fitting(response, response.entries, MAX_MESSAGE_BYTES)
-            if not page.size or size == len(entries):
-                return response
-            page = replace(page, size=size)
+            await write_in_turns(response.entries, entries, context, mask)
+            return response, response.entries
+
+        with prefixed("failed to list entries"):
+            return await bounded(page_from_proto(request), listed)
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> entry_pb2.Entry:
         """One entry."""

@@ -18,7 +18,8 @@ from assay_proto.spire.api.server.entry.v1.entry_pb2 import (
 )
 from assay_proto.spire.api.types.entry_pb2 import EntryMask
 from assay_server.api.entry_kept import KeptAnswers
-from assay_server.api.entry_values import fitting, write_in_turns
+from assay_server.api.entry_values import write_in_turns
+from assay_server.api.page import fitting
 from assay_server.authorization.view import AgentView
 
 PAGE = 500
@@ -47,7 +48,7 @@ class EntrySync:
         """
         first = await anext(aiter(requests), None)
         if first is None:
-            raise InvalidArgumentError("failed to receive request from stream: EOF")
+            raise InvalidArgumentError("EOF")  # as gRPC's Go library has it, which SPIRE passes on
         mask = _checked_mask(first)
         view = await view_now()
         beginning = await self._kept.get(view, mask, lambda: self._beginning(view, mask, context))

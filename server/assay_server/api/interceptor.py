@@ -14,10 +14,10 @@ from google.protobuf.message import DecodeError
 
 from assay.errors import AssayError
 from assay.rpc import server
-from assay.rpc.method import Codec, Method
-from assay.rpc.status import EndError, StatusCode, undecodable
+from assay.rpc.method import Codec, Context, Method
+from assay.rpc.status import EndError, Metadata, StatusCode, undecodable
 from assay.transport.peer import Peer, TlsPeer
-from assay.wire.status import DETAILS_KEY, details_of
+from assay.wire.status import DETAILS_KEY, HINTS_KEY, details_of
 from assay_server.api.interceptor_streams import OpenStreams
 from assay_server.api.unserved import unserved
 from assay_server.authorization.authorizer import Approach, Authorizer, caller_fields
@@ -52,10 +52,10 @@ class AuthorizationInterceptor:
         return replace(method, behavior=behavior, decode=_tolerant(method))
 
     def _unary(self, method: Method) -> Behavior:
-        async def unary(request: object, context: object) -> object:
+        async def unary(request: object, context: Context) -> object:
             approach: Approach | None = None
             try:
-                approach = approach_of(self._peer_of(context))
+                approach = approach_of(self._peer_of(context), context.invocation_metadata())
                 set_current_caller(await self._authorizer.admit(method.path, approach))
                 return await method.behavior(_parsed(request), context)
             except Exception as error:
@@ -64,10 +64,10 @@ class AuthorizationInterceptor:
         return unary
 
     def _stream(self, method: Method) -> Behavior:
-        async def stream(request: object, context: object) -> AsyncIterator[object]:
+        async def stream(request: object, context: Context) -> AsyncIterator[object]:
             approach: Approach | None = None
             try:
-                approach = approach_of(self._peer_of(context))
+                approach = approach_of(self._peer_of(context), context.invocation_metadata())
                 set_current_caller(await self._authorizer.admit(method.path, approach))
                 if method.request_streaming:
                     request = _Judged(request, partial(self._authorizer.admit, method.path, approach))
@@ -99,10 +99,10 @@ class _Judged:
         return request
 
 
-def approach_of(peer: Peer) -> Approach:
+def approach_of(peer: Peer, metadata: Metadata | None = None) -> Approach:
     """What the transport knows of the caller, in the domain's words."""
     if not isinstance(peer, TlsPeer):
-        return Approach(local=True)
+        return Approach(local=True, hints=any(key == HINTS_KEY for key, _ in metadata or ()))
     spiffe_id = peer.spiffe_id
     if spiffe_id is None:
         return Approach(local=False, address=peer.address)
@@ -118,7 +118,7 @@ def _end_of(method: str, approach: Approach | None, error: Exception) -> EndErro
     if isinstance(error, AssayError):
         return _refusal(method, approach, error)
     if isinstance(error, DecodeError):
-        return undecodable(error)
+        return undecodable()
     log.error("Unexpected error", method=method, exc_info=error, **(caller_fields(approach) if approach else {}))
     return EndError(StatusCode.INTERNAL, "internal error")
 
@@ -127,8 +127,8 @@ def _refusal(method: str, approach: Approach | None, error: AssayError) -> EndEr
     code = StatusCode[error.kind.name]
     fields = caller_fields(approach) if approach else {}
     log.warning("Request refused", method=method, status=code.name, error=str(error), **fields)
-    # What to do next is for operators: callers over TLS learn the standard's words only.
-    message = str(error) if approach is not None and approach.local else error.message
+    # What to do next is for operators who ask: everybody else learns SPIRE's words only.
+    message = str(error) if approach is not None and approach.hints else error.message
     details = details_of(error)
     return EndError(code, message, ((DETAILS_KEY, details),) if details else ())
 

@@ -38,7 +38,7 @@ class SvidApi:
 
     async def MintX509SVID(self, request: pb.MintX509SVIDRequest, context: Context) -> pb.MintX509SVIDResponse:
         """An X.509-SVID for whatever ID, subject and DNS names the CSR asks for."""
-        mint = mint_request(request.csr, request.ttl, self._trust_domain)
+        mint = mint_request(request.csr, self._trust_domain)
         svid = self._issuer.workload_x509(
             mint.pkix, mint.spiffe_id, dns_names=mint.dns_names, ttl=request.ttl, subject=mint.subject
         )
@@ -49,7 +49,7 @@ class SvidApi:
 
     async def MintJWTSVID(self, request: pb.MintJWTSVIDRequest, context: Context) -> pb.MintJWTSVIDResponse:
         """A JWT-SVID for whatever ID is asked for."""
-        spiffe_id = token_subject(request.id, request.ttl, self._trust_domain)
+        spiffe_id = token_subject(request, self._trust_domain)
         svid = self._issuer.workload_jwt(spiffe_id, jwt_audience(request.audience), ttl=request.ttl)
         response = pb.MintJWTSVIDResponse()
         _put_jwt(response.svid, svid)

@@ -12,7 +12,7 @@ from assay.errors import InvalidArgumentError, prefixed
 from assay.namespace import require_workload
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire import spiffeid as spiffeid_wire
-from assay_proto.spire.api.types.spiffeid_pb2 import SPIFFEID
+from assay_proto.spire.api.server.svid.v1.svid_pb2 import MintJWTSVIDRequest, MintWITSVIDRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,12 @@ class MintRequest:
     subject: x509.Name | None
 
 
-def mint_request(der: bytes, ttl: int, trust_domain: TrustDomain) -> MintRequest:
+def mint_request(der: bytes, trust_domain: TrustDomain) -> MintRequest:
     """Check the CSR of MintX509SVID.
 
     Raises:
         InvalidArgumentError: missing, malformed, not signed by its key, or names that may not be given.
     """
-    check_ttl(ttl)
     request = _parsed(der)
     subject = request.subject
     return MintRequest(
@@ -42,15 +41,14 @@ def mint_request(der: bytes, ttl: int, trust_domain: TrustDomain) -> MintRequest
     )
 
 
-def token_subject(message: SPIFFEID, ttl: int, trust_domain: TrustDomain) -> SpiffeId:
-    """Check the ID and ttl of MintJWTSVID or MintWITSVID.
+def token_subject(request: MintJWTSVIDRequest | MintWITSVIDRequest, trust_domain: TrustDomain) -> SpiffeId:
+    """Check the ID of MintJWTSVID or MintWITSVID.
 
     Raises:
         InvalidArgumentError: missing, malformed, foreign or reserved.
     """
-    check_ttl(ttl)
     with prefixed("invalid SPIFFE ID"):
-        spiffe_id = spiffeid_wire.from_proto(message)
+        spiffe_id = spiffeid_wire.in_field(request, "id")
         require_workload(spiffe_id, trust_domain)
         return spiffe_id
 
@@ -59,22 +57,15 @@ def jwt_audience(audience: Iterable[str]) -> tuple[str, ...]:
     """The audiences that say something.
 
     Raises:
-        InvalidArgumentError: there is none.
+        InvalidArgumentError: none was given, or all are empty, which SPIRE finds out when it signs.
     """
-    named = tuple(one for one in audience if one)
-    if not named:
+    given = tuple(audience)
+    if not given:
         raise InvalidArgumentError("at least one audience is required")
+    named = tuple(one for one in given if one)
+    if not named:
+        raise InvalidArgumentError("failed to sign JWT-SVID: invalid JWT-SVID audience: cannot be empty")
     return named
-
-
-def check_ttl(ttl: int) -> None:
-    """Zero stands for the default.
-
-    Raises:
-        InvalidArgumentError: negative.
-    """
-    if ttl < 0:
-        raise InvalidArgumentError("ttl is negative", hint="leave it out for the server's default")
 
 
 def _parsed(der: bytes) -> SigningRequest:
@@ -82,7 +73,7 @@ def _parsed(der: bytes) -> SigningRequest:
         return csr.parse(der)
     except csr.SignatureError as error:
         # SPIRE's words are others here than when an agent sends the request.
-        message = error.message.replace("invalid CSR signature", "failed to verify CSR signature")
+        message = f"failed to verify CSR signature: {error.reason}"
         raise InvalidArgumentError(message, hint=error.hint) from None
 
 

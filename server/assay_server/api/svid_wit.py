@@ -26,7 +26,7 @@ def mint(issuer: Issuer, trust_domain: TrustDomain, request: pb.MintWITSVIDReque
     Raises:
         InvalidArgumentError: the ID may not be given, or the key is none or not one for its algorithm.
     """
-    spiffe_id = token_subject(request.id, request.ttl, trust_domain)
+    spiffe_id = token_subject(request, trust_domain)
     key = _public_key(request.public_key, "invalid public key")
     svid = issuer.workload_wit(spiffe_id, key, request.signing_algorithm, ttl=request.ttl)
     response = pb.MintWITSVIDResponse()

@@ -7,21 +7,23 @@ from typing import TypeVar
 
 from google.protobuf.empty_pb2 import Empty
 
-from assay.errors import AssayError, Kind
+from assay.errors import AssayError, Kind, prefixed
 from assay.rpc.method import Context
 from assay_proto.spire.api.server.trustdomain.v1 import trustdomain_pb2 as pb
 from assay_proto.spire.api.types import federationrelationship_pb2
 from assay_proto.spire.api.types.status_pb2 import Status
 from assay_server.api import status
 from assay_server.api.items import answer_each
-from assay_server.api.page import page_from_proto
+from assay_server.api.page import bounded, page_from_proto
 from assay_server.api.trustdomain_values import (
+    Message,
     parse_name,
     parse_name_to_delete,
     parse_relationship,
     parse_update,
     to_proto,
 )
+from assay_server.datastore.base import Page
 from assay_server.registration.federation import Federated, FederationService
 
 _CreateResult = pb.BatchCreateFederationRelationshipResponse.Result
@@ -49,11 +51,16 @@ class TrustDomainApi:
         self, request: pb.ListFederationRelationshipsRequest, context: Context
     ) -> pb.ListFederationRelationshipsResponse:
         """Relationships, in pages if the caller asks for pages."""
-        found, token = await self._federation.find(page_from_proto(request))
         mask = _output_mask(request)
-        return pb.ListFederationRelationshipsResponse(
-            federation_relationships=[to_proto(each, mask) for each in found], next_page_token=token
-        )
+
+        async def listed(page: Page) -> tuple[pb.ListFederationRelationshipsResponse, Sequence[Message]]:
+            found, token = await self._federation.find(page)
+            messages = [to_proto(each, mask) for each in found]
+            response = pb.ListFederationRelationshipsResponse(federation_relationships=messages, next_page_token=token)
+            return response, messages
+
+        with prefixed("failed to list federation relationships"):
+            return await bounded(page_from_proto(request), listed)
 
     async def GetFederationRelationship(
         self, request: pb.GetFederationRelationshipRequest, context: Context

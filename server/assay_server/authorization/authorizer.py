@@ -21,11 +21,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """Who calls, as far as the transport knows: over the admin socket, or over TLS with or without an SVID."""
+    """Who calls, as far as the transport knows: over the admin socket, or over TLS with or without an SVID.
+
+    `hints` is true for local callers who want to be told what to do next.
+    """
 
     local: bool
     credential: Credential | None = None
     address: str = ""
+    hints: bool = False
 
 
 class Authorizer:
@@ -110,7 +114,7 @@ def caller_fields(approach: Approach) -> dict[str, str]:
 
 
 def _caller(kind: CallerKind, approach: Approach) -> Caller:
-    return Caller(kind, approach.credential, address=approach.address)
+    return Caller(kind, approach.credential, address=approach.address, hints=approach.hints)
 
 
 def _unasked(approach: Approach) -> CallerKind:

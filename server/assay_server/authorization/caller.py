@@ -36,13 +36,14 @@ class Credential:
 class Caller:
     """One caller. `address` is its IP address and port, empty on the admin socket.
 
-    `node` is the row that admitted an agent, as it was when the RPC began.
+    `node` is the row that admitted an agent, as it was when the RPC began. `hints`: refusals tell it what to do next.
     """
 
     kind: CallerKind
     credential: Credential | None = None
     node: Node | None = None
     address: str = ""
+    hints: bool = False
 
     @property
     def spiffe_id(self) -> SpiffeId | None:

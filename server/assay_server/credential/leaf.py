@@ -91,7 +91,7 @@ class LeafIssuer:
         """One X.509-SVID, its life cut to the authority's.
 
         Raises:
-            InvalidArgumentError: the ID or a DNS name cannot be given, or the TTL is negative.
+            InvalidArgumentError: the ID or a DNS name cannot be given.
             UnavailableError: the authority is expired.
         """
         issuance = self._under(authority, now)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.crypto import der
-from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.credential.subject import EMPTY, Subject
 
@@ -70,14 +69,8 @@ def new_serial() -> int:
 
 
 def lifetime(now: int, ttl: int, default: int, cap: int = LAST_SECOND) -> tuple[int, int]:
-    """NotBefore and NotAfter for that TTL (0: the default), cut to `cap`.
-
-    Raises:
-        InvalidArgumentError: the TTL is negative.
-    """
-    if ttl < 0:
-        raise InvalidArgumentError("TTL cannot be negative", hint="0 stands for the server's default")
-    return now - BACKDATE, min(now + (ttl or default), cap)
+    """NotBefore and NotAfter for that TTL (0 or, as with SPIRE, less: the default), cut to `cap`."""
+    return now - BACKDATE, min(now + (ttl if ttl > 0 else default), cap)
 
 
 def authority_key_id(key_id: bytes) -> bytes:

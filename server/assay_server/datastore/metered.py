@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 from assay.telemetry.metrics import Metrics, status_of
 from assay.telemetry.tracing import span
 from assay_server.datastore.base import ChangeKind, Store, Transaction, Written
+from assay_server.datastore.writing import WRITINGS
 
 T = TypeVar("T")
 
@@ -20,14 +21,14 @@ _OPERATIONS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "expired": "prune",
         },
     ),
-    "nodes": ("node", {"get": "fetch", "find": "list", "count": "count", "put": "update", "delete": "delete"}),
+    "nodes": ("node", {"get": "fetch", "find": "list", "count": "count", "delete": "delete"}),
     "join_tokens": ("join_token", {"create": "create", "get": "fetch", "take": "delete", "prune": "prune"}),
     "bundles": (
         "bundle",
-        {"get": "fetch", "get_many": "fetch", "find": "list", "count": "count", "put": "set", "delete": "delete"},
+        {"get": "fetch", "get_many": "fetch", "find": "list", "count": "count", "delete": "delete"},
     ),
     "federation_relationships": (
-        "federation_relationship", {"get": "fetch", "find": "list", "put": "update", "delete": "delete"},
+        "federation_relationship", {"get": "fetch", "find": "list", "delete": "delete"},
     ),
     "authorities": ("ca_journal", {"load": "fetch", "save": "set"}),
 }  # fmt: skip
@@ -82,7 +83,7 @@ class MeteredStore:
     async def _counted(
         self, name: str, run: Callable[[Callable[[Transaction], T]], Any], work: Callable[[Transaction], T]
     ) -> T:
-        done: list[tuple[str, str]] = []
+        done: list[tuple[str, ...]] = []
 
         def noting(tx: Transaction) -> T:
             done.clear()  # a transaction may be tried again
@@ -101,7 +102,7 @@ class MeteredStore:
         finally:
             self._say(done, status, (perf_counter() - began) * 1000)
 
-    def _say(self, done: list[tuple[str, str]], status: str, milliseconds: float) -> None:
+    def _say(self, done: list[tuple[str, ...]], status: str, milliseconds: float) -> None:
         labels = (("status", status),)
         for kind in dict.fromkeys(done):
             key = ("datastore", *kind)
@@ -112,24 +113,48 @@ class MeteredStore:
 class _Noting:
     """A transaction that notes what is done in it; `cast` to the protocol that it passes on."""
 
-    def __init__(self, tx: Transaction, done: list[tuple[str, str]]) -> None:
+    def __init__(self, tx: Transaction, done: list[tuple[str, ...]]) -> None:
         self._tx = tx
         self._done = done
+        self._found: dict[str, dict[object, object]] = {}
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the transaction has
         objects = getattr(self._tx, name)
-        return _NotingObjects(objects, *_OPERATIONS[name], self._done) if name in _OPERATIONS else objects
+        if name not in _OPERATIONS:
+            return objects
+        return _NotingObjects(objects, *_OPERATIONS[name], self._done, self._found.setdefault(name, {}))
 
 
 class _NotingObjects:
-    def __init__(self, objects: object, name: str, operations: Mapping[str, str], done: list[tuple[str, str]]) -> None:
+    """`found` is what was looked up in the transaction: it tells what is created from what is changed."""
+
+    def __init__(
+        self,
+        objects: Any,  # noqa: ANN401 - those of the transaction
+        name: str,
+        operations: Mapping[str, str],
+        done: list[tuple[str, ...]],
+        found: dict[object, object],
+    ) -> None:
         self._objects = objects
         self._name = name
         self._operations = operations
         self._done = done
+        self._found = found
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the objects have
+        if name == "put" and self._name in WRITINGS:
+            return self._put
         operation = self._operations.get(name)
         if operation is not None:
             self._done.append((self._name, operation))
-        return getattr(self._objects, name)
+        return self._get if name == "get" else getattr(self._objects, name)
+
+    def _get(self, key: object) -> object:
+        found: object = self._objects.get(key)
+        self._found[key] = found
+        return found
+
+    def _put(self, value: Any) -> None:  # noqa: ANN401 - one of the objects
+        self._done.extend(WRITINGS[self._name](self._found, value))
+        self._objects.put(value)

@@ -1,4 +1,4 @@
-"""How a stored bundle changes: pure, with a sequence number that grows whenever the contents do."""
+"""How our own bundle changes: pure, with a number that grows whenever the contents do."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,18 +10,6 @@ from assay.errors import InvalidArgumentError
 MAX_SEQUENCE = 2**64 - 1
 
 K = TypeVar("K", JwtAuthority, WitAuthority)
-
-
-def replaced(stored: Bundle | None, given: Bundle) -> Bundle:
-    """The given bundle in place of the stored one.
-
-    A foreign trust domain numbers its own bundles, so its number is kept where it is higher. Bundles given as PEM
-    have no number, and some endpoints start again at one; those take the next number.
-    """
-    if stored is None or given.sequence > stored.sequence:
-        return given
-    same = replace(given, sequence=stored.sequence)
-    return stored if same == stored else replace(given, sequence=_next(stored))
 
 
 def appended(

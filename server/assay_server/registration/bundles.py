@@ -21,7 +21,7 @@ from assay.errors import (
 from assay.spiffeid import TrustDomain
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.registration.batch import write_each
-from assay_server.registration.bundle_change import appended, check_key_ids, replaced
+from assay_server.registration.bundle_change import appended, check_key_ids
 from assay_server.registration.own_bundle import OwnBundle
 
 log = structlog.get_logger(__name__)
@@ -150,12 +150,15 @@ class BundleService:
 
 
 def put_replaced(tx: Transaction, stored: Bundle | None, given: Bundle) -> Bundle:
-    """Write the given bundle in place of the stored one, if that changes anything; the bundle as it is then."""
-    bundle = replaced(stored, given)
-    check_key_ids(bundle)
-    if bundle is not stored:
-        tx.bundles.put(bundle)
-    return bundle
+    """Write the given bundle in place of the stored one, if that changes anything; the bundle as it is then.
+
+    Its number stays the one given, as with SPIRE: a foreign trust domain numbers its bundles itself, and whoever sets
+    one wants to read back what was set.
+    """
+    check_key_ids(given)
+    if given != stored:
+        tx.bundles.put(given)
+    return given
 
 
 def _append(

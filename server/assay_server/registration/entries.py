@@ -88,7 +88,7 @@ class EntryService:
         try:
             tx.entries.create(entry)
         except AlreadyExistsError:
-            raise AlreadyExistsError(f'entry ID "{entry.id}" is already in use') from None
+            raise unique("registered_entries.entry_id", hint="another entry has this ID") from None
         return Registered(entry)
 
     def _update(self, tx: Transaction, update: EntryUpdate) -> Entry:
@@ -97,7 +97,7 @@ class EntryService:
         if stored is None:
             raise NotFoundError("entry not found")
         entry = _merged(stored, update)
-        validate.check_whole(entry)
+        validate.check_whole(entry, new=False)
         _check_bundles(tx, frozenset(entry.federates_with) - frozenset(stored.federates_with))
         tx.entries.update(entry)
         return entry
@@ -127,6 +127,11 @@ def _normal(entry: Entry, *, id: str, revision: int, created_at: int) -> Entry: 
         federates_with=tuple(sorted(set(entry.federates_with))),
         dns_names=tuple(dict.fromkeys(entry.dns_names)),
     )
+
+
+def unique(columns: str, *, hint: str) -> AlreadyExistsError:
+    """The refusal of what may be there only once, in the words of SPIRE's database."""
+    return AlreadyExistsError(f"datastore-sql: UNIQUE constraint failed: {columns}", hint=hint)
 
 
 def _check_bundles(tx: Transaction, trust_domains: Collection[TrustDomain]) -> None:

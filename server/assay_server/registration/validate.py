@@ -90,14 +90,16 @@ def check_fields(entry: Entry, trust_domain: TrustDomain, fields: Collection[str
             rule(entry, trust_domain)
 
 
-def check_whole(entry: Entry) -> None:
+def check_whole(entry: Entry, *, new: bool = True) -> None:
     """Check what is left: the ID, the numbers, and what depends on several fields.
+
+    As in SPIRE, only a new entry may not be both for a store and kept from prefetching.
 
     Raises:
         InvalidArgumentError: the entry cannot be stored so.
     """
     if entry.store_svid:
-        _check_stored_svid(entry)
+        _check_stored_svid(entry, new=new)
     if len(entry.id) > MAX_ENTRY_ID:
         raise _invalid("entry ID too long")
     if not _ENTRY_ID.fullmatch(entry.id):
@@ -110,8 +112,8 @@ def check_whole(entry: Entry) -> None:
         raise _invalid("expiry is out of range", hint="give Unix seconds, or 0 for never")
 
 
-def _check_stored_svid(entry: Entry) -> None:
-    if entry.disable_x509_svid_prefetch:
+def _check_stored_svid(entry: Entry, *, new: bool) -> None:
+    if new and entry.disable_x509_svid_prefetch:
         raise InvalidArgumentError(f"{_WHOLE}: specifying cache behaviour is incompatible with storable SVIDs")
     if len({selector.type for selector in entry.selectors}) > 1:
         raise _invalid("selector types must be the same when store SVID is enabled")

@@ -62,7 +62,7 @@ async def test_pages_go_in_order_of_creation(store: Store) -> None:
     first, token = await store.read(lambda tx: tx.bundles.find(Page(2)))
     second, end = await store.read(lambda tx: tx.bundles.find(Page(2, token)))
     assert [bundle.trust_domain for bundle in (*first, *second)] == [C_ORG, A_ORG, B_ORG]
-    assert not end
+    assert await store.read(lambda tx: tx.bundles.find(Page(2, end))) == ([], "")
     assert await store.read(lambda tx: tx.bundles.count()) == 3
 
 

@@ -19,7 +19,7 @@ else:
 
 ITEMS = 10_000
 CHANGES = 2_000
-INVALID, EXISTS, NOT_FOUND, PRECONDITION = 3, 6, 5, 9
+INVALID, EXISTS, NOT_FOUND, INTERNAL = 3, 6, 5, 13
 
 Spoil = Callable[[types.Entry], None]
 
@@ -74,7 +74,7 @@ WRONG: list[tuple[Spoil, int, str]] = [
     (reserved, INVALID, "path is in the reserved namespace"),
     (foreign, INVALID, '"spiffe://foreign.test/w'),
     (foreign_parent, INVALID, "parent ID"),
-    (unknown_bundle, PRECONDITION, "nowhere.test"),
+    (unknown_bundle, INTERNAL, "nowhere.test"),
     (negative_ttl, INVALID, "X509SvidTtl is not set"),
     (bad_dns_name, INVALID, "DNS"),
     (long_hint, INVALID, "hint"),

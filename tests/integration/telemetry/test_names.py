@@ -25,7 +25,11 @@ def _plain(*keys: str, labels: Iterable[str] = ()) -> dict[str, Labels]:
     return dict.fromkeys(keys, frozenset(labels))
 
 
-_BOTH = {**_plain("started", labels=["version", "trust_domain_id"]), **_plain("uptime_in_ms")}
+_BOTH = {
+    **_plain("started", labels=["version", "trust_domain_id"]),
+    **_plain("uptime_in_ms"),
+    **_plain(*(f"runtime_{one}" for one in ("alloc_bytes", "num_goroutines", "sys_bytes", "total_gc_runs"))),
+}
 
 SERVER: Table = {
     **_BOTH,
@@ -44,13 +48,15 @@ SERVER: Table = {
         "node_agents_by_id_cache_count",
     ),
     **_plain("manager_x509_ca_rotate_expiration", "manager_x509_ca_rotate_ttl", labels=["trust_domain_id"]),
-    **_calls(*(f"datastore_bundle_{one}" for one in ("count", "delete", "fetch", "list", "set"))),
+    **_calls(*(f"datastore_bundle_{one}" for one in ("append", "count", "create", "delete", "fetch", "list", "set"))),
     **_calls(*(f"datastore_join_token_{one}" for one in ("create", "delete", "fetch", "prune"))),
-    **_calls(*(f"datastore_node_{one}" for one in ("count", "delete", "fetch", "list", "update"))),
+    **_calls(
+        *(f"datastore_node_{one}" for one in ("count", "create", "delete", "fetch", "list", "selectors_set", "update"))
+    ),
     **_calls(
         *(f"datastore_registration_entry_{one}" for one in ("count", "create", "delete", "fetch", "list", "prune",
                                                             "update")),
-        *(f"datastore_federation_relationship_{one}" for one in ("delete", "fetch", "list", "update")),
+        *(f"datastore_federation_relationship_{one}" for one in ("create", "delete", "fetch", "list", "update")),
         *(f"datastore_ca_journal_{one}" for one in ("fetch", "set")),
     ),
 }  # fmt: skip
@@ -82,7 +88,7 @@ LATER = {
     "server": {
         "bundle_manager", "ca_manager_wit", "manager_wit", "ca_manager_bundle_pruned", "server_ca_sign_x509_ca",
         "server_key_manager_get", "server_key_manager_sign_data", "datastore_bundle_count",
-        "datastore_bundle_delete", "datastore_bundle_list", "datastore_federation_relationship",
+        "datastore_bundle_delete", "datastore_bundle_list", "datastore_bundle_set", "datastore_federation_relationship",
         "datastore_join_token_fetch", "datastore_join_token_prune", "node_manager_prune",
         "datastore_node_delete",
     },

@@ -56,11 +56,9 @@ def page_of(
     `after` is the listing's own condition on where the page begins.
     """
     where = [Condition(after, {"after": _after(page.token) if page.token else 0}), *where]
-    size = page.size + 1 if page.size else _ALL
-    rows = connection.rows(asking(listing, where), {"size": size, **_values(where)})
-    if not page.size or len(rows) <= page.size:
-        return rows, ""
-    return rows[:-1], str(rows[-2][0])
+    rows = connection.rows(asking(listing, where), {"size": page.size or _ALL, **_values(where)})
+    # As SPIRE's, every page but an empty one has a token: what is added meanwhile is on the next.
+    return rows, str(rows[-1][0]) if page.size and rows else ""
 
 
 def count_of(connection: Connection, counting: str, where: Sequence[Condition]) -> int:
@@ -82,7 +80,7 @@ def _values(where: Sequence[Condition]) -> Values:
 
 def _checked(values: list[_T], what: str) -> list[_T]:
     if not values:
-        raise InvalidArgumentError(f"cannot list by empty {what} set")
+        raise InvalidArgumentError(f"cannot list by empty {what}s set")
     if len(values) > MAX_VALUES:
         raise InvalidArgumentError(f"cannot list by more than {MAX_VALUES} {what}s")
     return values

@@ -57,8 +57,17 @@ def verify_chain(chain: Sequence[x509.Certificate], roots: Roots, now: datetime)
         for certificate in found:
             _refuse_unknown_critical(certificate)
     except (VerificationError, ValueError) as error:
-        raise PermissionDeniedError(f"certificate verification failed: {error}") from None
+        raise PermissionDeniedError(f"certificate verification failed: {_words(str(error))}", hint=str(error)) from None
     return found
+
+
+def _words(reason: str) -> str:
+    """Those of Go's library, which SPIRE passes on, for what happens: no root of ours, and too early or too late."""
+    if "candidates exhausted" in reason:
+        return "x509: certificate signed by unknown authority"
+    if "not valid at validation time" in reason:
+        return "x509: certificate has expired or is not yet valid"
+    return reason
 
 
 def _name(index: int) -> str:
@@ -70,7 +79,7 @@ def _parse(der: bytes, name: str, max_rsa_bits: int) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key()
     except Exception as error:  # noqa: BLE001 - the parser raises its own kinds, and nothing of the payload is trusted
-        raise InvalidArgumentError(f"unable to parse {name}: {error}") from None
+        raise InvalidArgumentError(f"unable to parse {name}: x509: malformed certificate", hint=str(error)) from None
     if isinstance(key, RSAPublicKey) and key.key_size > max_rsa_bits:
         raise InvalidArgumentError(f"{name} key size too large", hint=f"at most {max_rsa_bits} bits")
     return certificate

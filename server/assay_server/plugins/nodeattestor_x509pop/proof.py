@@ -1,11 +1,12 @@
 """The proof: a nonce from each side, hashed together and signed with the certificate's key (SPIRE's wire form)."""
 
 import base64
-import binascii
 import hashlib
 import json
 import secrets
-from typing import TypeAlias, TypeGuard
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from assay.errors import InvalidArgumentError, PermissionDeniedError
+from assay_server.plugins.nodeattestor_x509pop.payload import blob, is_list, is_object, members, unfit
 
 NONCE_BYTES = 32
 # Longer than any signature of a key that is accepted: what follows need not read megabytes as a number.
@@ -30,12 +32,14 @@ def certificates_in(payload: bytes) -> list[bytes]:
     Raises:
         InvalidArgumentError: not the JSON it should be.
     """
-    listed = _document(payload, "failed to unmarshal data").get("certificates")
-    if listed is None:
-        return []
-    if not _is_list(listed):
-        raise InvalidArgumentError("failed to unmarshal data: certificates is not a list")
-    return [_bytes(item, "failed to unmarshal data") for item in listed]
+    field = "AttestationData.certificates"
+    with _reading("failed to unmarshal data"):
+        listed = members(payload, "AttestationData").get("certificates")
+        if listed is None:
+            return []
+        if not is_list(listed):
+            raise unfit(listed, f"struct field {field} of type [][]uint8")
+        return [blob(item, field) for item in listed]
 
 
 def proof_key(leaf: x509.Certificate) -> ProofKey:
@@ -82,12 +86,9 @@ def verify(key: ProofKey, nonce: bytes, response: bytes) -> None:
         PermissionDeniedError: wrong kind of answer, a nonce of another length, or a signature that does not hold.
     """
     kind = "rsa" if isinstance(key, RSAPublicKey) else "ecdsa"
-    answer = _document(response, "unable to unmarshal challenge response").get(f"{kind}_signature")
-    if answer is None:
+    parts = _parts(response, kind)
+    if parts is None:
         raise _failed(f"expecting {kind.upper()} response")
-    if not _is_object(answer):
-        raise InvalidArgumentError("unable to unmarshal challenge response: signature is not an object")
-    parts = {name: _bytes(value, "unable to unmarshal challenge response") for name, value in answer.items()}
     theirs = parts.get("nonce", b"")
     if len(theirs) != NONCE_BYTES:
         raise _failed("invalid response nonce")
@@ -122,30 +123,21 @@ def _failed(why: str) -> PermissionDeniedError:
     return PermissionDeniedError(f"challenge response verification failed: {why}")
 
 
-def _document(data: bytes, failing: str) -> dict[str, object]:
+def _parts(response: bytes, kind: str) -> dict[str, bytes] | None:
+    name = f"{kind}_signature"
+    type_ = f"{kind.upper()}SignatureResponse"
+    with _reading("unable to unmarshal challenge response"):
+        answer = members(response, "Response").get(name)
+        if answer is None:
+            return None
+        if not is_object(answer):
+            raise unfit(answer, f"struct field Response.{name} of type x509pop.{type_}")
+        return {part: blob(value, f"{type_}.{name}.{part}") for part, value in answer.items()}
+
+
+@contextmanager
+def _reading(failing: str) -> Generator[None]:
     try:
-        document: object = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        yield
+    except ValueError as error:
         raise InvalidArgumentError(f"{failing}: {error}") from None
-    if document is None:  # Go takes null for a document without members
-        return {}
-    if not _is_object(document):
-        raise InvalidArgumentError(f"{failing}: not an object")
-    return document
-
-
-def _bytes(value: object, failing: str) -> bytes:
-    if not isinstance(value, str):
-        raise InvalidArgumentError(f"{failing}: not base64 text")
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidArgumentError(f"{failing}: {error}") from None
-
-
-def _is_object(value: object) -> TypeGuard[dict[str, object]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[object]]:
-    return isinstance(value, list)

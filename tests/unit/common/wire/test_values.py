@@ -124,7 +124,7 @@ def test_an_ids_trust_domain_may_be_written_as_an_id() -> None:
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (SPIFFEID(), "request must specify SPIFFE ID"),
+        (SPIFFEID(), "trust domain is missing"),
         (SPIFFEID(path="/a"), "trust domain is missing"),
         (SPIFFEID(trust_domain="td", path="/"), "trailing slash"),
     ],

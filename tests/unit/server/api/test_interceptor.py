@@ -27,12 +27,13 @@ from assay.errors import (
 )
 from assay.keymanager.base import KeyType
 from assay.rpc.server import Server
+from assay.rpc.status import Metadata
 from assay.spiffeid import SpiffeId
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
 from assay.transport.dial import dial_unix
 from assay.transport.peer import Peer, Process, TlsPeer, UnixPeer
-from assay.wire.status import DETAILS_KEY, denial_reason
+from assay.wire.status import DETAILS_KEY, WITH_HINTS, denial_reason
 from assay_server.api.interceptor import AuthorizationInterceptor, approach_of
 from assay_server.api.interceptor_streams import OpenStreams
 from assay_server.authorization.authorizer import Authorizer
@@ -85,8 +86,8 @@ class House:
         async for _ in requests:
             yield b"heard"
 
-    def call(self, method: str = OPERATOR) -> Any:  # noqa: ANN401 - as its channel
-        return self.channel.unary_unary(f"/{AGENT_API}/{method}")(b"")
+    def call(self, method: str = OPERATOR, metadata: Metadata = ()) -> Any:  # noqa: ANN401 - as its channel
+        return self.channel.unary_unary(f"/{AGENT_API}/{method}")(b"", metadata=metadata)
 
 
 @pytest.fixture
@@ -228,11 +229,12 @@ async def test_refusals_become_status(house: House, kind: type[AssayError], code
     assert (error.code(), error.details()) == (code, "what was wrong")
 
 
-async def test_hints_reach_the_admin_socket_only(house: House) -> None:
+async def test_hints_are_for_local_callers_who_ask(house: House) -> None:
     house.behavior = raising(InvalidArgumentError("join token expired", hint="make a new one"))
-    assert (await refusal(house.call(ANYONE))).details() == "join token expired; make a new one"
-    house.peer = ANONYMOUS
     assert (await refusal(house.call(ANYONE))).details() == "join token expired"
+    assert (await refusal(house.call(ANYONE, WITH_HINTS))).details() == "join token expired; make a new one"
+    house.peer = ANONYMOUS
+    assert (await refusal(house.call(ANYONE, WITH_HINTS))).details() == "join token expired"
 
 
 async def test_agents_get_the_reason_in_the_trailer(house: House) -> None:

@@ -251,7 +251,7 @@ async def test_a_bad_relationship_fails_alone(
         CONVERT + CHARACTERS,
         f"{CONVERT}bundle endpoint URL must use the https scheme",
         f"{CONVERT}unsupported bundle endpoint profile type: <nil>",
-        f"{CONVERT}failed to parse endpoint SPIFFE ID: scheme is missing or invalid; a SPIFFE ID begins with spiffe://",
+        f"{CONVERT}failed to parse endpoint SPIFFE ID: scheme is missing or invalid",
         CONVERT + mismatch,
     )
     assert messages[5].startswith(f"{CONVERT}failed to parse bundle: unable to parse X.509 authority: ")
@@ -323,18 +323,19 @@ async def test_pages_are_stable_under_writes(stub: "TrustDomainAsyncStub") -> No
         response = await stub.ListFederationRelationships(request)
         found += [each.trust_domain for each in response.federation_relationships]
         token = response.next_page_token
-        if not token:
+        if len(response.federation_relationships) < 2:
             break
         await delete(stub, found[-2])
         await create(stub, web(f"new{len(found)}.test"))
-    assert found == [*names, "new2.test", "new4.test", "new6.test"]
+    assert found == [*names, "new2.test", "new4.test", "new6.test", "new8.test"]
 
 
 async def test_a_page_token_is_one_of_ours(stub: "TrustDomainAsyncStub") -> None:
     request = pb.ListFederationRelationshipsRequest(page_size=2, page_token="x")
     code, details = await refused(stub.ListFederationRelationships(request))
-    assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert details.startswith("could not parse token 'x'")
+    assert (code, details) == (
+        grpc.StatusCode.INVALID_ARGUMENT, "failed to list federation relationships: could not parse token 'x'"
+    )  # fmt: skip
 
 
 async def test_a_relationship_is_looked_up_by_the_name_of_its_trust_domain(stub: "TrustDomainAsyncStub") -> None:

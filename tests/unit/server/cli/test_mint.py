@@ -117,7 +117,7 @@ def test_a_life_beyond_the_cas_is_capped_and_that_is_said(cli: Cli, what: tuple[
     [
         (("x509", "mint"), 2, "Missing option '--spiffe-id'"),
         (("jwt", "mint", *WHO), 2, "Missing option '--audience'"),
-        (("jwt", "mint", *WHO, "-audience", ""), 1, "at least one audience is required"),
+        (("jwt", "mint", *WHO, "-audience", ""), 1, "invalid JWT-SVID audience: cannot be empty"),
         (("x509", "mint", "-spiffeID", "x"), 1, "scheme is missing"),
         (("x509", "mint", "-spiffeID", "spiffe://other.test/x"), 1, "is not a member of trust domain"),
         (("x509", "mint", *WHO, "-ttl", "90"), 2, "write it with units"),

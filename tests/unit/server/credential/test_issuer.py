@@ -161,11 +161,9 @@ def test_a_lifetime_is_as_asked_and_cut_to_the_signers(clock: FakeClock, ttl: in
     assert issuer.workload_jwt(WEB, ["a"], ttl=ttl).expires_at == NOW + jwt_default
 
 
-def test_negative_lifetimes_are_refused(issuer: Issuer) -> None:
-    with pytest.raises(InvalidArgumentError, match="TTL cannot be negative"):
-        issuer.workload_x509(KEY, WEB, ttl=-1)
-    with pytest.raises(InvalidArgumentError, match="TTL cannot be negative"):
-        issuer.workload_jwt(WEB, ["a"], ttl=-1)
+def test_a_lifetime_below_zero_is_the_default(issuer: Issuer) -> None:
+    assert issuer.workload_x509(KEY, WEB, ttl=-1).not_after == NOW + 3600
+    assert issuer.workload_jwt(WEB, ["a"], ttl=-1).expires_at == NOW + 300
 
 
 def test_fractions_of_a_second_are_dropped() -> None:
@@ -258,7 +256,6 @@ def test_the_orders_of_a_batch_are_refused_alone(clock: FakeClock) -> None:
         earlier,
         foreign,
         LeafOrder(KEY, WEB, ["-"]),
-        LeafOrder(KEY, WEB, ttl=-1),
         LeafOrder(KEY, SpiffeId(HOME, "/last")),
     ]
     first, *refused, last = issuer_of(signers, clock).workload_x509_each(orders)
@@ -268,7 +265,7 @@ def test_the_orders_of_a_batch_are_refused_alone(clock: FakeClock) -> None:
     for issued in (first, last):
         assert verify(issued.chain, {HOME: signers.bundle}, START) == issued.spiffe_id
         assert load(issued.chain).public_key() == KEY
-    words = ["gone", "invalid X509-SVID ID", "invalid DNS name", "TTL cannot be negative"]
+    words = ["gone", "invalid X509-SVID ID", "invalid DNS name"]
     assert [str(error)[: len(word)] for error, word in zip(refused, words, strict=True)] == words
 
 

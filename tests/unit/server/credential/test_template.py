@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from assay.crypto import der
 from assay.crypto.keys import accepted, to_pkix
 from assay.crypto.ski import subject_key_id
-from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.credential import template
 from assay_server.credential.sign import CertificateSigner
@@ -81,9 +80,8 @@ def test_no_lifetime_passes_what_a_certificate_can_say() -> None:
     assert template.lifetime(0, 2**63, 0) == (-10, template.LAST_SECOND)
 
 
-def test_negative_lifetimes_are_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="TTL cannot be negative"):
-        template.lifetime(0, -1, 3600)
+def test_a_lifetime_below_zero_is_the_default() -> None:
+    assert template.lifetime(0, -1, 3600) == (-10, 3600)
 
 
 def test_serial_numbers_are_random_and_have_128_bits_at_most() -> None:

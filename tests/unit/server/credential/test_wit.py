@@ -10,7 +10,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
 from assay.crypto.keys import generate, to_pkix
-from assay.errors import AssayError, InvalidArgumentError, UnavailableError, UnimplementedError
+from assay.errors import AssayError, UnavailableError, UnimplementedError
 from assay.keymanager import KeyType
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import wit
@@ -122,9 +122,8 @@ def test_ids_that_are_not_ours_to_give(spiffe_id: SpiffeId) -> None:
         issuer().workload_wit(spiffe_id, KEY, "ES256")
 
 
-def test_a_negative_ttl() -> None:
-    with pytest.raises(InvalidArgumentError, match="TTL cannot be negative"):
-        issuer().workload_wit(WEB, KEY, "ES256", ttl=-1)
+def test_a_ttl_below_zero_is_the_default() -> None:
+    assert issuer().workload_wit(WEB, KEY, "ES256", ttl=-1).expires_at == NOW + 3600
 
 
 def test_what_is_shown_has_no_token() -> None:

@@ -1,17 +1,19 @@
 """What is counted of a real store: operations by SPIRE's names, and how their transactions ended."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from assay.bundle import Bundle
+from assay.bundle import Bundle, JwtAuthority
 from assay.errors import AlreadyExistsError
-from assay.spiffeid import TrustDomain
+from assay.selector import Selector
+from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.metrics import Recorded
 from assay_server.datastore.base import EntryFilter, Page, Store, Transaction
 from assay_server.datastore.metered import MeteredStore
 from assay_server.datastore.sql.store import SqlStore
-from assay_server.model import JoinToken
+from assay_server.model import FederationRelationship, HttpsWebProfile, JoinToken, Node
 
 TD = TrustDomain("example.org")
 
@@ -43,6 +45,49 @@ async def test_each_operation_counts_and_each_kind_is_timed_once(metered: Store,
         ("datastore.bundle.set.elapsed_time", {"status": "OK"}),
         ("datastore.registration_entry.list.elapsed_time", {"status": "OK"}),
     ]
+
+
+def node(*selectors: Selector) -> Node:
+    return Node(SpiffeId(TD, "/spire/agent/x509pop/n"), "x509pop", "1", 2**31, selectors=selectors)
+
+
+def append(tx: Transaction) -> None:
+    tx.bundles.get(TD)
+    tx.bundles.put(Bundle(TD))
+    tx.bundles.get(TD)
+    tx.bundles.put(Bundle(TD, jwt_authorities=(JwtAuthority("k", b"key"),)))
+    tx.bundles.get(TD)
+    tx.bundles.put(Bundle(TD))
+
+
+def attest(tx: Transaction) -> None:
+    for selectors in ((), (Selector("a", "b"),)):
+        tx.nodes.get(node().spiffe_id)
+        tx.nodes.put(node(*selectors))
+    tx.nodes.get(node().spiffe_id)
+    tx.nodes.put(replace(node(*selectors), serial="2"))
+
+
+def relate(tx: Transaction) -> None:
+    for url in ("https://a.b", "https://c.d"):
+        tx.federation_relationships.get(TD)
+        tx.federation_relationships.put(FederationRelationship(TD, url, HttpsWebProfile()))
+
+
+@pytest.mark.parametrize(
+    ("work", "writings"),
+    [
+        (append, {"bundle.create": 1, "bundle.append": 1, "bundle.set": 1}),
+        (attest, {"node.create": 1, "node.update": 2, "node.selectors.set": 2}),
+        (relate, {"federation_relationship.create": 1, "federation_relationship.update": 1}),
+    ],
+)
+async def test_a_writing_is_named_by_what_was_there_before(
+    work: Callable[[Transaction], None], writings: dict[str, int], metered: Store, metrics: Recorded
+) -> None:
+    await metered.write(work)
+    found = {name.removeprefix("datastore."): number for (name, _), number in metrics.counts().items()}
+    assert {name: number for name, number in found.items() if not name.endswith(".fetch")} == writings
 
 
 async def test_what_was_undone_counts_as_what_undid_it(metered: Store, metrics: Recorded) -> None:

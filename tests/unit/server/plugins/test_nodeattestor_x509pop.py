@@ -25,6 +25,7 @@ from assay_server.plugins.nodeattestor_x509pop import X509PopAttestor, X509PopCo
 TD = TrustDomain("example.org")
 Extensions = list[tuple[x509.ExtensionType, bool]]
 Answer = Callable[[bytes], Awaitable[bytes]]
+DATA, RESPONSE = "failed to unmarshal data: ", "unable to unmarshal challenge response: "
 SIGNING: Extensions = [(key_usage("digital_signature"), True)]
 
 
@@ -194,16 +195,31 @@ async def test_names_become_selectors(
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"nonsense", "failed to unmarshal data: "),
-        (b"[]", "failed to unmarshal data: not an object"),
+        (b"nonsense", DATA + "invalid character 'n' looking for beginning of value"),
+        (b"", DATA + "unexpected end of JSON input"),
+        (b'{"certificates": [', DATA + "unexpected end of JSON input"),
+        (b'{"certificates": ["MA', DATA + "unexpected end of JSON input"),
+        (b"{} x", DATA + "invalid character 'x' after top-level value"),
+        (b"{1}", DATA + "invalid character '1' looking for beginning of object key string"),
+        (b"NaN", DATA + "invalid character 'N' looking for beginning of value"),
+        (b"true", DATA + "json: cannot unmarshal bool into Go value of type x509pop.AttestationData"),
+        (b"[]", DATA + "json: cannot unmarshal array into Go value of type x509pop.AttestationData"),
         (b"{}", "no certificate to attest"),
         (b"null", "no certificate to attest"),
         (b'{"certificates": null}', "no certificate to attest"),
         (b'{"certificates": []}', "no certificate to attest"),
-        (b'{"certificates": "MA=="}', "failed to unmarshal data: certificates is not a list"),
-        (b'{"certificates": [1]}', "failed to unmarshal data: not base64 text"),
-        (b'{"certificates": ["***"]}', "failed to unmarshal data: "),
-        (b'{"certificates": ["MAA="]}', "unable to parse leaf certificate: "),
+        (
+            b'{"certificates": "MA=="}',
+            DATA + "json: cannot unmarshal string into Go struct field AttestationData.certificates of type [][]uint8",
+        ),
+        (
+            b'{"certificates": [1]}',
+            DATA + "json: cannot unmarshal number into Go struct field AttestationData.certificates of type []uint8",
+        ),
+        (b'{"certificates": ["***"]}', DATA + "illegal base64 data at input byte 0"),
+        (b'{"certificates": ["MAAAMA"]}', DATA + "illegal base64 data at input byte 4"),
+        (b'{"certificates": [null]}', "unable to parse leaf certificate: x509: malformed certificate"),
+        (b'{"certificates": ["MAA="]}', "unable to parse leaf certificate: x509: malformed certificate"),
         (b"[" * 100_000, "failed to unmarshal data: "),
     ],
 )
@@ -288,6 +304,14 @@ async def test_chains_that_do_not_admit(
     assert error.message.startswith("certificate verification failed: ")
 
 
+async def test_why_a_chain_does_not_admit_is_said_in_gos_words(attestor: X509PopAttestor, root: Ca) -> None:
+    stranger, late = Ca.create("stranger").issue(SIGNING)[0], root.issue(SIGNING, now=START - timedelta(hours=3))[0]
+    words = [(await refused(attestor, pop_payload(der))).message.partition(": ")[2] for der in (stranger, late)]
+    assert words == [
+        "x509: certificate signed by unknown authority", "x509: certificate has expired or is not yet valid"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("extensions", [[], [(key_usage("key_agreement"), True)]])
 async def test_a_certificate_that_is_not_for_SIGNING(
     attestor: X509PopAttestor, root: Ca, extensions: Extensions
@@ -320,11 +344,12 @@ def _bend(**changes: str | int | None) -> Callable[[dict[str, Any]], Any]:
 @pytest.mark.parametrize(
     ("bend", "reason"),
     [
-        (lambda _: [], "unable to unmarshal challenge response: not an object"),
+        (lambda _: [], RESPONSE + "json: cannot unmarshal array into Go value of type x509pop.Response"),
         (lambda _: None, "challenge response verification failed: expecting ECDSA response"),
         (
             lambda _: {"ecdsa_signature": 5},
-            "unable to unmarshal challenge response: signature is not an object",
+            RESPONSE + "json: cannot unmarshal number into "
+            "Go struct field Response.ecdsa_signature of type x509pop.ECDSASignatureResponse",
         ),
         (lambda _: {}, "challenge response verification failed: expecting ECDSA response"),
         (
@@ -336,7 +361,11 @@ def _bend(**changes: str | int | None) -> Callable[[dict[str, Any]], Any]:
         (_bend(r="AA=="), "challenge response verification failed: ECDSA signature verify failed"),
         (_bend(r=""), "challenge response verification failed: ECDSA signature verify failed"),
         (_bend(s="AAAA" * 10_000), "challenge response verification failed: ECDSA signature verify failed"),
-        (_bend(r=7), "unable to unmarshal challenge response: not base64 text"),
+        (
+            _bend(r=7),
+            RESPONSE + "json: cannot unmarshal number into "
+            "Go struct field ECDSASignatureResponse.ecdsa_signature.r of type []uint8",
+        ),
     ],
 )
 async def test_answers_that_prove_nothing(

@@ -120,7 +120,7 @@ async def test_entries_are_listed_and_counted(service: EntryService) -> None:
     found, token = await service.find(EntryFilter(parent_id=AGENT), Page(2))
     rest, end = await service.find(EntryFilter(parent_id=AGENT), Page(2, token))
     assert [each.spiffe_id.path for each in found + rest] == ["/a", "/b", "/c"]
-    assert end == ""
+    assert await service.find(EntryFilter(parent_id=AGENT), Page(2, end)) == ([], "")
     assert await service.count(EntryFilter(spiffe_id=SpiffeId(TD, "/b"))) == 1
 
 
