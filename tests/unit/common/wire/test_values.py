@@ -41,8 +41,12 @@ ENTRY = Entry(
 MASKED = [field.name for field in entry_pb2.EntryMask.DESCRIPTOR.fields]
 
 
+OF_BINDINGS = {"principal", "instance_from", "withheld"}
+"""What SPIRE's message has no room for; Assay's agents are told of it beside."""
+
+
 def test_no_field_of_an_entry_is_forgotten() -> None:
-    assert all(getattr(ENTRY, field.name) for field in fields(Entry))
+    assert {field.name for field in fields(Entry) if not getattr(ENTRY, field.name)} == OF_BINDINGS
     message = entry_wire.to_proto(ENTRY)
     assert {field.name for field, _ in message.ListFields()} == {"id", *MASKED}
     assert entry_wire.from_proto(message) == ENTRY
