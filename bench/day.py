@@ -63,9 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=int, default=FULL)
     parser.add_argument("--entries", type=int, default=20, help="each with an SVID that every stream gets")
     parser.add_argument("--ttl", type=int, default=15, help="of X.509-SVIDs, JWT-SVIDs and the agent's own, in seconds")
-    parser.add_argument(
-        "--ca-ttl", type=int, default=600, help="of both kinds of authority, in seconds"
-    )
+    parser.add_argument("--ca-ttl", type=int, default=600, help="of both kinds of authority, in seconds")
     options = Options(**vars(parser.parse_args(arguments)))
     # Whoever ends this ends the daemons with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
