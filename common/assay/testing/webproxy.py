@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def certificate(folder: Path, *names: str) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def website(context: ssl.SSLContext, body: Callable[[], bytes]) -> AsyncIterator[int]:
+async def website(context: ssl.SSLContext, body: Callable[[], bytes]) -> AsyncGenerator[int]:
     """A web server whose every page is `body`; its port."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,7 +54,7 @@ class WebProxy:
         self.port = 0
 
     @asynccontextmanager
-    async def serving(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["WebProxy"]:
+    async def serving(self, tls: ssl.SSLContext | None = None) -> AsyncGenerator["WebProxy"]:
         """Listen meanwhile, on TLS if there is a context."""
         async with await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls) as server:
             self.port = server.sockets[0].getsockname()[1]
