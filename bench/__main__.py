@@ -1,7 +1,8 @@
 """All benchmarks, or those named, in one table: `python -m bench [NAME...]`. A benchmark is a module with `figures`.
 
-`python -m bench soak` is another thing, with options of its own: it runs for minutes and says yes or no. So is
-`python -m bench flood`, which tells how long callers wait, and `python -m bench host`, an agent with many entries.
+Two have options of their own, run for minutes and say yes or no: `python -m bench soak`, a house whose keys all rotate,
+and `python -m bench day`, an agent with all kinds of callers. `python -m bench flood` tells how long callers wait, and
+`python -m bench host` is an agent with many entries.
 """
 
 import importlib
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from bench import flood, host, soak
+from bench import day, flood, host, soak
 from bench.figure import HEADER
 
 
@@ -29,6 +30,8 @@ def main(wanted: list[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["soak"]:
         sys.exit(soak.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["day"]:
+        sys.exit(day.main(sys.argv[2:]))
     if sys.argv[1:2] == ["host"]:
         sys.exit(host.main())
     if sys.argv[1:2] == ["flood"]:

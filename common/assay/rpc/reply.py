@@ -150,6 +150,9 @@ class Reply:
         """The stream is gone, perhaps with its connection."""
         if self._lost():
             self._end_with(StatusCode.UNAVAILABLE, "connection was lost")
+        elif code is ErrorCode.CANCEL and self._overdue:
+            # The server knows the deadline, too, and what it says may be read before our timer is looked at.
+            self._end_with(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         else:
             self.refused = code is ErrorCode.REFUSED_STREAM and self._end is None
             self._end_with(_BY_RESET.get(code, StatusCode.INTERNAL), f"stream was reset: {code.name}")
@@ -177,6 +180,10 @@ class Reply:
         return fields[1:]
 
     # How it ends
+
+    @property
+    def _overdue(self) -> bool:
+        return self._timer is not None and self._timer.when() <= asyncio.get_running_loop().time()
 
     def _expire(self) -> None:
         self._finish(StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")

@@ -4,6 +4,7 @@ Loaded only where something is to be fetched.
 """
 
 import asyncio
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import h11
 
 from assay.errors import UnavailableError
+from assay.transport.webproxy import proxy_for, tunnel
 
 # The largest document, and the longest way there.
 MAX_BYTES = 8 * 1024 * 1024
@@ -32,7 +34,8 @@ class _Answer:
 async def fetch(url: str, socket: Path | None = None, *, within: float) -> bytes:
     """What is at `https://…`, or at `http://…` on that socket, within so many seconds.
 
-    Redirects from `https` are followed to `https` alone.
+    Redirects from `https` are followed to `https` alone. The environment's proxy is used (`assay.transport.webproxy`),
+    but not on a socket.
 
     Raises:
         UnavailableError: nobody is there, the certificate is not the name's, or the answer is not 200.
@@ -88,8 +91,10 @@ async def _connect(url: SplitResult, socket: Path | None) -> tuple[asyncio.Strea
         return await asyncio.open_unix_connection(socket)
     if not url.hostname:
         raise ValueError("the URL names no host")
-    tls = ssl.create_default_context()
-    return await asyncio.open_connection(url.hostname, url.port or _PORTS[url.scheme], ssl=tls)
+    tls, port = ssl.create_default_context(), url.port or _PORTS[url.scheme]
+    if proxy := proxy_for(url.hostname, port, os.environ):
+        return await tunnel(proxy, url.hostname, port, tls)
+    return await asyncio.open_connection(url.hostname, port, ssl=tls)
 
 
 def _host(url: SplitResult) -> str:

@@ -19,6 +19,7 @@ from assay.clock import SystemClock
 from assay.spiffeid import TrustDomain
 from assay.svid.x509 import verify_roots
 from assay.testing.deployment import TRUST_DOMAIN, Deployment
+from assay.testing.webproxy import CA_FILE, WebProxy, certificate, website
 from assay.testing.workload import svids
 from assay.testing.x509pop import use_x509pop
 
@@ -302,6 +303,23 @@ async def test_a_program_on_a_socket_vouches_for_the_server_and_for_the_next(dep
     assert "spire-attest-mode=bootstrap&" in asked[0]
     assert "spire-attest-mode=rebootstrap&" in asked[-1]
     assert f"spire-server-port={deployment.port}" in asked[0]
+
+
+async def test_a_site_behind_a_proxy_vouches_for_the_server(deployments: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No resolver knows the site's name: only the proxy leads there."""
+    deployment: Deployment = deployments()
+    source(deployment, 'trust_bundle_url = "https://pki.test/bundle.pem"')
+    monkeypatch.setenv("SSL_CERT_FILE", str(deployment.dir / CA_FILE))
+    await asyncio.to_thread(deployment.start_server)
+    token = deployment.operator.join_token()
+    async with (
+        website(certificate(deployment.dir, "pki.test"), deployment.operator.bundle) as port,
+        WebProxy(port).serving() as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        await asyncio.to_thread(deployment.start_agent, "--join-token", token)
+    assert [head.split("\r\n")[0] for head in proxy.asked] == ["CONNECT pki.test:443 HTTP/1.1"]
+    await asyncio.to_thread(deployment.register, "/first")
 
 
 def test_another_agent_on_the_machine_vouches_for_the_server(deployments: Any) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 
@@ -28,6 +29,8 @@ class Server:
     refused: dict[str, AssayError] = field(default_factory=dict[str, AssayError])
     most: int = 500
     lifetime: int = 3600
+    behind: float = 0.0
+    """Seconds by which its clock is behind the agent's."""
     batches: list[list[str]] = field(default_factory=list[list[str]])
     signed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,7 +56,8 @@ class Server:
         if entry is None:
             return None
         path = entry.spiffe_id.path
-        return (self.authority.sign_request(csr, path, now=self.clock.now(), lifetime=self.lifetime),)
+        now = self.clock.now() - timedelta(seconds=self.behind)
+        return (self.authority.sign_request(csr, path, now=now, lifetime=self.lifetime),)
 
 
 @pytest.fixture

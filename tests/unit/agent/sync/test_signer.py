@@ -332,7 +332,7 @@ async def test_an_svid_that_is_past_its_middle_when_it_comes_is_not_renewed_with
     async with house.running():
         await house.until(lambda: bool(house.cache.svids))
         await house.clock.wait_sleepers()
-        await house.clock.run(3, step=0.25)
+        await house.clock.run(15, step=0.25)
     assert len(house.server.batches) == 4
 
 
@@ -356,3 +356,30 @@ async def test_a_clock_that_jumps_back_costs_no_renewal_and_loses_none(house: Ho
         assert len(house.server.batches) == 1
         await house.clock.run(0.14 * 3600, step=20)
     assert len(house.server.batches) == 2
+
+
+async def test_a_clock_that_was_ahead_and_is_set_right_leaves_no_svid_to_expire(house: House, entry: MakeEntry) -> None:
+    house.apply(entry(1))
+    async with house.running():
+        await house.until(lambda: bool(house.cache.svids))
+        await house.clock.wait_sleepers()
+        house.clock.jump(24 * 3600)
+        house.server.behind = 24 * 3600
+        await house.clock.run(65)
+        assert len(house.server.batches) >= 2
+        house.clock.jump(-24 * 3600)
+        house.server.behind = 0
+        seen = len(house.server.batches)
+        await house.clock.run(0.58 * 3600, step=20)
+    assert len(house.server.batches) == seen + 1
+
+
+async def test_a_clock_that_is_set_back_does_not_put_off_a_refused_entry(house: House, entry: MakeEntry) -> None:
+    house.server.refused = {"entry-0001": NotFoundError("not yet")}
+    house.apply(entry(1))
+    async with house.running():
+        await house.clock.wait_sleepers()
+        house.server.refused = {}
+        house.clock.jump(-24 * 3600)
+        await house.clock.run(10)
+        assert house.cache.svids

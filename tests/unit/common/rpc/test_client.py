@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from assay.rpc.status import EndError, StatusCode
 from assay.testing.wait import until
 
 MOST = 4 * 1024 * 1024
+SHORT = 0.05
 BIG = 3 * 1024 * 1024
 HEAD = encode([(b":status", b"200"), (b"content-type", b"application/grpc")])
 SNAPPY = HEAD + encode([(b"grpc-encoding", b"snappy")])
@@ -141,11 +143,29 @@ async def test_a_stream_that_is_left_does_not_disturb_the_next(channel: Channel)
 
 
 async def test_a_deadline_ends_calls_and_streams(channel: Channel) -> None:
+    # Connected before: a connection that is not there in time is another failure.
+    await channel.unary("/Echo/Once", b"", (), timeout=None)
     with pytest.raises(EndError) as caught:
         await channel.unary("/Echo/Once", b"sleep", (), timeout=0.05)
     assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
     with pytest.raises(EndError) as caught:
         await anext(channel.stream("/Echo/Many", b"0", (), timeout=0.05))
+    assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_server_that_sees_the_deadline_first_ends_the_call_as_the_deadline_does(folder: Path) -> None:
+    """A busy loop reads what came before it looks at its timers."""
+
+    async def peer(one: Scripted) -> None:
+        one.send(*answer(await one.request(), framed(b"hello")))
+        stream = await one.request()
+        time.sleep(2 * SHORT)  # noqa: ASYNC251 - the loop is busy
+        one.send(frame.rst_stream(stream, ErrorCode.CANCEL))
+
+    async with talking(folder, peer) as channel:
+        assert await call(channel) == b"hello"
+        with pytest.raises(EndError) as caught:
+            await channel.unary("/A/B", b"", (), timeout=SHORT)
     assert caught.value.code is StatusCode.DEADLINE_EXCEEDED
 
 

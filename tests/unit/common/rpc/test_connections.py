@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.unit.common.rpc.conftest import House, Houses
 
 S = "/assay.testing.Rpc/"
+PATIENCE = 30.0
 
 
 async def echo(request: bytes, _context: object) -> bytes:
@@ -39,7 +40,7 @@ async def hold(request: bytes, _context: object) -> AsyncIterator[bytes]:
 
 async def call(house: House) -> bytes:
     async with house.channel() as channel:
-        answer: bytes = await channel.unary_unary(S + "Unary")(b"x", timeout=10)
+        answer: bytes = await channel.unary_unary(S + "Unary")(b"x", timeout=PATIENCE)
         return answer
 
 
@@ -102,7 +103,7 @@ async def test_a_half_open_connection_is_closed_and_its_handler_ended(house: Hou
     raw.writer.write_eof()
     await raw.closed()
     raw.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await ended.wait()
     assert house.server.connections == 0
 
@@ -169,7 +170,7 @@ async def test_closing_waits_for_calls_within_the_grace_and_takes_no_more(house:
     raw.message(b"x")
     connection = await house.connection()
     await until(lambda: bool(connection.running))
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
         closing = group.create_task(house.server.close(30))
         assert int.from_bytes((await raw.until(frame.GOAWAY))[:4], "big") == 2**31 - 1
         ping = await raw.until(frame.PING)
@@ -188,7 +189,7 @@ async def test_who_has_no_call_under_way_is_not_waited_for(house: House) -> None
     async with house.channel() as channel:
         await channel.unary_unary(S + "Unary")(b"x")
         mute = await house.raw()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await house.server.close(30)
         mute.close()
 
@@ -228,7 +229,7 @@ async def test_closing_does_not_wait_for_who_does_not_read(houses: Houses) -> No
     raw.message(b"")
     connection = await house.connection()
     await until(lambda: connection.core.held_back)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await house.server.close(0)
     assert house.server.connections == 0
     raw.close()
@@ -255,7 +256,7 @@ async def test_a_connection_that_is_sent_away_costs_its_caller_no_call(houses: H
     house.behave = echo
     async with house.channel() as channel:
         for _ in range(100):
-            assert await channel.unary_unary(S + "Unary")(b"x", timeout=10) == b"x"
+            assert await channel.unary_unary(S + "Unary")(b"x", timeout=PATIENCE) == b"x"
             await asyncio.sleep(0.002)
 
 
