@@ -155,6 +155,8 @@ def _asked(
         confirmed=request.confirmation is not None,
         requested_ttl=request.requested_ttl,
         ends_at=request.ends_at,
+        grants=facts.grants,
+        kind=request.kind,
     )
 
 

@@ -21,7 +21,9 @@ TASK = Task(
     "tsk_1", "bot", "", ALICE.name, "acme", "prod", Intent("answer"), (Access(CRM.uri, ("crm.read",)),), "", "",
     "operator:local", 1000, 1600,
 )  # fmt: skip
-REQUEST = DecisionRequest(Point.ISSUE, 1000, BOT, ALICE, "spiffe://a.org/principal/bot/1", TASK, READ, CRM, CRM.uri)
+REQUEST = DecisionRequest(
+    Point.ISSUE, 1000, BOT, ALICE, "spiffe://a.org/principal/bot/1", TASK, READ, CRM, CRM.uri, True
+)
 POLICY = shipped()
 
 
