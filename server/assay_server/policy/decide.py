@@ -71,19 +71,20 @@ def _verdict(policy: Policy, inputs: Json) -> _Verdict:
     if wrong := inputs.get("wrong"):
         return _Verdict(Effect.DENY, wrong, "see what is registered of the principal and the tool")
     try:
-        answer = _ask(policy, inputs, asking=True)
+        answer = asked(policy, inputs, asking=True)
         if answer.allowed:
             return _allowed(policy, inputs, answer)
         if answer.errors or not answer.policies:
             return _refused(policy, answer)
         # Only what would be allowed without the rules that approval lifts is a matter for approval.
-        rest = _ask(policy, inputs, asking=False) if _asks(policy, answer) else answer
+        rest = asked(policy, inputs, asking=False) if _asks(policy, answer) else answer
         return _refused(policy, answer, lifted=rest.allowed and _allowed(policy, inputs, rest).effect is Effect.ALLOW)
     except Exception as error:  # noqa: BLE001 - whatever it is, no answer but a refusal can be given
         return _Verdict(Effect.DENY, f"could not be evaluated: {error}")
 
 
-def _ask(policy: Policy, inputs: Json, *, asking: bool) -> Answer:
+def asked(policy: Policy, inputs: Json, *, asking: bool) -> Answer:
+    """Cedar's answer to inputs, with or without the policies that approval lifts."""
     question = inputs["question"]
     kind = question["principal"]["type"].removeprefix("Assay::")
     actor_type, name, action = inputs["actor_type"], question["principal"]["id"], question["action"]["id"]
