@@ -7,7 +7,7 @@ another. Nothing older is used in its place.
 import asyncio
 from typing import Protocol
 
-from assay.errors import AssayError, UnavailableError
+from assay.errors import AssayError, InvalidArgumentError, UnavailableError
 from assay_server.datastore.base import ChangeKind, Store, Transaction
 from assay_server.model.governed.policybundle import LIVE_POLICY, POLICY_BUNDLE, LivePolicy, PolicyBundle
 from assay_server.policy.engine import Policy, bundle_digest, compiled, shipped
@@ -107,7 +107,10 @@ def stored(tx: Transaction, version: int) -> PolicyBundle:
     bundle = tx.governed.get(POLICY_BUNDLE, key_of(version))
     if bundle is None:
         raise UnavailableError(f"there is no version {version}")
-    said = verified(bundle.signature)
+    try:
+        said = verified(bundle.signature)
+    except InvalidArgumentError as error:
+        raise UnavailableError(f"version {version}: {error.message}") from None
     if bundle_digest(bundle.files, bundle.tests) != bundle.digest or said.digest != bundle.digest:
         raise UnavailableError(f"version {version} is not what was signed")
     if (said.version, said.schema_version) != (version, bundle.schema_version) or bundle.version != version:

@@ -102,8 +102,11 @@ def _case(row: Any, line: int) -> Case:  # noqa: ANN401 - whatever the file has 
         request_of(str(point), different)
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f'{where}: "{name}": {error.message}', hint=error.hint) from None
-    policies = frozenset(said["policies"]) if "policies" in said else None
-    return Case(str(name), line, str(point), different, str(expect), policies, said.get("ttl"))
+    policies, ttl = said.get("policies"), said.get("ttl")
+    if not isinstance(policies, list | None) or not isinstance(ttl, int | None):
+        raise InvalidArgumentError(f"{where}: policies is a list of IDs, ttl a number of seconds")
+    named = None if policies is None else frozenset(map(str, policies))  # pyright: ignore[reportUnknownArgumentType]
+    return Case(str(name), line, str(point), different, str(expect), named, ttl)
 
 
 def _wrong(case: Case, decision: Decision) -> str:

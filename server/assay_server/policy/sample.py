@@ -50,6 +50,13 @@ def request_of(point: str, different: Overrides) -> DecisionRequest:
         InvalidArgumentError: there is no such section or field, or that is no value of it.
     """
     _check_names(different)
+    try:
+        return _read(DecisionRequest, _made(point, different))
+    except TypeError as error:
+        raise InvalidArgumentError(f"no value of that field: {error}") from None
+
+
+def _made(point: str, different: Overrides) -> dict[str, Any]:
     request = {"now": NOW, **different.get("request", {})}
     if isinstance(request["now"], datetime):
         request["now"] = int(request["now"].timestamp())
@@ -61,7 +68,7 @@ def request_of(point: str, different: Overrides) -> DecisionRequest:
         **different.get("tool", {}),
     }  # fmt: skip
     principal = {"tools": [tool["name"]], **principal}
-    made = {
+    return {
         "point": point,
         "principal": principal,
         "owner": {"name": principal["owner"], **different.get("owner", {})},
@@ -75,7 +82,6 @@ def request_of(point: str, different: Overrides) -> DecisionRequest:
         **({"approval": _approval(request, principal, different["approval"])} if "approval" in different else {}),
         **request,
     }
-    return _read(DecisionRequest, made)
 
 
 def _principal(different: Overrides) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def _semicolons(text: str) -> Iterator[int]:
     at, quoted = 0, False
     while at < len(text):
         if quoted:
+            quoted = text[at] != '"'
             at += 1 if text[at] == "\\" else 0
-            quoted = text[at : at + 1] != '"'
         elif text[at] == '"':
             quoted = True
         elif text.startswith("//", at):
