@@ -1,7 +1,9 @@
 """How policies, decisions and what a set would change are printed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import typer
 
@@ -9,6 +11,17 @@ from assay.cli.options import Output
 from assay.cli.output import count_of, go_time, message_dict, print_json, print_labelled, printable
 from assay_proto.policy.v1 import policy_pb2 as pb
 from assay_server.policy.golden import Result
+
+_BESIDE_RULES = ("missing", "wrong", "requested_ttl", "ends_at", "may_last")
+_AS_RULES_SAY: Mapping[str, str] = MappingProxyType(
+    {
+        "Human": "principal",
+        "Workload": "principal",
+        "Owner": "principal.owner",
+        "Tool": "resource",
+        "Task": "context.task",
+    }
+)
 
 
 def print_results(results: Sequence[Result], output: Output) -> None:
@@ -102,8 +115,32 @@ def print_explained(answer: pb.ExplainResponse) -> None:
             typer.echo(printable(line))
         typer.echo("")
     typer.echo("==== inputs")
-    for line in json.dumps(json.loads(answer.inputs), indent=2, sort_keys=True).splitlines():
-        typer.echo(printable(line))
+    for name, value in _inputs(json.loads(answer.inputs)):
+        typer.echo(f"{name:<28} {printable(json.dumps(_plain(value), ensure_ascii=False))}")
+
+
+def _inputs(inputs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """As rules name them; what was refused before any rule was asked has only the rest."""
+    yield from ((name, value) for name, value in inputs.items() if name in _BESIDE_RULES)
+    for entity in inputs.get("entities", ()):
+        kind = entity["uid"]["type"].removeprefix("Assay::")
+        for name, value in entity["attrs"].items():
+            yield f"{_AS_RULES_SAY.get(kind, kind)}.{name}", value
+    context = inputs.get("question", {}).get("context", {})
+    yield from ((f"context.{name}", value) for name, value in context.items() if name != "task")
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Without what only Cedar needs."""
+    match value:
+        case {"__extn": {"arg": found}} | {"__entity": {"id": found}}:
+            return found
+        case list():
+            return [_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType] - JSON
+        case dict():
+            return {name: _plain(each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return value
 
 
 def _answer(decision: pb.Decision) -> str:
