@@ -85,7 +85,7 @@ def _evaluated(request: DecisionRequest) -> Json:
         "entities": entities_of(request, principal, owner, task, tool, resource),
         "requested_ttl": request.requested_ttl,
         "ends_at": _ends(request, task),
-        "may_last": _may_last(principal, task, tool, request.now),
+        "may_last": _may_last(principal, task, tool),
     }
 
 
@@ -99,12 +99,14 @@ def _ends(request: DecisionRequest, task: Task) -> int:
     return min(ends)
 
 
-def _may_last(principal: Principal, task: Task, tool: Tool, now: int) -> bool:
-    """Whether a policy may give it more than the short TTL: reads of low risk, watched, and by no agent."""
+def _may_last(principal: Principal, task: Task, tool: Tool) -> bool:
+    """Whether a policy may give it more than the short TTL: reads of low risk, watched, and by no agent.
+
+    A heartbeat that was missed has ended the task.
+    """
     return (
         principal.actor_type is not ActorType.AI_AGENT
         and tool.risk is Risk.LOW
         and tool.action_class in _READS
         and bool(task.heartbeat)
-        and not task.silent(now)
     )

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -69,7 +69,7 @@ async def key() -> SigningKey:
 async def stub(serve: Serve, store: Store, clock: FakeClock) -> "PoliciesAsyncStub":
     api = PolicyApi(PolicyStore(store, clock, key), Policies(store), PolicyReview(store, clock))
     service = served(pb.DESCRIPTOR.services_by_name["Policies"], api)
-    return cast("PoliciesAsyncStub", PoliciesStub(await serve(service, Caller(CallerKind.LOCAL))))
+    return PoliciesStub(await serve(service, Caller(CallerKind.LOCAL)))
 
 
 async def fill(store: Store, now: int) -> str:

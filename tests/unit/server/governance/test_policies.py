@@ -136,6 +136,7 @@ async def test_of_many_pushes_at_once_each_gets_a_version_of_its_own(versions: P
         {"files": {"own.cedar": RULE.format("other")}},
         {"tests": "# more"},
         {"digest": "sha-256:x"},
+        {"files": files("other"), "digest": bundle_digest(files("other"), "")},
         {"signature": ""},
         {"schema_version": 1},
     ],

@@ -69,7 +69,7 @@ def test_a_rule_about_one_attribute_turns_the_answer(condition: str, different: 
 
 def test_the_same_role_for_another_purpose_is_another_decision() -> None:
     policy = policy_with('context.task.purpose != "support" && resource.dataClasses.contains("pii")')
-    role = {"principal": {"grants": ["crm-reader"], "purpose": "support", "data_classes": ["pii"]}}
-    data = {**role, "resource": {"data_classes": ["pii"]}}
+    role: Overrides = {"principal": {"grants": ["crm-reader"], "purpose": "support", "data_classes": ["pii"]}}
+    data: Overrides = {**role, "resource": {"data_classes": ["pii"]}}
     assert effect(policy, data) is Effect.ALLOW
     assert effect(policy, {**data, "task": {"purpose": "marketing"}}) is Effect.DENY

@@ -248,7 +248,7 @@ def test_long_lives_are_for_watched_reads_of_low_risk_by_no_agent() -> None:
         {"tool": replace(READ, risk=Risk.MEDIUM)},
         {"tool": replace(READ, action_class=ActionClass.CONSEQUENTIAL_WRITE)},
     ):
-        assert decide(policy, replace(long, **different), "d").ttl == 300  # type: ignore[arg-type]  # its fields
+        assert decide(policy, replace(long, **different), "d").ttl == 300
 
 
 def test_a_jwt_svid_of_an_agent_is_for_reads_of_low_risk() -> None:
