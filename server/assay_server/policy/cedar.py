@@ -37,4 +37,10 @@ def ask(
 @lru_cache(maxsize=_KEPT)
 def _parsed(entities: str, schema: cedarpy.Schema) -> cedarpy.Entities:
     """Checked against the schema here: Cedar does not look again."""
-    return cedarpy.Entities.from_json_str(entities, schema)
+    return cedarpy.Entities.from_json_str(entities, schema)  # pyright: ignore[reportUnknownMemberType]
+
+
+def complaints(policy: str, schema: cedarpy.Schema) -> list[str]:
+    """What Cedar's validator has against a policy."""
+    result = cedarpy.validate_policies(policy, schema)  # pyright: ignore[reportUnknownMemberType]
+    return [each.error for each in result.errors]

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import cedarpy
 from cedarpy import pst
 
 from assay.errors import InvalidArgumentError
+from assay_server.policy.cedar import complaints
 from assay_server.policy.engine import floor_rules, rules_of, schema
 from assay_server.policy.floor import breaches
 from assay_server.policy.rule import ANNOTATIONS, Rule
@@ -79,8 +79,8 @@ def _read(statement: Statement) -> tuple[Rule | None, list[Fault]]:
 def _invalid(statement: Statement) -> Iterator[Fault]:
     """What Cedar's validator says, each thing once."""
     said: dict[str, None] = {}
-    for error in cedarpy.validate_policies(statement.text, schema()).errors:
-        said[_OF_ACTION.sub(" in context", _OF_POLICY.sub("", error.error))] = None
+    for error in complaints(statement.text, schema()):
+        said[_OF_ACTION.sub(" in context", _OF_POLICY.sub("", error))] = None
     if len(said) > 1:
         said.pop(_NOTHING_APPLIES, None)  # which is only a consequence
     for message in said:

@@ -65,7 +65,7 @@ def cases_of(text: str) -> list[Case]:
     found = document.get("case", [])
     if not isinstance(found, list) or len(found) > MAX_CASES:  # pyright: ignore[reportUnknownArgumentType]
         raise InvalidArgumentError(f"tests.toml: write at most {MAX_CASES} tables [[case]]")
-    rows: list[Any] = found
+    rows: list[Any] = found  # pyright: ignore[reportUnknownVariableType] - of whatever is in it
     return [_case(row, lines[at] if at < len(lines) else 0) for at, row in enumerate(rows)]
 
 
