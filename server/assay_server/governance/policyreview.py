@@ -70,7 +70,11 @@ class PolicyReview:
         if isinstance(bundle, str):
             return Explained(decision, {}, None, bundle)
         policy = shipped() if not bundle.version else await asyncio.to_thread(compiled, bundle)
-        return Explained(decision, _texts(policy, decision.policies), replay(policy, decision))
+        texts = _texts(policy, decision.policies)
+        try:
+            return Explained(decision, texts, replay(policy, decision))
+        except (KeyError, ValueError):
+            return Explained(decision, texts, None, "what was kept of its inputs cannot be read")
 
     async def differences(self, before: Policy, after: Policy) -> AsyncIterator[tuple[int, Sequence[Changed]]]:
         """Numbers of live tasks looked at, page by page, and what of them would change when they ask next."""

@@ -136,6 +136,22 @@ async def test_a_decision_is_told_again(stub: "PoliciesAsyncStub", store: Store,
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_a_record_without_inputs_is_told_as_far_as_it_goes(
+    stub: "PoliciesAsyncStub", store: Store, clock: FakeClock
+) -> None:
+    decision_id = await fill(store, int(clock.now().timestamp()))
+
+    def change(tx: Transaction) -> None:
+        decision = tx.governed.get(DECISION, decision_id)
+        assert decision is not None
+        tx.governed.put(DECISION, replace(decision, inputs={}))
+
+    await store.write(change)
+    told = await stub.Explain(pb.ExplainRequest(decision_id=decision_id))
+    assert (told.same, told.HasField("replayed"), told.decision.effect) == (False, False, "allow")
+    assert told.why_not_replayed == "what was kept of its inputs cannot be read"
+
+
 async def test_a_record_that_was_changed_gives_another_answer(
     stub: "PoliciesAsyncStub", store: Store, clock: FakeClock
 ) -> None:
