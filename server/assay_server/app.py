@@ -84,7 +84,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
         keys = MeteredKeyManager(_key_manager(config, clock), telemetry.metrics, "server_key_manager")
         ca = CaManager(store, keys, clock, _ca_settings(config), config.trust_domain, telemetry.metrics)
         await ca.start()
-        parts = _build(config, clock, store, ca, telemetry, level)
+        parts = _build(config, clock, store, keys, ca, telemetry, level)
         for name, work in (
             ("CA rotation", ca.run),
             ("node rows", parts.rows.run),
@@ -129,7 +129,13 @@ class _Parts:
 
 
 def _build(
-    config: ServerConfig, clock: Clock, store: Store, ca: CaManager, telemetry: Telemetry, level: LiveLevel
+    config: ServerConfig,
+    clock: Clock,
+    store: Store,
+    keys: KeyManager,
+    ca: CaManager,
+    telemetry: Telemetry,
+    level: LiveLevel,
 ) -> _Parts:
     metrics = telemetry.metrics
     issuer = Issuer(config.trust_domain, ca, clock, _credential_settings(config), metrics)
@@ -140,7 +146,7 @@ def _build(
     identity = ServerIdentity(tls, issuer, store, clock, foreign, metrics, config.telemetry.known)
     authorizer = Authorizer(store, rows, clock, config.admin_ids)
     live = _live_parts(config, clock, store, rows, issuer, identity, authorizer, telemetry)
-    governing = Governing(Ground(config, store, clock, issuer, ca, authorized, live.limits))
+    governing = Governing(Ground(config, store, clock, keys, issuer, ca, authorized, live.limits))
     services = (
         *_services(config, clock, store, issuer, rows, authorized, live),
         served(DEBUG, DebugApi(store, config.trust_domain, clock, lambda: identity.chain)),

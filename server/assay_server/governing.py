@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assay.clock import Clock
+from assay.keymanager.base import KeyManager, KeyType, SigningKey
 from assay.rpc.method import Service
 from assay.spiffeid import TrustDomain
+from assay.wire.service import served
+from assay_server.api.lazy import LazyService
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.ratelimit import RateLimits
 from assay_server.config import ServerConfig
@@ -16,6 +19,10 @@ from assay_server.datastore.base import Store
 
 if TYPE_CHECKING:
     from assay_server.governance.credentials import CredentialService
+    from assay_server.governance.policies import Policies
+
+POLICY_KEY = "policy"
+"""Where the key manager has the key that signs policies which come without a signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,7 @@ class Ground:
     config: ServerConfig
     store: Store
     clock: Clock
+    keys: KeyManager
     issuer: Issuer
     authorities: Authorities
     authorized: AuthorizedEntries
@@ -41,10 +49,11 @@ class Governing:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self._policies: Policies | None = None
 
     def services(self) -> Sequence[Service]:
         """For both sockets, where the table says who may call."""
-        return ()
+        return (LazyService("assay.policy.v1.Policies", self._policy_service),)
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
@@ -58,10 +67,32 @@ class Governing:
 
     def _credentials(self) -> "CredentialService":
         from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - loaded with the first call
-        from assay_server.governance.policies import Policies  # noqa: PLC0415 - likewise
         from assay_server.governance.tokens import TaskTokens  # noqa: PLC0415 - likewise
 
         ground = self._ground
         name = ground.config.token_endpoint.issuer or str(ground.trust_domain.id)
         tokens = TaskTokens(name, ground.trust_domain, ground.authorities)
-        return CredentialService(ground.store, Policies(), ground.clock, tokens.sign, tokens.ends_at)
+        return CredentialService(ground.store, self.policies(), ground.clock, tokens.sign, tokens.ends_at)
+
+    def policies(self) -> "Policies":
+        """Where decisions find the live policy; one for all that decide."""
+        from assay_server.governance.policies import Policies  # noqa: PLC0415 - Cedar is loaded with it
+
+        if self._policies is None:
+            self._policies = Policies(self._ground.store)
+        return self._policies
+
+    def _policy_service(self) -> Service:
+        from assay_proto.policy.v1 import policy_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.policy import PolicyApi  # noqa: PLC0415 - likewise
+        from assay_server.governance.policyreview import PolicyReview  # noqa: PLC0415 - likewise
+        from assay_server.governance.policystore import PolicyStore  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        versions = PolicyStore(ground.store, ground.clock, self._policy_key)
+        api = PolicyApi(versions, self.policies(), PolicyReview(ground.store, ground.clock))
+        return served(policy_pb2.DESCRIPTOR.services_by_name["Policies"], api)
+
+    async def _policy_key(self) -> SigningKey:
+        keys = self._ground.keys
+        return await keys.get(POLICY_KEY) or await keys.generate(POLICY_KEY, KeyType.EC_P256)

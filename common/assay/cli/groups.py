@@ -17,6 +17,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "node": "List, show, count, ban, evict and purge attested agents.",
         "bundle": "Show, list, set, delete and count trust bundles.",
         "federation": "Create, update, show, list, refresh and delete federation relationships.",
+        "policy": "Write, check, push, roll back and explain the policies of governed identities.",
         "x509": "Mint X.509-SVIDs.",
         "jwt": "Mint JWT-SVIDs.",
         "wit": "Mint WIT-SVIDs.",

@@ -30,6 +30,7 @@ _DEBUG_API = "/spire.api.server.debug.v1.Debug/"
 _LOGGER_API = "/spire.api.server.logger.v1.Logger/"
 _HEALTH_API = "/grpc.health.v1.Health/"
 _SYNC_API = "/assay.sync.v1.Sync/"
+_POLICIES_API = "/assay.policy.v1.Policies/"
 
 
 def _rules(service: str, who: Who, *methods: str) -> dict[str, Who]:
@@ -84,6 +85,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         **_rules(_LOGGER_API, Who.LOCAL, "GetLogger", "SetLogLevel", "ResetLogLevel"),
         **_rules(_HEALTH_API, Who.LOCAL, "Check", "List", "Watch"),
         **_rules(_SYNC_API, Who.AGENT, "Watch"),
+        **_rules(_POLICIES_API, _OPERATOR, "Push", "Rollback", "Live", "List", "Get", "Explain", "Diff"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
             for version in ("v1", "v1alpha")

@@ -16,7 +16,7 @@ from assay_server.governance.deciding import Facts, facts_of, recorded
 from assay_server.governance.identifier import new_id
 from assay_server.governance.identity import principal_of
 from assay_server.governance.journal import record
-from assay_server.governance.policies import LivePolicy
+from assay_server.governance.policies import PolicySource
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError, TaskRefusedError
 from assay_server.governance.request import Confirmation, CredentialRequest
 from assay_server.model.governed.decision import Decision, DecisionRequest, Point
@@ -55,7 +55,7 @@ class CredentialService:
     """Issues credentials of tasks; `signer_ends_at` says when what `sign` signs with ends (Unix seconds)."""
 
     def __init__(
-        self, store: Store, policies: LivePolicy, clock: Clock, sign: Sign, signer_ends_at: Callable[[], int]
+        self, store: Store, policies: PolicySource, clock: Clock, sign: Sign, signer_ends_at: Callable[[], int]
     ) -> None:
         self._store = store
         self._policies = policies
@@ -72,7 +72,7 @@ class CredentialService:
             DecisionRefusedError: policy refuses, or asks for approval.
             UnavailableError: there is no key to sign with, or no policy to decide by.
         """
-        policy, ends_at = self._policies.live, (*request.ends_at, self._signer_ends_at())
+        policy, ends_at = await self._policies.current(), (*request.ends_at, self._signer_ends_at())
         now = int(self._clock.now().timestamp())
         granted = await self._store.write(lambda tx: _granted(tx, policy, replace(request, ends_at=ends_at), now))
         if isinstance(granted, AssayError):
@@ -155,6 +155,8 @@ def _asked(
         confirmed=request.confirmation is not None,
         requested_ttl=request.requested_ttl,
         ends_at=request.ends_at,
+        grants=facts.grants,
+        kind=request.kind,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from assay_server.datastore.base import Transaction
 from assay_server.governance.identifier import new_id
 from assay_server.governance.journal import record
-from assay_server.model.governed.catalogue import RESOURCE, TOOL, Resource, Tool
+from assay_server.model.governed.catalogue import GRANT, RESOURCE, TOOL, Grant, Resource, Tool
 from assay_server.model.governed.decision import DECISION, Decision, DecisionRequest
 from assay_server.model.governed.event import Event, EventType
 from assay_server.model.governed.owner import OWNER, Owner
@@ -22,13 +22,16 @@ class Facts:
     owner: Owner | None
     tool: Tool | None
     resource: Resource | None
+    grants: tuple[Grant, ...] = ()
 
 
 def facts_of(tx: Transaction, task: Task, principal: Principal | None, action: str) -> Facts:
-    """The principal's owner now, and the action's tool and resource by the catalogue."""
+    """The principal's owner and grants now, and the action's tool and resource by the catalogue."""
     owner = tx.governed.get(OWNER, principal.owner if principal else task.owner)
     tool = tx.governed.get(TOOL, action)
-    return Facts(owner, tool, tx.governed.get(RESOURCE, tool.resource) if tool else None)
+    held = [tx.governed.get(GRANT, name) for name in principal.grants] if principal else []
+    resource = tx.governed.get(RESOURCE, tool.resource) if tool else None
+    return Facts(owner, tool, resource, tuple(grant for grant in held if grant is not None))
 
 
 def recorded(tx: Transaction, policy: Policy, request: DecisionRequest, actor: str) -> Decision:

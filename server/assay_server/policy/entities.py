@@ -1,22 +1,29 @@
-"""A request in Cedar's words: who asks, what about, in which situation; and the entities these are."""
+"""A request in Cedar's words: who asks, what about, in which situation; and the entities these are.
+
+What is not said of a principal counts as the worst: no risk class as a high one, no decision on approvals as approval
+for all that is more than reading.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from assay.governed.authority import permits
-from assay_server.model.governed.catalogue import Resource, Tool
-from assay_server.model.governed.decision import DecisionRequest
+from assay_server.model.governed.catalogue import ActionClass, Grant, Holder, Resource, Risk, Tool
+from assay_server.model.governed.decision import Approval, DecisionRequest
 from assay_server.model.governed.owner import Owner, OwnerState
-from assay_server.model.governed.principal import ActorType, Principal
+from assay_server.model.governed.principal import ActorType, Principal, PrincipalState
 from assay_server.model.governed.task import Task
+from assay_server.policy.environment import trust_of
 
 Json = dict[str, Any]
 
+_READING = {ActionClass.NON_CONSEQUENTIAL, ActionClass.CONSEQUENTIAL_READ}
+_BEYOND_READING = tuple(each for each in ActionClass if each not in _READING)
 
-def question_of(request: DecisionRequest) -> Json:
-    """Cedar's request; every part of `request` that it needs is there."""
-    principal, tool, task = request.principal, request.tool, request.task
-    assert principal is not None and tool is not None and task is not None  # noqa: S101, PT018 - for the type checker
+
+def question_of(request: DecisionRequest, principal: Principal, task: Task, tool: Tool, resource: Resource) -> Json:
+    """Cedar's request."""
     return {
         "principal": _uid(_kind(principal), principal.name),
         "action": _uid("Action", request.point.value),
@@ -25,21 +32,47 @@ def question_of(request: DecisionRequest) -> Json:
             "now": _time(request.now),
             "instance": request.instance,
             "audience": request.audience,
+            "destination": urlsplit(resource.uri).hostname or "",
+            "credential": request.kind,
             "confirmed": request.confirmed,
             "requestedTtl": request.requested_ttl,
             "riskScore": request.risk_score,
-            "chain": list(request.chain),
+            "chain": sorted(set(request.chain)),
+            "previous": request.chain[-1] if request.chain else "",
+            "steps": len(request.chain),
             "depth": request.depth,
-            "task": _task(task, tool),
+            "paramsDigest": request.parameters_digest,
+            "approved": approved(request),
+            "task": _entity("Task", task.task_id),
+            **({"customer": request.customer} if request.customer else {}),
+            **({"approval": _approval(request.approval)} if request.approval else {}),
         },
     }
 
 
-def entities_of(request: DecisionRequest) -> list[Json]:
-    """The principal, its owner and the tool."""
-    principal, owner, tool, resource = request.principal, request.owner, request.tool, request.resource
-    assert principal is not None and owner is not None and tool is not None and resource is not None  # noqa: S101, PT018
-    return [_owner(owner), _principal(principal), _tool(tool, resource)]
+def entities_of(
+    request: DecisionRequest, principal: Principal, owner: Owner, task: Task, tool: Tool, resource: Resource
+) -> list[Json]:
+    """The principal, its owner, its grants, the tool and the task, which Cedar reads faster so than as context."""
+    who = _principal(principal, owner, quarantined=request.quarantined)
+    what = _tool(tool, resource), _task(task, tool, request.now)
+    return [_owner(owner), who, *what, *(_grant(each) for each in request.grants)]
+
+
+def approved(request: DecisionRequest) -> bool:
+    """Whether there is an approval that is not over, for these parameters."""
+    approval = request.approval
+    return (
+        approval is not None
+        and bool(approval.by)
+        and request.now < approval.until
+        and approval.params_digest == request.parameters_digest
+    )
+
+
+def holder_of(principal: Principal) -> Holder:
+    """Whose grants it may have."""
+    return Holder.HUMAN if principal.actor_type is ActorType.HUMAN else Holder.MACHINE
 
 
 def _kind(principal: Principal) -> str:
@@ -50,38 +83,49 @@ def _uid(kind: str, name: str) -> Json:
     return {"type": f"Assay::{kind}", "id": name}
 
 
+def _entity(kind: str, name: str) -> Json:
+    return {"__entity": _uid(kind, name)}
+
+
 def _time(seconds: int) -> Json:
-    moment = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"__extn": {"fn": "datetime", "arg": moment}}
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return {"__extn": {"fn": "datetime", "arg": f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"}}
 
 
 def _owner(owner: Owner) -> Json:
     return {"uid": _uid("Owner", owner.name), "attrs": {"active": owner.state is OwnerState.ACTIVE}, "parents": []}
 
 
-def _principal(principal: Principal) -> Json:
+def _principal(principal: Principal, owner: Owner, *, quarantined: bool) -> Json:
+    grants = "HumanGrant" if principal.actor_type is ActorType.HUMAN else "MachineGrant"
+    approvals = _BEYOND_READING if principal.approvals is None else principal.approvals
     return {
         "uid": _uid(_kind(principal), principal.name),
         "attrs": {
             "name": principal.name,
             "actorType": principal.actor_type.value,
-            "owner": {"__entity": _uid("Owner", principal.owner)},
+            "owner": _entity("Owner", principal.owner),
             "purpose": principal.purpose,
             "environment": principal.environment,
+            "environmentTrust": trust_of(principal.environment),
             "tenant": principal.tenant,
             "dataClasses": list(principal.data_classes),
-            "riskClass": principal.risk_class.value if principal.risk_class else "",
+            "riskClass": (principal.risk_class or Risk.HIGH).value,
             "model": principal.model,
             "tools": list(principal.tools),
-            "approvals": [each.value for each in principal.approvals or ()],
+            "grants": [_entity(grants, name) for name in principal.grants],
+            "approvals": [each.value for each in approvals],
             "state": principal.state.value,
+            "active": principal.state is PrincipalState.ACTIVE and owner.state is OwnerState.ACTIVE,
+            "quarantined": quarantined,
         },
-        "parents": [_uid(f"{_grants(principal)}Grant", name) for name in principal.grants],
+        "parents": [_uid(grants, name) for name in principal.grants],
     }
 
 
-def _grants(principal: Principal) -> str:
-    return "Human" if principal.actor_type is ActorType.HUMAN else "Machine"
+def _grant(grant: Grant) -> Json:
+    kind = "HumanGrant" if grant.holder is Holder.HUMAN else "MachineGrant"
+    return {"uid": _uid(kind, grant.name), "attrs": {"administers": grant.administers}, "parents": []}
 
 
 def _tool(tool: Tool, resource: Resource) -> Json:
@@ -94,6 +138,7 @@ def _tool(tool: Tool, resource: Resource) -> Json:
             "exports": tool.exports,
             "resource": resource.uri,
             "environment": resource.environment,
+            "environmentTrust": trust_of(resource.environment),
             "tenant": resource.tenant,
             "sensitivity": resource.sensitivity.value,
             "dataClasses": list(resource.data_classes),
@@ -102,20 +147,36 @@ def _tool(tool: Tool, resource: Resource) -> Json:
     }
 
 
-def _task(task: Task, tool: Tool) -> Json:
+def _task(task: Task, tool: Tool, now: int) -> Json:
     return {
-        "id": task.task_id,
-        "state": task.state.value,
-        "goal": task.intent.goal,
-        "purpose": task.intent.purpose,
-        "owner": {"__entity": _uid("Owner", task.owner)},
-        "tenant": task.tenant,
-        "environment": task.environment,
-        "dataClasses": list(task.data_classes),
-        "opened": _time(task.opened_at),
-        "ends": _time(task.ends_at),
-        "trigger": task.trigger.partition(":")[0],
-        "instance": task.instance,
-        "heartbeat": task.heartbeat,
-        "permits": permits(task.authority, tool.resource, tool.name) is not None,
+        "uid": _uid("Task", task.task_id),
+        "attrs": {
+            "name": task.task_id,
+            "principal": task.principal,
+            "instance": task.instance,
+            "owner": _entity("Owner", task.owner),
+            "tenant": task.tenant,
+            "environment": task.environment,
+            "goal": task.intent.goal,
+            "purpose": task.intent.purpose,
+            "dataClasses": list(task.data_classes),
+            "state": task.state.value,
+            "active": task.active(now),
+            "opened": _time(task.opened_at),
+            "ends": _time(task.ends_at),
+            "trigger": task.trigger.partition(":")[0],
+            "subject": task.subject,
+            "heartbeat": task.heartbeat,
+            "watched": bool(task.heartbeat) and not task.silent(now),
+            "permits": permits(task.authority, tool.resource, tool.name) is not None,
+        },
+        "parents": [],
+    }
+
+
+def _approval(approval: Approval) -> Json:
+    return {
+        "by": _entity("Owner", approval.by),
+        "until": _time(approval.until),
+        "paramsDigest": approval.params_digest,
     }

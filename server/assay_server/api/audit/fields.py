@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from assay_server.api.audit import agent as agents
 from assay_server.api.audit import bundle as bundles
 from assay_server.api.audit import entry as entries
+from assay_server.api.audit import policy as policies
 from assay_server.api.audit import svid as svids
 from assay_server.api.audit.values import enum_name
 from assay_server.audit.record import Fields
@@ -23,6 +24,7 @@ _ENTRY = f"{_API}entry.v1.Entry/"
 _SVID = f"{_API}svid.v1.SVID/"
 _TRUST_DOMAIN = f"{_API}trustdomain.v1.TrustDomain/"
 _LOCAL_AUTHORITY = f"{_API}localauthority.v1.LocalAuthority/"
+_POLICIES = "/assay.policy.v1.Policies/"
 
 # Fields of calls that are one deed.
 ABOUT: Mapping[str, About] = {
@@ -49,6 +51,9 @@ ABOUT: Mapping[str, About] = {
     f"{_SVID}NewDownstreamX509CA": svids.downstream,
     f"{_TRUST_DOMAIN}GetFederationRelationship": bundles.named,
     f"{_TRUST_DOMAIN}RefreshBundle": bundles.named,
+    f"{_POLICIES}Push": policies.versioned,
+    f"{_POLICIES}Rollback": policies.rolled_back,
+    f"{_POLICIES}Explain": policies.explained,
     f"{_API}logger.v1.Logger/SetLogLevel": lambda request, _: {"new_log_level": enum_name(request, "new_level")},
     **{
         f"{_LOCAL_AUTHORITY}{verb}{kind}Authority": bundles.authority

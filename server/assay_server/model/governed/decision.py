@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from assay_server.model.governed.catalogue import Resource, Tool
+from assay_server.model.governed.catalogue import Grant, Resource, Tool
 from assay_server.model.governed.noun import Noun
 from assay_server.model.governed.owner import Owner
 from assay_server.model.governed.principal import Principal
@@ -28,6 +28,15 @@ class Effect(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """A human's, until then (Unix seconds) and for parameters of that digest; `by` is the owner who gave it."""
+
+    by: str
+    until: int
+    params_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionRequest:
     """Everything a decision is made of: attested or registered facts, never what a caller says of itself.
 
@@ -35,7 +44,8 @@ class DecisionRequest:
     `tool` and `resource` are the catalogue's, one request for each action. `confirmed` says that the caller holds a key
     that the credential is, or will be, bound to. `chain` are the actions of the task before this, oldest first, `depth`
     how many principals stand before it. `ends_at` are all ends that no credential may outlive beside the task's:
-    of the subject's token, of the signing key.
+    of the subject's token, of the signing key. `grants` are the catalogue's of the principal's. `kind` is the
+    credential's; `customer` whose affairs the task is about, where that is known. `quarantined` principals get nothing.
     """
 
     point: Point
@@ -55,6 +65,11 @@ class DecisionRequest:
     depth: int = 0
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     parameters_digest: str = ""
+    approval: Approval | None = None
+    grants: tuple[Grant, ...] = ()
+    kind: str = "at+jwt"
+    customer: str = ""
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

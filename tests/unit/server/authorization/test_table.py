@@ -2,6 +2,7 @@
 
 import pytest
 
+from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.debug.v1 import debug_pb2
@@ -17,6 +18,7 @@ SERVICES = [
     for module, name in (
         (agent_pb2, "Agent"), (bundle_pb2, "Bundle"), (debug_pb2, "Debug"), (entry_pb2, "Entry"),
         (logger_pb2, "Logger"), (svid_pb2, "SVID"), (sync_pb2, "Sync"),
+        (policy_pb2, "Policies"),
     )
 ]  # fmt: skip
 
@@ -28,7 +30,7 @@ def test_every_rpc_of_the_services_has_a_rule(service: object) -> None:
 
 
 def test_there_are_spires_rules_and_ours() -> None:
-    assert len(RPCS) == 68
+    assert len(RPCS) == 75
     assert all(who for who in RPCS.values())
 
 
@@ -54,6 +56,7 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/assay.sync.v1.Sync/Watch", Who.AGENT),
+        ("/assay.policy.v1.Policies/Push", OPERATOR),
     ],
 )
 def test_who_may_use_what(rpc: str, who: Who) -> None:

@@ -19,7 +19,7 @@ from assay.testing.clock import FakeClock
 from assay_server.credential.authorities import Authorities
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance.credentials import CredentialService
-from assay_server.governance.policies import Policies
+from assay_server.governance.policies import ShippedPolicy
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError, TaskRefusedError
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
 from assay_server.governance.tokens import TaskTokens
@@ -92,7 +92,7 @@ async def service(store: Store, clock: FakeClock, authorities: Authorities) -> C
     await store.write(lambda tx: tx.entries.create(ENTRY))
     await put(store, ALICE, CRM, READ, BOT, task_of(now_of(clock)))
     tokens = TaskTokens(ISSUER, TrustDomain("example.org"), authorities)
-    return CredentialService(store, Policies(), clock, tokens.sign, tokens.ends_at)
+    return CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at)
 
 
 async def test_a_token_says_the_task_the_instance_and_its_key(service: CredentialService) -> None:

@@ -32,7 +32,7 @@ from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.governance.credentials import CredentialService
 from assay_server.governance.journal import Write
-from assay_server.governance.policies import Policies
+from assay_server.governance.policies import ShippedPolicy
 from assay_server.governance.tokens import TaskTokens
 from assay_server.model.governed.catalogue import RESOURCE, TOOL, ActionClass, Resource, Risk, Sensitivity, Tool
 from assay_server.model.governed.owner import OWNER, Owner
@@ -151,7 +151,7 @@ async def endpoint(
         *((TOOL, tool) for tool in tools), (TASK, task_of(found.now)),
     )  # fmt: skip
     tokens = TaskTokens(found.issuer, authority.trust_domain, authorities)
-    credentials = CredentialService(store, Policies(), clock, tokens.sign, tokens.ends_at)
+    credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at)
     settings = TokenEndpointSettings(found.issuer, "127.0.0.1", port)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(serve_tokens(settings, credentials, store, issuer, authority.trust_domain, clock))

@@ -8,6 +8,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 
 from assay.crypto import csr, keys
 from assay.keymanager.base import KeyType
+from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.entry.v1 import entry_pb2
@@ -193,3 +194,17 @@ def test_what_agents_fetched() -> None:
     assert about("svid.v1.SVID/NewJWTSVID", request, issued) == {
         "entry_id": "e-1", "audience": "a", "spiffe_id": ONE,
     }  # fmt: skip
+
+
+def test_versions_of_the_policy_are_named_and_their_texts_are_not() -> None:
+    bundle = policy_pb2.Bundle(version=3, digest="sha-256:d", files={"a.cedar": SECRET})
+    named = {"policy_version": 3, "policy_digest": "sha-256:d"}
+    api = "/assay.policy.v1.Policies/"
+    push = policy_pb2.PushRequest(files={"a.cedar": SECRET}, tests=SECRET)
+    assert ABOUT[f"{api}Push"](push, policy_pb2.PushResponse(bundle=bundle)) == named
+    assert ABOUT[f"{api}Push"](push, None) == {}
+    back = policy_pb2.RollbackRequest(version=3)
+    assert ABOUT[f"{api}Rollback"](back, policy_pb2.RollbackResponse(bundle=bundle)) == named
+    assert ABOUT[f"{api}Rollback"](back, None) == {"policy_version": 3}
+    asked = policy_pb2.ExplainRequest(decision_id="dec_1")
+    assert ABOUT[f"{api}Explain"](asked, None) == {"decision_id": "dec_1"}
