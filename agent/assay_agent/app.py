@@ -1,14 +1,12 @@
 """The agent put together: the one place that knows every concrete class."""
 
 import asyncio
-import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,17 +21,12 @@ from assay.loglevel import LiveLevel
 from assay.namespace import server_id
 from assay.plugin.external import Host
 from assay.reload import SIGNALS, Reload
-from assay.rpc.method import Context, Service
-from assay.rpc.server import peer_of
-from assay.rpc.status import Metadata
 from assay.spiffeid import TrustDomain
 from assay.supervisor import Supervisor
 from assay.telemetry import tracing
 from assay.telemetry.metrics import Metrics
-from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
 from assay.telemetry.telemetry import Telemetry, telemetry_of
 from assay.transport.known import Identity, KnownServer, Roots
-from assay.transport.peer import UnixPeer
 from assay_agent.attestation.bootstrap import BundleFormat, BundleSource, FileSource, InsecureSource
 from assay_agent.attestation.bootstrapping import Bootstrapping, Rebootstrap
 from assay_agent.attestation.identity import AgentIdentity, TrustRoots
@@ -45,33 +38,17 @@ from assay_agent.cache.wit import WitCache
 from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
-from assay_agent.endpoints import Endpoints
-from assay_agent.endpoints.private import PrivateEndpoint
 from assay_agent.health import agent_checks
 from assay_agent.plugins import builtin
-from assay_agent.sds.service import SdsService
+from assay_agent.sockets import Behind, Sockets, sockets_of
 from assay_agent.storage.disk import AgentStorage
 from assay_agent.sync.follower import Follower
 from assay_agent.sync.signer import Signer, SigningSettings
-from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
-from assay_agent.workload.attestor import Attestor
-from assay_agent.workload.caller import Callers, process_attributes
-from assay_agent.workload.explain import ExplainApi
-from assay_agent.workload.ratelimit import SelectorLimits, user_limit
-from assay_agent.workload.refusals import Refusals
 
 if TYPE_CHECKING:
-    from assay_agent.admin.endpoints import AdminEndpoints
     from assay_agent.svidstore.keeper import Keeper
 
 log = structlog.get_logger(__name__)
-
-# The APIs whose calls SPIRE's agent counts as connections, and what it calls them there.
-CONNECTIONS = {
-    "SpiffeWorkloadAPI": "workload_api", "envoy.service.secret.v3.SecretDiscoveryService": "sds_api",
-    "spire.api.agent.delegatedidentity.v1.DelegatedIdentity": "delegated_identity_api",
-    "spire.agent.debug.v1.Debug": "debug_api", "spire.api.agent.logger.v1.Logger": "logger_api",
-}  # fmt: skip
 
 # What has been put into SVID stores, in data_dir.
 JOURNAL = "svid-stores.json"
@@ -102,14 +79,8 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         tracing.use(telemetry.tracer)
         agent = _build(config, clock, telemetry, level)
         supervisor.defer("client", agent.client.close)
-        supervisor.defer("agent APIs", agent.endpoints.close)
-        supervisor.defer("private socket", agent.private.close)
-        await agent.endpoints.start()
-        if agent.admin is not None:
-            supervisor.defer("admin APIs", agent.admin.close)
-            await agent.admin.start()
-        await agent.private.start()
-        checks = agent_checks(agent.endpoints.probe, lambda: agent.identity.credentials() is not None)
+        await agent.sockets.open(supervisor)
+        checks = agent_checks(agent.sockets.workloads.probe, lambda: agent.identity.credentials() is not None)
         supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         agent.identity.use(await agent.attestation.establish())
         _warn_of_lost_keys(config, agent.identity)
@@ -153,9 +124,7 @@ class _Known:
 @dataclass(frozen=True, slots=True)
 class _Agent:
     client: ServerClient
-    endpoints: Endpoints
-    admin: "AdminEndpoints | None"
-    private: PrivateEndpoint
+    sockets: Sockets
     identity: AgentIdentity
     attestation: NodeAttestation
     rotation: NodeRotation
@@ -194,7 +163,6 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         draw=random.random,
         metrics=metrics,
     )
-    callers, explain = _callers(config, clock, cache, identity, metrics)
     jwts = JwtCache(
         client,
         clock,
@@ -204,15 +172,9 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
     )
     wits = WitCache(client, clock, config.workload_x509_svid_key_type, max_size=config.jwt_svid_cache_max_size)
     bootstrap.when_known(jwts.clear, wits.clear)
-    observers = _observers(telemetry)
-    endpoints = _endpoints(config, clock, cache, wits, jwts, callers, observers)
-    admin = None
-    if config.admin_socket_path is not None:
-        services = _admin_services(config, clock, level, cache, jwts, callers, identity, follower)
-        admin = _admin(config.admin_socket_path, services, observers)
-    private = PrivateEndpoint(config.data_dir, explain.register)
+    sockets = sockets_of(config, clock, telemetry, level, Behind(cache, jwts, wits, identity, follower))
     keeper = _keeper(config, clock, cache)
-    return _Agent(client, endpoints, admin, private, identity, attestation, rotation, signer, follower, jwts, keeper)
+    return _Agent(client, sockets, identity, attestation, rotation, signer, follower, jwts, keeper)
 
 
 def _keeper(config: AgentConfig, clock: Clock, cache: Cache) -> "Keeper | None":
@@ -291,87 +253,6 @@ def _client(
         insecure=insecure,
     )
     return ServerClient(dialling(server, connected))
-
-
-def _callers(
-    config: AgentConfig, clock: Clock, cache: Cache, identity: AgentIdentity, metrics: Metrics
-) -> tuple[Callers, ExplainApi]:
-    """Who tells who calls, and what explains why callers are refused."""
-    plugins = [builtin.workload_attestor(plugin, _host(config, clock)) for plugin in config.workload_attestors]
-    own_pid = os.getpid()
-    attestor = Attestor(plugins, own_pid=own_pid, metrics=metrics)
-    refusals = Refusals(cache, clock, config.trust_domain, plugins, lambda: identity.spiffe_id)
-    callers = Callers(peer_of, attestor, own_pid=own_pid, on_refused=refusals.note)
-    return callers, ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
-
-
-def _endpoints(
-    config: AgentConfig,
-    clock: Clock,
-    cache: Cache,
-    wits: WitCache,
-    jwts: JwtCache,
-    callers: Callers,
-    observers: Sequence[Observer],
-) -> Endpoints:
-    limit = [user_limit(config.calls_per_user, clock, os.getpid())] if config.calls_per_user is not None else []
-    endpoints = Endpoints(
-        config.socket_path,
-        [*limit, *observers],
-        connections_per_user=config.connections_per_user,
-        calls_per_user=config.calls_at_once_per_user,
-    )
-    settings = WorkloadApiSettings(
-        config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
-    )
-    limits = SelectorLimits(config.method_rates, clock)
-    endpoints.serve(WorkloadApi(cache, jwts, wits, callers, clock, settings, limits))
-    if config.sds is not None:
-        endpoints.serve_sds(SdsService(cache, callers, config.sds, limits))
-    return endpoints
-
-
-def _admin_services(
-    config: AgentConfig,
-    clock: Clock,
-    level: LiveLevel,
-    cache: Cache,
-    jwts: JwtCache,
-    callers: Callers,
-    identity: AgentIdentity,
-    follower: Follower,
-) -> Sequence[Service]:
-    from assay_agent.admin import services  # noqa: PLC0415 - few switch it on
-
-    observed = services.Observed(config.trust_domain, cache, jwts, identity.chain, lambda: follower.last_sync)
-    return services.services(observed, callers, config.authorized_delegates, level, clock)
-
-
-def _admin(path: Path, services: Sequence[Service], observers: Sequence[Observer]) -> "AdminEndpoints":
-    from assay_agent.admin.endpoints import AdminEndpoints  # noqa: PLC0415 - likewise
-
-    return AdminEndpoints(path, services, observers)
-
-
-def _observers(telemetry: Telemetry) -> Sequence[Observer]:
-    """What stands round every RPC, whichever socket it comes by. The health check calls the agent itself: uncounted."""
-    if not telemetry.on:
-        return ()
-    metrics, own_pid = telemetry.metrics, os.getpid()
-
-    def own(context: object) -> bool:
-        peer = peer_of(context)
-        return isinstance(peer, UnixPeer) and peer.pid == own_pid
-
-    observers: list[Observer] = [RpcConnections(metrics, CONNECTIONS), RpcMetrics(metrics, own)]
-    if telemetry.tracer is not None:
-        from assay.telemetry.rpctracing import RpcTracing  # noqa: PLC0415 - few switch it on
-
-        def caller(context: Context) -> Metadata | None:
-            return None if own(context) else context.invocation_metadata() or ()
-
-        observers.append(RpcTracing(telemetry.tracer, caller, process_attributes))
-    return observers
 
 
 def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:

@@ -1,0 +1,166 @@
+"""The agent's sockets put together: the workloads', the admin socket, and the operator's own."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.clock import Clock
+from assay.loglevel import LiveLevel
+from assay.plugin.external import Host
+from assay.rpc.method import Context, Service
+from assay.rpc.server import peer_of
+from assay.rpc.status import Metadata
+from assay.supervisor import Supervisor
+from assay.telemetry.metrics import Metrics
+from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
+from assay.telemetry.telemetry import Telemetry
+from assay.transport.peer import UnixPeer
+from assay_agent.attestation.identity import AgentIdentity
+from assay_agent.cache.cache import Cache
+from assay_agent.cache.jwt import JwtCache
+from assay_agent.cache.wit import WitCache
+from assay_agent.config import AgentConfig
+from assay_agent.endpoints import Endpoints
+from assay_agent.endpoints.private import PrivateEndpoint
+from assay_agent.plugins import builtin
+from assay_agent.sds.service import SdsService
+from assay_agent.sync.follower import Follower
+from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
+from assay_agent.workload.attestor import Attestor
+from assay_agent.workload.caller import Callers, process_attributes
+from assay_agent.workload.explain import ExplainApi
+from assay_agent.workload.ratelimit import SelectorLimits, user_limit
+from assay_agent.workload.refusals import Refusals
+
+if TYPE_CHECKING:
+    from assay_agent.admin.endpoints import AdminEndpoints
+
+# The APIs whose calls SPIRE's agent counts as connections, and what it calls them there.
+CONNECTIONS = {
+    "SpiffeWorkloadAPI": "workload_api", "envoy.service.secret.v3.SecretDiscoveryService": "sds_api",
+    "spire.api.agent.delegatedidentity.v1.DelegatedIdentity": "delegated_identity_api",
+    "spire.agent.debug.v1.Debug": "debug_api", "spire.api.agent.logger.v1.Logger": "logger_api",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What the sockets serve."""
+
+    cache: Cache
+    jwts: JwtCache
+    wits: WitCache
+    identity: AgentIdentity
+    follower: Follower
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Those that there are: the admin socket is there only where it is configured."""
+
+    workloads: Endpoints
+    admin: "AdminEndpoints | None"
+    private: PrivateEndpoint
+
+    async def open(self, supervisor: Supervisor) -> None:
+        """Accept calls until the supervisor ends.
+
+        Raises:
+            AssayError: a socket cannot be had.
+        """
+        supervisor.defer("agent APIs", self.workloads.close)
+        supervisor.defer("private socket", self.private.close)
+        await self.workloads.start()
+        if self.admin is not None:
+            supervisor.defer("admin APIs", self.admin.close)
+            await self.admin.start()
+        await self.private.start()
+
+
+def sockets_of(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveLevel, behind: Behind) -> Sockets:
+    """The sockets, none of which is open yet.
+
+    Raises:
+        AssayError: a workload attestor cannot be had.
+    """
+    callers, explain = _callers(config, clock, behind, telemetry.metrics)
+    observers = _observers(telemetry)
+    workloads = _workloads(config, clock, behind, callers, observers)
+    admin = None
+    if config.admin_socket_path is not None:
+        services = _admin_services(config, clock, level, behind, callers)
+        admin = _admin(config.admin_socket_path, services, observers)
+    return Sockets(workloads, admin, PrivateEndpoint(config.data_dir, explain.register))
+
+
+def _callers(config: AgentConfig, clock: Clock, behind: Behind, metrics: Metrics) -> tuple[Callers, ExplainApi]:
+    """Who tells who calls, and what explains why callers are refused."""
+    cache, identity = behind.cache, behind.identity
+    host = Host(config.trust_domain, clock, config.data_dir)
+    plugins = [builtin.workload_attestor(plugin, host) for plugin in config.workload_attestors]
+    own_pid = os.getpid()
+    attestor = Attestor(plugins, own_pid=own_pid, metrics=metrics)
+    refusals = Refusals(cache, clock, config.trust_domain, plugins, lambda: identity.spiffe_id)
+    callers = Callers(peer_of, attestor, own_pid=own_pid, on_refused=refusals.note)
+    return callers, ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
+
+
+def _workloads(
+    config: AgentConfig, clock: Clock, behind: Behind, callers: Callers, observers: Sequence[Observer]
+) -> Endpoints:
+    limit = [user_limit(config.calls_per_user, clock, os.getpid())] if config.calls_per_user is not None else []
+    endpoints = Endpoints(
+        config.socket_path,
+        [*limit, *observers],
+        connections_per_user=config.connections_per_user,
+        calls_per_user=config.calls_at_once_per_user,
+    )
+    settings = WorkloadApiSettings(
+        config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
+    )
+    limits = SelectorLimits(config.method_rates, clock)
+    endpoints.serve(WorkloadApi(behind.cache, behind.jwts, behind.wits, callers, clock, settings, limits))
+    if config.sds is not None:
+        endpoints.serve_sds(SdsService(behind.cache, callers, config.sds, limits))
+    return endpoints
+
+
+def _admin_services(
+    config: AgentConfig, clock: Clock, level: LiveLevel, behind: Behind, callers: Callers
+) -> Sequence[Service]:
+    from assay_agent.admin import services  # noqa: PLC0415 - few switch it on
+
+    follower = behind.follower
+    observed = services.Observed(
+        config.trust_domain, behind.cache, behind.jwts, behind.identity.chain, lambda: follower.last_sync
+    )
+    return services.services(observed, callers, config.authorized_delegates, level, clock)
+
+
+def _admin(path: Path, services: Sequence[Service], observers: Sequence[Observer]) -> "AdminEndpoints":
+    from assay_agent.admin.endpoints import AdminEndpoints  # noqa: PLC0415 - likewise
+
+    return AdminEndpoints(path, services, observers)
+
+
+def _observers(telemetry: Telemetry) -> Sequence[Observer]:
+    """What stands round every RPC, whichever socket it comes by. The health check calls the agent itself: uncounted."""
+    if not telemetry.on:
+        return ()
+    metrics, own_pid = telemetry.metrics, os.getpid()
+
+    def own(context: object) -> bool:
+        peer = peer_of(context)
+        return isinstance(peer, UnixPeer) and peer.pid == own_pid
+
+    observers: list[Observer] = [RpcConnections(metrics, CONNECTIONS), RpcMetrics(metrics, own)]
+    if telemetry.tracer is not None:
+        from assay.telemetry.rpctracing import RpcTracing  # noqa: PLC0415 - few switch it on
+
+        def caller(context: Context) -> Metadata | None:
+            return None if own(context) else context.invocation_metadata() or ()
+
+        observers.append(RpcTracing(telemetry.tracer, caller, process_attributes))
+    return observers
