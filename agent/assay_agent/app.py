@@ -80,7 +80,7 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         agent = _build(config, clock, telemetry, level)
         supervisor.defer("client", agent.client.close)
         await agent.sockets.open(supervisor)
-        checks = agent_checks(agent.sockets.workloads.probe, lambda: agent.identity.credentials() is not None)
+        checks = agent_checks(agent.sockets.probe, lambda: agent.identity.credentials() is not None)
         supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         agent.identity.use(await agent.attestation.establish())
         _warn_of_lost_keys(config, agent.identity)

@@ -58,9 +58,9 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """Those that there are: the admin socket is there only where it is configured."""
+    """Those that there are: the workloads' unless all on it is disabled, the admin socket where it is configured."""
 
-    workloads: Endpoints
+    workloads: Endpoints | None
     admin: "AdminEndpoints | None"
     private: PrivateEndpoint
 
@@ -70,13 +70,19 @@ class Sockets:
         Raises:
             AssayError: a socket cannot be had.
         """
-        supervisor.defer("agent APIs", self.workloads.close)
-        supervisor.defer("private socket", self.private.close)
-        await self.workloads.start()
+        if self.workloads is not None:
+            supervisor.defer("agent APIs", self.workloads.close)
+            await self.workloads.start()
         if self.admin is not None:
             supervisor.defer("admin APIs", self.admin.close)
             await self.admin.start()
+        supervisor.defer("private socket", self.private.close)
         await self.private.start()
+
+    async def probe(self) -> None:
+        """Call the Workload API, if it is there; raises AssayError when it refuses."""
+        if self.workloads is not None:
+            await self.workloads.probe()
 
 
 def sockets_of(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveLevel, behind: Behind) -> Sockets:
@@ -87,7 +93,7 @@ def sockets_of(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: L
     """
     callers, explain = _callers(config, clock, behind, telemetry.metrics)
     observers = _observers(telemetry)
-    workloads = _workloads(config, clock, behind, callers, observers)
+    workloads = _workloads(config, clock, behind, callers, observers) if config.workload_api or config.sds else None
     admin = None
     if config.admin_socket_path is not None:
         services = _admin_services(config, clock, level, behind, callers)
@@ -103,7 +109,7 @@ def _callers(config: AgentConfig, clock: Clock, behind: Behind, metrics: Metrics
     own_pid = os.getpid()
     attestor = Attestor(plugins, own_pid=own_pid, metrics=metrics)
     refusals = Refusals(cache, clock, config.trust_domain, plugins, lambda: identity.spiffe_id)
-    callers = Callers(peer_of, attestor, own_pid=own_pid, on_refused=refusals.note)
+    callers = Callers(peer_of, attestor, own_pid=own_pid, on_refused=refusals.note, log_selectors=config.log_selectors)
     return callers, ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
 
 
@@ -117,11 +123,12 @@ def _workloads(
         connections_per_user=config.connections_per_user,
         calls_per_user=config.calls_at_once_per_user,
     )
-    settings = WorkloadApiSettings(
-        config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
-    )
     limits = SelectorLimits(config.method_rates, clock)
-    endpoints.serve(WorkloadApi(behind.cache, behind.jwts, behind.wits, callers, clock, settings, limits))
+    if config.workload_api:
+        settings = WorkloadApiSettings(
+            config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
+        )
+        endpoints.serve(WorkloadApi(behind.cache, behind.jwts, behind.wits, callers, clock, settings, limits))
     if config.sds is not None:
         endpoints.serve_sds(SdsService(behind.cache, callers, config.sds, limits))
     return endpoints

@@ -8,8 +8,6 @@ from assay.config.plugin import SPIRE_NODE_ATTESTORS, BuiltIn, Catalog
 _PROFILING = warned("profiling is not built; the key has no effect")
 
 NOT_BUILT: dict[KeyPath, NotBuilt] = {
-    ("agent", "disable_workload_api"): NotBuilt("is not built yet: the Workload API would be served all the same"),
-    ("agent", "log_selectors"): warned("has no effect: selectors are not logged"),
     ("agent", "profiling_enabled"): _PROFILING,
     ("agent", "profiling_freq"): _PROFILING,
     ("agent", "profiling_names"): _PROFILING,

@@ -157,6 +157,7 @@ class Agents(Protocol):
         sds: SdsSettings | None = None,
         limits: SelectorLimits | None = None,
         observers: Sequence[Callable[[Method], Method]] = (),
+        log_selectors: Sequence[str] = (),
         **settings: Any,
     ) -> Awaitable[LocalAgent]: ...
 
@@ -192,6 +193,7 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         sds: SdsSettings | None = SDS,
         limits: SelectorLimits | None = None,
         observers: Sequence[Callable[[Method], Method]] = (),
+        log_selectors: Sequence[str] = (),
         **settings: Any,
     ) -> LocalAgent:
         path = folder / f"public{len(started) or ''}" / "api.sock"
@@ -200,7 +202,7 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         endpoints = Endpoints(path, observers)
         minter = Minter(authority, cache, clock=clock)
         attestor = Attestor([UnixAttestor(clock)] if plugins is None else plugins, own_pid=own_pid)
-        callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
+        callers = Callers(endpoints.peer, attestor, own_pid=own_pid, log_selectors=log_selectors)
         api = WorkloadApi(
             cache,
             JwtCache(minter, clock),
