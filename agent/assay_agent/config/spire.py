@@ -30,9 +30,7 @@ CATALOG: Catalog = {
     "NodeAttestor": {
         "join_token": BuiltIn(),
         "x509pop": BuiltIn(
-            frozenset({"private_key_path", "certificate_path", "intermediates_path"}),
-            frozenset(),
-            {"spiffe_endpoint_socket": ("",)},
+            frozenset({"private_key_path", "certificate_path", "intermediates_path", "spiffe_endpoint_socket"}),
         ),
         **dict.fromkeys(SPIRE_NODE_ATTESTORS),
     },

@@ -1,6 +1,6 @@
 """SDS of a real agent, as agent.conf has it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -61,7 +61,7 @@ def test_it_can_be_all_that_is_served(deployments: Deployments) -> None:
     house.operator.register("/web", house.operator.agents()[0])
     house.until("agent", lambda: served(house, "default"))
     with pytest.raises(grpc.RpcError) as refusal, dialled(house.api) as channel:
-        call = channel.unary_unary("/SpiffeWorkloadAPI/FetchJWTSVID")
+        call: Any = channel.unary_unary("/SpiffeWorkloadAPI/FetchJWTSVID")
         call(workloadapi_pb2.JWTSVIDRequest().SerializeToString(), metadata=METADATA, timeout=PATIENCE)
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
     house.run("agent", "healthcheck", "--socket-path", str(house.api))
