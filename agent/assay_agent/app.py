@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from assay.bundle import Bundle
 from assay.clock import Clock
 from assay.errors import AssayError
 from assay.files import make_data_folder
@@ -151,18 +152,6 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         config.workload_x509_svid_key_type, config.x509_svid_cache_max_size, config.availability_target
     )
     signer = Signer(cache, client, clock, signing, random.random, metrics)
-    follower = Follower(
-        client,
-        cache,
-        rotation,
-        signer,
-        clock,
-        trust_domain=config.trust_domain,
-        on_bundle=rotation.take_bundle,
-        poll_interval=config.sync_interval,
-        draw=random.random,
-        metrics=metrics,
-    )
     jwts = JwtCache(
         client,
         clock,
@@ -170,8 +159,32 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         hit_timeout=config.jwt_svid_cache_hit_timeout,
         metrics=metrics,
     )
-    wits = WitCache(client, clock, config.workload_x509_svid_key_type, max_size=config.jwt_svid_cache_max_size)
+    wits = WitCache(
+        client,
+        clock,
+        config.workload_x509_svid_key_type,
+        max_size=config.jwt_svid_cache_max_size,
+        metrics=metrics,
+    )
     bootstrap.when_known(jwts.clear, wits.clear)
+
+    def take_bundle(bundle: Bundle) -> None:
+        # Before the cache tells the followers of it: what they ask for then is signed by keys that are sound.
+        for one in (rotation, jwts, wits):
+            one.take_bundle(bundle)
+
+    follower = Follower(
+        client,
+        cache,
+        rotation,
+        signer,
+        clock,
+        trust_domain=config.trust_domain,
+        on_bundle=take_bundle,
+        poll_interval=config.sync_interval,
+        draw=random.random,
+        metrics=metrics,
+    )
     sockets = sockets_of(config, clock, telemetry, level, Behind(cache, jwts, wits, identity, follower))
     keeper = _keeper(config, clock, cache)
     return _Agent(client, sockets, identity, attestation, rotation, signer, follower, jwts, keeper)

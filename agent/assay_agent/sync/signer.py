@@ -19,7 +19,7 @@ from assay.svid import X509Svid
 from assay.telemetry.metrics import OFF, Metrics, measured
 from assay.waiting import first_of
 from assay_agent.cache.cache import Cache
-from assay_agent.cache.vouched import vouched
+from assay_agent.cache.vouched import sound_authorities, vouched
 from assay_agent.client.values import Signed
 from assay_agent.sync.csrs import AT_ONCE, KeyedRequest, batch_limit, make_requests
 from assay_agent.sync.gauges import gauge_svids, sample_due
@@ -32,6 +32,8 @@ REFUSED = Backoff(first=5, limit=240)
 # The wall clock may jump, and a laptop sleep: never trust one long wait.
 LONGEST_LOOK_AWAY = 60.0
 FETCH = ("manager", "sync", "fetch_svids_updates")
+TAINTING = ("cache_manager", "workload", "process_tainted_x509_svids")
+TAINTED = ("cache_manager", "tainted_x509_svids", "workload")
 
 
 class SigningClient(Protocol):
@@ -126,13 +128,15 @@ class Signer:
         bundle = None if some is None else self._cache.bundles.get(some.spiffe_id.trust_domain)
         if bundle is None:
             return
-        sound = frozenset(one.der for one in bundle.x509_authorities if not one.tainted)
-        before, self._authorities = self._authorities, sound
+        before, self._authorities = self._authorities, (sound := sound_authorities(bundle))
         if before <= sound:
             return
         now, held = self._clock.now(), len(self._kept)
-        self._kept = {entry_id: kept for entry_id, kept in self._kept.items() if vouched(kept.svid, bundle, now)}
-        if count := held - len(self._kept):
+        with measured(self._metrics, TAINTING):
+            self._kept = {entry_id: kept for entry_id, kept in self._kept.items() if vouched(kept.svid, bundle, now)}
+        count = held - len(self._kept)
+        self._metrics.sample(TAINTED, count)
+        if count:
             log.debug("Scheduled rotation for SVID entries due to tainted X.509 authorities", count=count)
 
     async def _sign(self, entry_ids: Sequence[str]) -> None:

@@ -83,8 +83,11 @@ class Minter:
 class LocalAgent:
     """The workload side of an agent, served at `path`."""
 
-    def __init__(self, path: Path, authority: Authority, cache: Cache, endpoints: Endpoints, minter: Minter) -> None:
+    def __init__(
+        self, path: Path, authority: Authority, cache: Cache, endpoints: Endpoints, minter: Minter, wits: WitCache
+    ) -> None:
         self.path = path
+        self.wits = wits
         self.authority = authority
         self.cache = cache
         self.endpoints = endpoints
@@ -203,10 +206,11 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         minter = Minter(authority, cache, clock=clock)
         attestor = Attestor([UnixAttestor(clock)] if plugins is None else plugins, own_pid=own_pid)
         callers = Callers(endpoints.peer, attestor, own_pid=own_pid, log_selectors=log_selectors)
+        wits = WitCache(minter, clock)
         api = WorkloadApi(
             cache,
             JwtCache(minter, clock),
-            WitCache(minter, clock),
+            wits,
             callers,
             clock,
             WorkloadApiSettings(authority.trust_domain, **settings),
@@ -217,7 +221,7 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
             endpoints.serve_sds(SdsService(cache, callers, sds, limits))
         await endpoints.start()
         started.append(endpoints)
-        return LocalAgent(path, authority, cache, endpoints, minter)
+        return LocalAgent(path, authority, cache, endpoints, minter, wits)
 
     yield start
     for endpoints in started:
