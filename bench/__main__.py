@@ -1,7 +1,8 @@
 """All benchmarks, or those named, in one table: `python -m bench [NAME...]`. A benchmark is a module with `figures`.
 
 `python -m bench soak` is another thing, with options of its own: it runs for minutes and says yes or no. So is
-`python -m bench flood`, which tells how long callers wait, and `python -m bench host`, an agent with many entries.
+`python -m bench flood` and `python -m bench knock`, which tell how long callers wait, and `python -m bench host`, an
+agent with many entries.
 """
 
 import importlib
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from bench import flood, host, soak
+from bench import flood, host, knock, soak
 from bench.figure import HEADER
 
 
@@ -33,5 +34,7 @@ if __name__ == "__main__":
         sys.exit(host.main())
     if sys.argv[1:2] == ["flood"]:
         flood.main()
+    elif sys.argv[1:2] == ["knock"]:
+        knock.main()
     else:
         main(sys.argv[1:])
