@@ -57,9 +57,10 @@ PLUGIN_KEYS: Mapping[tuple[str, str, str], tuple[str, str, str, str]] = MappingP
     ("agent", "unix", "discover_workload_path"): (
         "true, false", "false",
         "Find `unix:path` and `unix:sha256` of the program, too; that needs the right to look into others' processes.",
-        "",
+        _ON_RELOAD,
     ),
     ("agent", "unix", "workload_size_limit"): (
-        "number", "`0`", "Bytes of a program above which it is refused; 0 for no limit, below 0 for no digest.", "",
+        "number", "`0`", "Bytes of a program above which it is refused; 0 for no limit, below 0 for no digest.",
+        _ON_RELOAD,
     ),
 })  # fmt: skip

@@ -41,10 +41,11 @@ from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
 from assay_agent.health import agent_checks
 from assay_agent.plugins import builtin
-from assay_agent.sockets import Behind, Sockets, sockets_of
+from assay_agent.reload import LIVE, LiveParts, signing_settings
+from assay_agent.sockets import Behind, Sockets, sockets_of, workload_attestors
 from assay_agent.storage.disk import AgentStorage
 from assay_agent.sync.follower import Follower
-from assay_agent.sync.signer import Signer, SigningSettings
+from assay_agent.sync.signer import Signer
 
 if TYPE_CHECKING:
     from assay_agent.svidstore.keeper import Keeper
@@ -75,10 +76,10 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         if telemetry.on:
             supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
             supervisor.start("uptime", telemetry.run)
-        supervisor.start("reload", lambda: reload.run(apply=_applying(telemetry)))
         # Tasks that are started from now on have it, and so everything that the agent does by itself.
         tracing.use(telemetry.tracer)
         agent = _build(config, clock, telemetry, level)
+        supervisor.start("reload", lambda: reload.run(LIVE, _applying(agent, telemetry, clock)))
         supervisor.defer("client", agent.client.close)
         await agent.sockets.open(supervisor)
         checks = agent_checks(agent.sockets.probe, lambda: agent.identity.credentials() is not None)
@@ -91,13 +92,16 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.start("synchronization", agent.follower.run)
         if agent.keeper is not None:
             supervisor.start("SVID stores", agent.keeper.run)
-        supervisor.start("status", lambda: _settle(agent))
+        supervisor.start("status", lambda: _settle(config, agent))
         await supervisor.wait_stopped()
 
 
-def _applying(telemetry: Telemetry) -> Callable[[AgentConfig], Awaitable[None]]:
-    async def apply(_config: AgentConfig) -> None:
+def _applying(agent: "_Agent", telemetry: Telemetry, clock: Clock) -> Callable[[AgentConfig], Awaitable[None]]:
+    async def apply(config: AgentConfig) -> None:
         take = await telemetry.reread()
+        plugins = await asyncio.to_thread(workload_attestors, config, clock)
+        agent.sockets.apply(config, plugins)
+        agent.live.apply(config)
         take()
 
     return apply
@@ -132,7 +136,13 @@ class _Agent:
     signer: Signer
     follower: Follower
     jwts: JwtCache
+    wits: WitCache
+    cache: Cache
     keeper: "Keeper | None"
+
+    @property
+    def live(self) -> LiveParts:
+        return LiveParts(self.rotation, self.signer, self.follower, self.jwts, self.wits)
 
 
 def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveLevel) -> _Agent:
@@ -148,10 +158,7 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
     rotation = NodeRotation(identity, attestation, parts, client, config.availability_target)
     cache = Cache(config.trust_domain)
     telemetry.identify(_Known(config.trust_domain, identity, roots, cache))
-    signing = SigningSettings(
-        config.workload_x509_svid_key_type, config.x509_svid_cache_max_size, config.availability_target
-    )
-    signer = Signer(cache, client, clock, signing, random.random, metrics)
+    signer = Signer(cache, client, clock, signing_settings(config), random.random, metrics)
     jwts = JwtCache(
         client,
         clock,
@@ -187,7 +194,7 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
     )
     sockets = sockets_of(config, clock, telemetry, level, Behind(cache, jwts, wits, identity, follower))
     keeper = _keeper(config, clock, cache)
-    return _Agent(client, sockets, identity, attestation, rotation, signer, follower, jwts, keeper)
+    return _Agent(client, sockets, identity, attestation, rotation, signer, follower, jwts, wits, cache, keeper)
 
 
 def _keeper(config: AgentConfig, clock: Clock, cache: Cache) -> "Keeper | None":
@@ -277,10 +284,22 @@ def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:
         )
 
 
-async def _settle(agent: _Agent) -> None:
+def _first_calls(config: AgentConfig, agent: _Agent) -> Sequence[str]:
+    """The modules that a first call of its kind would wait for."""
+    own = agent.cache.bundles.get(config.trust_domain)
+    wit = ("assay_agent.workload.wits", "assay.svid.witkey", "assay.svid.wit")
+    return (
+        *(("assay.svid.jwt",) if config.workload_api else ()),
+        *(("assay_agent.sds.api",) if config.sds is not None else ()),
+        *(wit if config.workload_api and own is not None and own.wit_authorities else ()),
+    )
+
+
+async def _settle(config: AgentConfig, agent: _Agent) -> None:
     """What can wait until workloads have their SVIDs: slow imports, and telling the server our version."""
     await agent.follower.wait_synced()
-    await asyncio.to_thread(import_module, "assay.svid.jwt")
+    for module in _first_calls(config, agent):
+        await asyncio.to_thread(import_module, module)
     try:
         await agent.client.post_status(await asyncio.to_thread(version, "assay"))
     except AssayError as error:

@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.clock import Clock
 from assay.loglevel import LiveLevel
 from assay.plugin.external import Host
+from assay.plugin.workloadattestor import WorkloadAttestor
 from assay.rpc.method import Context, Service
 from assay.rpc.server import peer_of
 from assay.rpc.status import Metadata
+from assay.spiffeid import SpiffeId
 from assay.supervisor import Supervisor
 from assay.telemetry.metrics import Metrics
 from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
@@ -31,7 +33,7 @@ from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
 from assay_agent.workload.caller import Callers, process_attributes
 from assay_agent.workload.explain import ExplainApi
-from assay_agent.workload.ratelimit import SelectorLimits, user_limit
+from assay_agent.workload.ratelimit import SelectorLimits, UserLimit
 from assay_agent.workload.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -57,12 +59,44 @@ class Behind:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """What stands behind calls whose settings can change under them. `authorized` has the delegates of the moment."""
+
+    attestor: Attestor
+    refusals: Refusals
+    callers: Callers
+    limits: SelectorLimits
+    users: UserLimit
+    authorized: set[SpiffeId]
+    workload_api: WorkloadApi | None = None
+
+    def apply(self, config: AgentConfig, plugins: Sequence[WorkloadAttestor]) -> None:
+        """Take over what is live, between two calls."""
+        self.attestor.use(plugins)
+        self.refusals.use(plugins)
+        self.callers.log_selectors = config.log_selectors
+        self.limits.use(config.method_rates)
+        self.users.use(config.calls_per_user)
+        self.authorized.clear()
+        self.authorized.update(config.authorized_delegates)
+        if self.workload_api is not None:
+            self.workload_api.settings = workload_settings(config)
+
+
+@dataclass(frozen=True, slots=True)
 class Sockets:
     """Those that there are: the workloads' unless all on it is disabled, the admin socket where it is configured."""
 
     workloads: Endpoints | None
     admin: "AdminEndpoints | None"
     private: PrivateEndpoint
+    live: Live
+
+    def apply(self, config: AgentConfig, plugins: Sequence[WorkloadAttestor]) -> None:
+        """Take over what is live of a configuration, whose workload attestors these are."""
+        self.live.apply(config, plugins)
+        if self.workloads is not None:
+            self.workloads.room.use(config.connections_per_user)
 
     async def open(self, supervisor: Supervisor) -> None:
         """Accept calls until the supervisor ends.
@@ -91,51 +125,63 @@ def sockets_of(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: L
     Raises:
         AssayError: a workload attestor cannot be had.
     """
-    callers, explain = _callers(config, clock, behind, telemetry.metrics)
+    live, explain = _live(config, clock, behind, telemetry.metrics)
+    if config.workload_api:
+        api = WorkloadApi(
+            behind.cache, behind.jwts, behind.wits, live.callers, clock, workload_settings(config), live.limits
+        )
+        live = replace(live, workload_api=api)
     observers = _observers(telemetry)
-    workloads = _workloads(config, clock, behind, callers, observers) if config.workload_api or config.sds else None
+    workloads = _workloads(config, behind, live, observers) if config.workload_api or config.sds else None
     admin = None
     if config.admin_socket_path is not None:
-        services = _admin_services(config, clock, level, behind, callers)
-        admin = _admin(config.admin_socket_path, services, observers)
-    return Sockets(workloads, admin, PrivateEndpoint(config.data_dir, explain.register))
+        services = _admin_services(config, clock, level, behind, live, telemetry.metrics)
+        admin = _admin(config.admin_socket_path, [*services, explain.service()], observers)
+    return Sockets(workloads, admin, PrivateEndpoint(config.data_dir, explain.register), live)
 
 
-def _callers(config: AgentConfig, clock: Clock, behind: Behind, metrics: Metrics) -> tuple[Callers, ExplainApi]:
-    """Who tells who calls, and what explains why callers are refused."""
-    cache, identity = behind.cache, behind.identity
+def workload_settings(config: AgentConfig) -> WorkloadApiSettings:
+    """What the Workload API is told."""
+    return WorkloadApiSettings(
+        config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
+    )
+
+
+def workload_attestors(config: AgentConfig, clock: Clock) -> Sequence[WorkloadAttestor]:
+    """Those that are configured, made anew; raises AssayError when one refuses its settings."""
     host = Host(config.trust_domain, clock, config.data_dir)
-    plugins = [builtin.workload_attestor(plugin, host) for plugin in config.workload_attestors]
-    own_pid = os.getpid()
+    return [builtin.workload_attestor(plugin, host) for plugin in config.workload_attestors]
+
+
+def _live(config: AgentConfig, clock: Clock, behind: Behind, metrics: Metrics) -> tuple[Live, ExplainApi]:
+    """Who tells who calls, and how often they may; and what explains why callers are refused."""
+    cache, identity, own_pid = behind.cache, behind.identity, os.getpid()
+    plugins = workload_attestors(config, clock)
     attestor = Attestor(plugins, own_pid=own_pid, metrics=metrics)
     refusals = Refusals(cache, clock, config.trust_domain, plugins, lambda: identity.spiffe_id)
     callers = Callers(peer_of, attestor, own_pid=own_pid, on_refused=refusals.note, log_selectors=config.log_selectors)
-    return callers, ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
+    limits = SelectorLimits(config.method_rates, clock, metrics)
+    users = UserLimit(config.calls_per_user, clock, own_pid)
+    live = Live(attestor, refusals, callers, limits, users, set(config.authorized_delegates))
+    return live, ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
 
 
-def _workloads(
-    config: AgentConfig, clock: Clock, behind: Behind, callers: Callers, observers: Sequence[Observer]
-) -> Endpoints:
-    limit = [user_limit(config.calls_per_user, clock, os.getpid())] if config.calls_per_user is not None else []
+def _workloads(config: AgentConfig, behind: Behind, live: Live, observers: Sequence[Observer]) -> Endpoints:
     endpoints = Endpoints(
         config.socket_path,
-        [*limit, *observers],
+        [live.users, *observers],
         connections_per_user=config.connections_per_user,
         calls_per_user=config.calls_at_once_per_user,
     )
-    limits = SelectorLimits(config.method_rates, clock)
-    if config.workload_api:
-        settings = WorkloadApiSettings(
-            config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
-        )
-        endpoints.serve(WorkloadApi(behind.cache, behind.jwts, behind.wits, callers, clock, settings, limits))
+    if live.workload_api is not None:
+        endpoints.serve(live.workload_api)
     if config.sds is not None:
-        endpoints.serve_sds(SdsService(behind.cache, callers, config.sds, limits))
+        endpoints.serve_sds(SdsService(behind.cache, live.callers, config.sds, live.limits))
     return endpoints
 
 
 def _admin_services(
-    config: AgentConfig, clock: Clock, level: LiveLevel, behind: Behind, callers: Callers
+    config: AgentConfig, clock: Clock, level: LiveLevel, behind: Behind, live: Live, metrics: Metrics
 ) -> Sequence[Service]:
     from assay_agent.admin import services  # noqa: PLC0415 - few switch it on
 
@@ -143,7 +189,7 @@ def _admin_services(
     observed = services.Observed(
         config.trust_domain, behind.cache, behind.jwts, behind.identity.chain, lambda: follower.last_sync
     )
-    return services.services(observed, callers, config.authorized_delegates, level, clock)
+    return services.services(observed, live.callers, live.authorized, level, clock, metrics)
 
 
 def _admin(path: Path, services: Sequence[Service], observers: Sequence[Observer]) -> "AdminEndpoints":

@@ -53,6 +53,11 @@ class NodeRotation:
         self._forced: NodeSvid | None = None
         self._wake = asyncio.Event()
 
+    def use_target(self, availability_target: float | None) -> None:
+        """Have the SVID renewed by this one from now on."""
+        self._target = availability_target
+        self._wake.set()
+
     async def run(self) -> None:
         """Renew whenever it is time.
 

@@ -78,6 +78,10 @@ class JwtCache:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def use(self, max_size: int, hit_timeout: float) -> None:
+        """Keep at most so many from now on, and wait so many seconds for a renewal."""
+        self._kept.use(max_size, hit_timeout)
+
     async def fetch(self, entry: Entry, audience: Sequence[str]) -> Issued:
         """A token with at least a quarter of its life left; a fresh one for an entry that wants a `jti` in each.
 

@@ -93,6 +93,12 @@ class TokenCache(Generic[K, T]):
     def __len__(self) -> int:
         return len(self._kept)
 
+    def use(self, max_size: int, hit_timeout: float) -> None:
+        """Take these from now on; what is too much by the new size is forgotten."""
+        self._max_size = max_size
+        self._hit_timeout = hit_timeout
+        self._shrink()
+
     async def get(
         self,
         key: K,
@@ -216,6 +222,9 @@ class TokenCache(Generic[K, T]):
             return
         self._kept[key] = token
         self._kept.move_to_end(key)
+        self._shrink()
+
+    def _shrink(self) -> None:
         while len(self._kept) > self._max_size:
             self._kept.popitem(last=False)
         self._resized(len(self._kept))

@@ -14,13 +14,14 @@ from assay.errors import FailedPreconditionError
 from assay.keymanager.base import KeyType, SigningKey
 from assay.rotation import draw, renew_at
 from assay.spiffeid import SpiffeId
-from assay.telemetry.metrics import OFF, Metrics
+from assay.telemetry.metrics import OFF, Metrics, measured
 from assay_agent.cache.signers import Signers
 from assay_agent.cache.tokens import Issued, TokenCache
 
 log = structlog.get_logger(__name__)
 
 SIZE = ("wit_svid_cache_size",)
+FETCH = ("wit_svid_cache", "new_wit_svid")
 # Takes long and lets other threads run.
 _SLOW = frozenset({KeyType.RSA_2048, KeyType.RSA_4096})
 
@@ -64,9 +65,11 @@ class WitCache:
         metrics: Metrics = OFF,
     ) -> None:
         self._signers = Signers()
+        self._metrics = metrics
         self._source = source
         self._clock = clock
         self._key_type = key_type
+        self._hit_timeout = hit_timeout
         self._kept: TokenCache[Key, Wit] = TokenCache(
             clock,
             max_size=max_size,
@@ -78,6 +81,11 @@ class WitCache:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def use(self, key_type: KeyType, max_size: int) -> None:
+        """Make keys of this type from now on, and keep at most so many."""
+        self._key_type = key_type
+        self._kept.use(max_size, self._hit_timeout)
 
     async def fetch(self, entry: Entry) -> Wit:
         """The entry's WIT-SVID: the same for all its workloads on this node (WIT-SVID section 4).
@@ -109,6 +117,10 @@ class WitCache:
         return self._clock.now().timestamp() < wit.renew_at
 
     async def _mint(self, entry: Entry) -> Wit:
+        with measured(self._metrics, FETCH):
+            return await self._made(entry)
+
+    async def _made(self, entry: Entry) -> Wit:
         from assay.svid import witkey  # noqa: PLC0415 - few workloads ask for one, and all wait for the agent to start
 
         key = await self._new_key()

@@ -66,9 +66,9 @@ class Endpoints:
     ) -> None:
         self._path = socket_path
         self._observers = observers
-        room = Room(per_connection=2, per_caller=connections_per_user)
+        self.room = Room(per_connection=2, per_caller=connections_per_user)
         options = Options(http2=Limits(streams=CALLS_AT_ONCE), calls_per_user=calls_per_user)
-        self._server = Server(self._observed, options, room=room)
+        self._server = Server(self._observed, options, room=self.room)
         self._sds: LazyService | None = None
         self._workload_api = False
 

@@ -85,6 +85,16 @@ class Signer:
         self._changed = asyncio.Event()
         self._reachable = asyncio.Event()
 
+    def use(self, settings: SigningSettings) -> None:
+        """Take these from now on; SVIDs keep the keys that they have, and are renewed when these say."""
+        self._settings = settings
+        self._kept = {
+            entry_id: _Kept(kept.svid, Held(kept.held.entry, self._renew_at(kept.svid)))
+            for entry_id, kept in self._kept.items()
+        }
+        self._batch = batch_limit(settings.key_type)
+        self.changed()
+
     def changed(self) -> None:
         """Entries have changed: look again."""
         self._changed.set()
@@ -195,14 +205,15 @@ class Signer:
         now = self._cache.entries.get(entry.id)
         if now is not None and now.spiffe_id == entry.spiffe_id != svid.spiffe_id:
             return FailedPreconditionError(f"server signed another SPIFFE ID: {svid.spiffe_id}")
-        at = max(
-            renew_at(svid.not_before, svid.not_after, draw(chain[0]), self._settings.availability_target),
-            soonest(self._now, svid.not_after),
-        )
         self._cache.set_svid(entry.id, svid)
-        self._kept[entry.id] = _Kept(svid, Held(entry, at))
+        self._kept[entry.id] = _Kept(svid, Held(entry, self._renew_at(svid)))
         self._refused.pop(entry.id, None)
         return None
+
+    def _renew_at(self, svid: X509Svid) -> float:
+        target = self._settings.availability_target
+        at = renew_at(svid.not_before, svid.not_after, draw(svid.chain[0]), target)
+        return max(at, soonest(self._now, svid.not_after))
 
     def _postpone(self, entry: Entry, reason: str) -> None:
         failures = self._refused[entry.id][0] + 1 if entry.id in self._refused else 1

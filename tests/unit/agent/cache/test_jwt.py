@@ -399,3 +399,15 @@ async def test_what_comes_late_of_such_a_key_is_not_kept(clock: FakeClock, one: 
     assert len(jwts) == 0
     assert await jwts.fetch(one, ["db"]) != late
     assert len(jwts) == 1
+
+
+async def test_the_size_can_change_while_it_is_in_use(server: Server, jwts: JwtCache, entry: MakeEntry) -> None:
+    for name in "abc":
+        await jwts.fetch(entry(name, f"/{name}", "uid:1"), ["db"])
+    jwts.use(max_size=1, hit_timeout=1.0)
+    assert len(jwts) == 1
+    await jwts.fetch(entry("c", "/c", "uid:1"), ["db"])
+    assert len(server.asked) == 3
+    jwts.use(max_size=2, hit_timeout=1.0)
+    await jwts.fetch(entry("a", "/a", "uid:1"), ["db"])
+    assert len(jwts) == 2

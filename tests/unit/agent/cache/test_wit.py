@@ -227,3 +227,16 @@ async def test_what_a_tainted_key_signed_is_given_out_no_more(clock: FakeClock) 
     assert wits.trusts(new)
     assert await wits.fetch(ONE) is new
     assert [value for _, name, _, value in metrics.taken if name == "wit_svid_cache_size"] == [1, 0, 1]
+
+
+async def test_the_kind_of_key_and_the_size_can_change_while_it_is_in_use(clock: FakeClock) -> None:
+    server, metrics = Server(clock, Authority(wit=True)), Recorded()
+    server.open.set()
+    wits = WitCache(server, clock, metrics=metrics)
+    await wits.fetch(ONE)
+    await wits.fetch(entry("two"))
+    wits.use(KeyType.EC_P384, max_size=1)
+    assert len(wits) == 1
+    await wits.fetch(ONE)
+    assert [algorithm for *_, algorithm in server.asked] == ["ES256", "ES256", "ES384"]
+    assert metrics.counts()["wit_svid_cache.new_wit_svid", "OK"] == 3
