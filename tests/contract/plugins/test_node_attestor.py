@@ -59,8 +59,8 @@ async def join_token(_folder: Path, lent: external.Host, host: Host) -> Pair:
 async def x509pop(folder: Path, lent: external.Host, host: Host) -> Pair:
     known, unknown = Ca.create("nodes", now=lent.clock.now()), Ca.create("others", now=lent.clock.now())
     (folder / "ca.pem").write_bytes(known.certificate.public_bytes(Encoding.PEM))
-    ends = [_x509pop_agent(folder / name, ca, lent) for name, ca in (("known", known), ("unknown", unknown))]
-    return Pair(server_of("x509pop", {"ca_bundle_path": str(folder / "ca.pem")}, host), *ends)
+    agent, stranger = (_x509pop_agent(folder / name, ca, lent) for name, ca in (("known", known), ("unknown", unknown)))
+    return Pair(server_of("x509pop", {"ca_bundle_path": str(folder / "ca.pem")}, host), agent, stranger)
 
 
 def _x509pop_agent(folder: Path, ca: Ca, lent: external.Host) -> AgentNodeAttestor:
@@ -79,8 +79,8 @@ async def x509pop_svid(_folder: Path, lent: external.Host, host: Host) -> Pair:
     for api in apis:
         api.serve("/spire-exchange/node")
     known = replace(host, authorities=lambda: [one.der for one in domains[0].bundle.x509_authorities])
-    ends = [agent_of("x509pop", {"spiffe_endpoint_socket": api.address}, lent) for api in apis]
-    return Pair(server_of("x509pop", {"mode": "spiffe"}, known), *ends, stack)
+    agent, stranger = (agent_of("x509pop", {"spiffe_endpoint_socket": api.address}, lent) for api in apis)
+    return Pair(server_of("x509pop", {"mode": "spiffe"}, known), agent, stranger, stack)
 
 
 async def acme(_folder: Path, lent: external.Host, host: Host) -> Pair:
