@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 from assay.errors import AssayError, ResourceExhaustedError
@@ -21,6 +21,8 @@ BATCH = 4
 SWEEP = 256
 # Connections given up in one turn that nobody is at the other end of any more.
 GONE = 64
+# Seconds between two lines of the log about one user's floods.
+SILENCE = 60.0
 # Seconds without accepting when the process is out of descriptors or memory.
 PAUSE = 0.1
 
@@ -46,6 +48,8 @@ class Listener:
         self._whence = whence
         self._parked: Parking[tuple[socket.socket, Coroutine[Any, Any, None]]] = Parking()
         self._pace = Pace()
+        # Until when nothing more is said of whom.
+        self._told: dict[Hashable, float] = {}
         self._armed = False
         # Whether the kernel's queue was not emptied when it was last looked at.
         self._behind = False
@@ -141,9 +145,17 @@ class Listener:
         except OSError:
             return None
         # From the cheapest to the dearest: what is not worth it has to be out of the way quickly.
-        if not self._pace.admits(whence[0], self._loop.time()) or self._parked.full(whence) or hung_up(connection):
+        if not self._pace.admits(whence[0], self._loop.time()) or self._parked.full(whence):
+            self._tell(whence)
             return None
-        return whence
+        return None if hung_up(connection) else whence
+
+    def _tell(self, whence: Whence) -> None:
+        now = self._loop.time()
+        self._told = {who: until for who, until in self._told.items() if until > now}
+        if whence[0] not in self._told:
+            self._told[whence[0]] = now + SILENCE
+            log.warning("Too many connections at once", extra={"fields": {"caller": str(whence[0]), "pid": whence[1]}})
 
     def _arm(self) -> None:
         if not self._armed:

@@ -244,7 +244,7 @@ async def test_who_has_hung_up_costs_no_more_than_to_be_looked_at(
 
 
 async def test_who_comes_too_fast_is_turned_away_and_others_are_not(
-    fair: Listener, noting: Noting, socket_path: Path
+    fair: Listener, noting: Noting, socket_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = asyncio.get_running_loop().time()
     while fair._pace.admits("flood", now + 3600):
@@ -255,5 +255,7 @@ async def test_who_comes_too_fast_is_turned_away_and_others_are_not(
     fair.start()
     await until(lambda: noting.order == ["alone"])
     assert [one.recv(1) for one in clients] == [b""] * 51
+    (line,) = caplog.records
+    assert (line.message, vars(line)["fields"]) == ("Too many connections at once", {"caller": "flood", "pid": 0})
     for one in clients:
         one.close()
