@@ -1,8 +1,8 @@
 """All benchmarks, or those named, in one table: `python -m bench [NAME...]`. A benchmark is a module with `figures`.
 
 Two have options of their own, run for minutes and say yes or no: `python -m bench soak`, a house whose keys all rotate,
-and `python -m bench day`, an agent with all kinds of callers. `python -m bench flood` tells how long callers wait, and
-`python -m bench host` is an agent with many entries.
+and `python -m bench day`, an agent with all kinds of callers. `python -m bench flood` and `python -m bench knock` tell
+how long callers wait, and `python -m bench host` is an agent with many entries.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from bench import day, flood, host, soak
+from bench import day, flood, host, knock, soak
 from bench.figure import HEADER
 
 
@@ -36,5 +36,7 @@ if __name__ == "__main__":
         sys.exit(host.main())
     if sys.argv[1:2] == ["flood"]:
         flood.main()
+    elif sys.argv[1:2] == ["knock"]:
+        knock.main()
     else:
         main(sys.argv[1:])

@@ -1,18 +1,17 @@
 """The agent put together: the one place that knows every concrete class."""
 
 import asyncio
-import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from assay.bundle import Bundle
 from assay.clock import Clock
 from assay.errors import AssayError
 from assay.files import make_data_folder
@@ -23,17 +22,12 @@ from assay.loglevel import LiveLevel
 from assay.namespace import server_id
 from assay.plugin.external import Host
 from assay.reload import SIGNALS, Reload
-from assay.rpc.method import Context, Service
-from assay.rpc.server import peer_of
-from assay.rpc.status import Metadata
 from assay.spiffeid import TrustDomain
 from assay.supervisor import Supervisor
 from assay.telemetry import tracing
 from assay.telemetry.metrics import Metrics
-from assay.telemetry.rpc import Observer, RpcConnections, RpcMetrics
 from assay.telemetry.telemetry import Telemetry, telemetry_of
 from assay.transport.known import Identity, KnownServer, Roots
-from assay.transport.peer import UnixPeer
 from assay_agent.attestation.bootstrap import BundleFormat, BundleSource, FileSource, InsecureSource
 from assay_agent.attestation.bootstrapping import Bootstrapping, Rebootstrap
 from assay_agent.attestation.identity import AgentIdentity, TrustRoots
@@ -45,33 +39,18 @@ from assay_agent.cache.wit import WitCache
 from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
-from assay_agent.endpoints import Endpoints
-from assay_agent.endpoints.private import PrivateEndpoint
 from assay_agent.health import agent_checks
 from assay_agent.plugins import builtin
-from assay_agent.sds.service import SdsService
+from assay_agent.reload import LIVE, LiveParts, signing_settings
+from assay_agent.sockets import Behind, Sockets, sockets_of, workload_attestors
 from assay_agent.storage.disk import AgentStorage
 from assay_agent.sync.follower import Follower
-from assay_agent.sync.signer import Signer, SigningSettings
-from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
-from assay_agent.workload.attestor import Attestor
-from assay_agent.workload.caller import Callers, process_attributes
-from assay_agent.workload.explain import ExplainApi
-from assay_agent.workload.ratelimit import SelectorLimits, user_limit
-from assay_agent.workload.refusals import Refusals
+from assay_agent.sync.signer import Signer
 
 if TYPE_CHECKING:
-    from assay_agent.admin.endpoints import AdminEndpoints
     from assay_agent.svidstore.keeper import Keeper
 
 log = structlog.get_logger(__name__)
-
-# The APIs whose calls SPIRE's agent counts as connections, and what it calls them there.
-CONNECTIONS = {
-    "SpiffeWorkloadAPI": "workload_api", "envoy.service.secret.v3.SecretDiscoveryService": "sds_api",
-    "spire.api.agent.delegatedidentity.v1.DelegatedIdentity": "delegated_identity_api",
-    "spire.agent.debug.v1.Debug": "debug_api", "spire.api.agent.logger.v1.Logger": "logger_api",
-}  # fmt: skip
 
 # What has been put into SVID stores, in data_dir.
 JOURNAL = "svid-stores.json"
@@ -97,19 +76,13 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         if telemetry.on:
             supervisor.on_signals((signal.SIGUSR1,), telemetry.dumping(reload.ask))
             supervisor.start("uptime", telemetry.run)
-        supervisor.start("reload", lambda: reload.run(apply=_applying(telemetry)))
         # Tasks that are started from now on have it, and so everything that the agent does by itself.
         tracing.use(telemetry.tracer)
         agent = _build(config, clock, telemetry, level)
+        supervisor.start("reload", lambda: reload.run(LIVE, _applying(agent, telemetry, clock)))
         supervisor.defer("client", agent.client.close)
-        supervisor.defer("agent APIs", agent.endpoints.close)
-        supervisor.defer("private socket", agent.private.close)
-        await agent.endpoints.start()
-        if agent.admin is not None:
-            supervisor.defer("admin APIs", agent.admin.close)
-            await agent.admin.start()
-        await agent.private.start()
-        checks = agent_checks(agent.endpoints.probe, lambda: agent.identity.credentials() is not None)
+        await agent.sockets.open(supervisor)
+        checks = agent_checks(agent.sockets.probe, lambda: agent.identity.credentials() is not None)
         supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         agent.identity.use(await agent.attestation.establish())
         _warn_of_lost_keys(config, agent.identity)
@@ -119,13 +92,16 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.start("synchronization", agent.follower.run)
         if agent.keeper is not None:
             supervisor.start("SVID stores", agent.keeper.run)
-        supervisor.start("status", lambda: _settle(agent))
+        supervisor.start("status", lambda: _settle(config, agent))
         await supervisor.wait_stopped()
 
 
-def _applying(telemetry: Telemetry) -> Callable[[AgentConfig], Awaitable[None]]:
-    async def apply(_config: AgentConfig) -> None:
+def _applying(agent: "_Agent", telemetry: Telemetry, clock: Clock) -> Callable[[AgentConfig], Awaitable[None]]:
+    async def apply(config: AgentConfig) -> None:
         take = await telemetry.reread()
+        plugins = await asyncio.to_thread(workload_attestors, config, clock)
+        agent.sockets.apply(config, plugins)
+        agent.live.apply(config)
         take()
 
     return apply
@@ -153,16 +129,20 @@ class _Known:
 @dataclass(frozen=True, slots=True)
 class _Agent:
     client: ServerClient
-    endpoints: Endpoints
-    admin: "AdminEndpoints | None"
-    private: PrivateEndpoint
+    sockets: Sockets
     identity: AgentIdentity
     attestation: NodeAttestation
     rotation: NodeRotation
     signer: Signer
     follower: Follower
     jwts: JwtCache
+    wits: WitCache
+    cache: Cache
     keeper: "Keeper | None"
+
+    @property
+    def live(self) -> LiveParts:
+        return LiveParts(self.rotation, self.signer, self.follower, self.jwts, self.wits)
 
 
 def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveLevel) -> _Agent:
@@ -178,23 +158,7 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
     rotation = NodeRotation(identity, attestation, parts, client, config.availability_target)
     cache = Cache(config.trust_domain)
     telemetry.identify(_Known(config.trust_domain, identity, roots, cache))
-    signing = SigningSettings(
-        config.workload_x509_svid_key_type, config.x509_svid_cache_max_size, config.availability_target
-    )
-    signer = Signer(cache, client, clock, signing, random.random, metrics)
-    follower = Follower(
-        client,
-        cache,
-        rotation,
-        signer,
-        clock,
-        trust_domain=config.trust_domain,
-        on_bundle=rotation.take_bundle,
-        poll_interval=config.sync_interval,
-        draw=random.random,
-        metrics=metrics,
-    )
-    callers, explain = _callers(config, clock, cache, identity, metrics)
+    signer = Signer(cache, client, clock, signing_settings(config), random.random, metrics)
     jwts = JwtCache(
         client,
         clock,
@@ -202,17 +166,35 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         hit_timeout=config.jwt_svid_cache_hit_timeout,
         metrics=metrics,
     )
-    wits = WitCache(client, clock, config.workload_x509_svid_key_type, max_size=config.jwt_svid_cache_max_size)
+    wits = WitCache(
+        client,
+        clock,
+        config.workload_x509_svid_key_type,
+        max_size=config.jwt_svid_cache_max_size,
+        metrics=metrics,
+    )
     bootstrap.when_known(jwts.clear, wits.clear)
-    observers = _observers(telemetry)
-    endpoints = _endpoints(config, clock, cache, wits, jwts, callers, observers)
-    admin = None
-    if config.admin_socket_path is not None:
-        services = _admin_services(config, clock, level, cache, jwts, callers, identity, follower)
-        admin = _admin(config.admin_socket_path, services, observers)
-    private = PrivateEndpoint(config.data_dir, explain.register)
+
+    def take_bundle(bundle: Bundle) -> None:
+        # Before the cache tells the followers of it: what they ask for then is signed by keys that are sound.
+        for one in (rotation, jwts, wits):
+            one.take_bundle(bundle)
+
+    follower = Follower(
+        client,
+        cache,
+        rotation,
+        signer,
+        clock,
+        trust_domain=config.trust_domain,
+        on_bundle=take_bundle,
+        poll_interval=config.sync_interval,
+        draw=random.random,
+        metrics=metrics,
+    )
+    sockets = sockets_of(config, clock, telemetry, level, Behind(cache, jwts, wits, identity, follower))
     keeper = _keeper(config, clock, cache)
-    return _Agent(client, endpoints, admin, private, identity, attestation, rotation, signer, follower, jwts, keeper)
+    return _Agent(client, sockets, identity, attestation, rotation, signer, follower, jwts, wits, cache, keeper)
 
 
 def _keeper(config: AgentConfig, clock: Clock, cache: Cache) -> "Keeper | None":
@@ -293,87 +275,6 @@ def _client(
     return ServerClient(dialling(server, connected))
 
 
-def _callers(
-    config: AgentConfig, clock: Clock, cache: Cache, identity: AgentIdentity, metrics: Metrics
-) -> tuple[Callers, ExplainApi]:
-    """Who tells who calls, and what explains why callers are refused."""
-    plugins = [builtin.workload_attestor(plugin, _host(config, clock)) for plugin in config.workload_attestors]
-    own_pid = os.getpid()
-    attestor = Attestor(plugins, own_pid=own_pid, metrics=metrics)
-    refusals = Refusals(cache, clock, config.trust_domain, plugins, lambda: identity.spiffe_id)
-    callers = Callers(peer_of, attestor, own_pid=own_pid, on_refused=refusals.note)
-    return callers, ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
-
-
-def _endpoints(
-    config: AgentConfig,
-    clock: Clock,
-    cache: Cache,
-    wits: WitCache,
-    jwts: JwtCache,
-    callers: Callers,
-    observers: Sequence[Observer],
-) -> Endpoints:
-    limit = [user_limit(config.calls_per_user, clock, os.getpid())] if config.calls_per_user is not None else []
-    endpoints = Endpoints(
-        config.socket_path,
-        [*limit, *observers],
-        connections_per_user=config.connections_per_user,
-        calls_per_user=config.calls_at_once_per_user,
-    )
-    settings = WorkloadApiSettings(
-        config.trust_domain, config.allow_unauthenticated_verifiers, config.allowed_foreign_jwt_claims
-    )
-    limits = SelectorLimits(config.method_rates, clock)
-    endpoints.serve(WorkloadApi(cache, jwts, wits, callers, clock, settings, limits))
-    if config.sds is not None:
-        endpoints.serve_sds(SdsService(cache, callers, config.sds, limits))
-    return endpoints
-
-
-def _admin_services(
-    config: AgentConfig,
-    clock: Clock,
-    level: LiveLevel,
-    cache: Cache,
-    jwts: JwtCache,
-    callers: Callers,
-    identity: AgentIdentity,
-    follower: Follower,
-) -> Sequence[Service]:
-    from assay_agent.admin import services  # noqa: PLC0415 - few switch it on
-
-    observed = services.Observed(config.trust_domain, cache, jwts, identity.chain, lambda: follower.last_sync)
-    return services.services(observed, callers, config.authorized_delegates, level, clock)
-
-
-def _admin(path: Path, services: Sequence[Service], observers: Sequence[Observer]) -> "AdminEndpoints":
-    from assay_agent.admin.endpoints import AdminEndpoints  # noqa: PLC0415 - likewise
-
-    return AdminEndpoints(path, services, observers)
-
-
-def _observers(telemetry: Telemetry) -> Sequence[Observer]:
-    """What stands round every RPC, whichever socket it comes by. The health check calls the agent itself: uncounted."""
-    if not telemetry.on:
-        return ()
-    metrics, own_pid = telemetry.metrics, os.getpid()
-
-    def own(context: object) -> bool:
-        peer = peer_of(context)
-        return isinstance(peer, UnixPeer) and peer.pid == own_pid
-
-    observers: list[Observer] = [RpcConnections(metrics, CONNECTIONS), RpcMetrics(metrics, own)]
-    if telemetry.tracer is not None:
-        from assay.telemetry.rpctracing import RpcTracing  # noqa: PLC0415 - few switch it on
-
-        def caller(context: Context) -> Metadata | None:
-            return None if own(context) else context.invocation_metadata() or ()
-
-        observers.append(RpcTracing(telemetry.tracer, caller, process_attributes))
-    return observers
-
-
 def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:
     if config.key_manager.name == "memory" and not identity.current.reattestable:
         log.warning(
@@ -383,10 +284,22 @@ def _warn_of_lost_keys(config: AgentConfig, identity: AgentIdentity) -> None:
         )
 
 
-async def _settle(agent: _Agent) -> None:
+def _first_calls(config: AgentConfig, agent: _Agent) -> Sequence[str]:
+    """The modules that a first call of its kind would wait for."""
+    own = agent.cache.bundles.get(config.trust_domain)
+    wit = ("assay_agent.workload.wits", "assay.svid.witkey", "assay.svid.wit")
+    return (
+        *(("assay.svid.jwt",) if config.workload_api else ()),
+        *(("assay_agent.sds.api",) if config.sds is not None else ()),
+        *(wit if config.workload_api and own is not None and own.wit_authorities else ()),
+    )
+
+
+async def _settle(config: AgentConfig, agent: _Agent) -> None:
     """What can wait until workloads have their SVIDs: slow imports, and telling the server our version."""
     await agent.follower.wait_synced()
-    await asyncio.to_thread(import_module, "assay.svid.jwt")
+    for module in _first_calls(config, agent):
+        await asyncio.to_thread(import_module, module)
     try:
         await agent.client.post_status(await asyncio.to_thread(version, "assay"))
     except AssayError as error:

@@ -11,6 +11,8 @@ _KEY = "make_new_x509_err"
 def agent_checks(probe: Callable[[], Awaitable[object]], attested: Callable[[], bool]) -> Mapping[str, Check]:
     """The check by its name. `probe` calls the Workload API, whose refusals are answers too: few entries match us.
 
+    Where that is not served, there is nothing to call, and an agent is ready once it is attested.
+
     An agent that is not attested yet lives, and is not ready.
     """
 
@@ -20,7 +22,7 @@ def agent_checks(probe: Callable[[], Awaitable[object]], attested: Callable[[], 
         details = {_KEY: error} if error else {}
         return State(
             live=starting or not error,
-            ready=not error,
+            ready=not error and not starting,
             live_details={} if starting else details,
             ready_details=details,
             starting=starting,

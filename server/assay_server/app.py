@@ -184,7 +184,8 @@ def _live_parts(
 ) -> LiveParts:
     trust_domain = config.trust_domain
     limits = RateLimits(config.rates, clock, telemetry.metrics if telemetry.on else None)
-    host = Host(trust_domain, clock, JoinTokens(store, clock, trust_domain), config.data_dir)
+    tokens = JoinTokens(store, clock, trust_domain)
+    host = Host(trust_domain, clock, tokens, config.data_dir, lambda: identity.roots(trust_domain))
     attestation = AttestationService(trust_domain, node_attestors(config.node_attestors, host), rows, issuer)
     return LiveParts(authorizer, identity, limits, attestation, host)
 

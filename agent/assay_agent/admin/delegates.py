@@ -14,7 +14,10 @@ log = structlog.get_logger(__name__)
 
 
 class Delegates:
-    """Admits callers that have an entry for one of the `authorized` SPIFFE IDs; words and codes are SPIRE's."""
+    """Admits callers that have an entry for one of the `authorized` SPIFFE IDs; words and codes are SPIRE's.
+
+    Those may be others later: what counts is what they are when somebody calls, or is to be told something.
+    """
 
     def __init__(self, cache: Cache, callers: Callers, authorized: AbstractSet[SpiffeId]) -> None:
         self._cache = cache

@@ -6,6 +6,7 @@ entries no longer admit it, not with the next update; and a PID that was handed 
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from time import perf_counter
 from typing import Protocol, TypeVar
 
 import structlog
@@ -17,6 +18,7 @@ from assay.clock import Clock
 from assay.entry import Entry
 from assay.errors import AssayError, InvalidArgumentError, Kind, PermissionDeniedError, UnavailableError
 from assay.rpc.method import Context
+from assay.telemetry.metrics import OFF, Metrics
 from assay.waiting import first_of
 from assay.wire import spiffeid as spiffeid_wire
 from assay_agent.admin.delegates import Delegates
@@ -49,6 +51,7 @@ class Updates(Protocol[V_co]):
         ...
 
 
+FIRST_UPDATE = ("delegated_identity_api", "subscribe_x509_svids", "first_update", "elapsed_time")
 # Bundles whose JWK Set is kept: a trust domain has one at a time.
 MAX_BUNDLES = 256
 
@@ -56,7 +59,16 @@ MAX_BUNDLES = 256
 class DelegatedIdentityApi:
     """The DelegatedIdentity service. Admin and downstream identities are given to nobody."""
 
-    def __init__(self, cache: Cache, jwts: JwtCache, delegates: Delegates, subjects: Subjects, clock: Clock) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        jwts: JwtCache,
+        delegates: Delegates,
+        subjects: Subjects,
+        clock: Clock,
+        metrics: Metrics = OFF,
+    ) -> None:
+        self._metrics = metrics
         self._cache = cache
         self._jwts = jwts
         self._delegates = delegates
@@ -66,13 +78,18 @@ class DelegatedIdentityApi:
 
     async def SubscribeToX509SVIDs(self, request: pb.SubscribeToX509SVIDsRequest, context: Context) -> None:
         """The X.509-SVIDs of a workload, now and on every change."""
+        began: float | None = perf_counter()
         caller = await self._delegates.admit(context, "SubscribeToX509SVIDs")
         check_one(request.pid, len(request.selectors))
         with self._subjects.process(request.pid) as process:
             subject = await self._subjects.of(process, request.selectors)
 
             def respond(view: WorkloadView) -> pb.SubscribeToX509SVIDsResponse:
+                nonlocal began
                 subject.check_alive()
+                if began is not None and view.identities:
+                    self._metrics.sample(FIRST_UPDATE, (perf_counter() - began) * 1000)
+                    began = None
                 return self._x509_svids(view)
 
             with self._cache.subscribe(subject.selectors) as views:

@@ -7,6 +7,7 @@ from assay.clock import Clock
 from assay.loglevel import LiveLevel
 from assay.rpc.method import Service
 from assay.spiffeid import SpiffeId
+from assay.telemetry.metrics import OFF, Metrics
 from assay.wire.logger import LoggerApi
 from assay.wire.service import served
 from assay_agent.admin.debug import DebugApi, Observed
@@ -22,12 +23,17 @@ __all__ = ["Observed", "services"]
 
 
 def services(
-    observed: Observed, callers: Callers, authorized: AbstractSet[SpiffeId], level: LiveLevel, clock: Clock
+    observed: Observed,
+    callers: Callers,
+    authorized: AbstractSet[SpiffeId],
+    level: LiveLevel,
+    clock: Clock,
+    metrics: Metrics = OFF,
 ) -> Sequence[Service]:
     """DelegatedIdentity, Debug and Logger."""
     cache = observed.cache
     delegates = Delegates(cache, callers, authorized)
-    delegation = DelegatedIdentityApi(cache, observed.jwts, delegates, Subjects(callers.attestor), clock)
+    delegation = DelegatedIdentityApi(cache, observed.jwts, delegates, Subjects(callers.attestor), clock, metrics)
     return (
         served(delegatedidentity_pb2.DESCRIPTOR.services_by_name["DelegatedIdentity"], delegation),
         served(debug_pb2.DESCRIPTOR.services_by_name["Debug"], DebugApi(observed, clock)),

@@ -20,7 +20,7 @@ from assay.waiting import first_of
 from assay_agent.attestation.decision import Reaction, expired, other_slot, reaction
 from assay_agent.attestation.identity import AgentIdentity, NodeSvid
 from assay_agent.attestation.node import NodeAttestation, NodeParts, parse_issued
-from assay_agent.cache.vouched import tainted_keys, vouched
+from assay_agent.cache.vouched import sound_authorities, tainted_keys, vouched
 from assay_agent.client.refusal import UntrustedServerError
 from assay_agent.client.server import ServerClient
 
@@ -50,8 +50,14 @@ class NodeRotation:
         self._renewing = asyncio.Lock()
         self._rested = -math.inf
         self._tainted: frozenset[str] = frozenset()
+        self._sound: frozenset[bytes] = frozenset()
         self._forced: NodeSvid | None = None
         self._wake = asyncio.Event()
+
+    def use_target(self, availability_target: float | None) -> None:
+        """Have the SVID renewed by this one from now on."""
+        self._target = availability_target
+        self._wake.set()
 
     async def run(self) -> None:
         """Renew whenever it is time.
@@ -72,14 +78,21 @@ class NodeRotation:
             await first_of(self._wake.wait(), self._parts.clock.sleep(self._pause(failures)))
 
     def take_bundle(self, bundle: Bundle) -> None:
-        """Trust the server by this bundle from now on, and renew an SVID at once whose authority is tainted by it."""
+        """Trust the server by this bundle from now on, and renew an SVID at once that it does not vouch for any more.
+
+        That is one whose authority is tainted, or has left the bundle.
+        """
         self._parts.roots.update(bundle)
-        before, self._tainted = self._tainted, tainted_keys(bundle)
-        if not (new := self._tainted - before):
+        tainted, self._tainted = self._tainted, tainted_keys(bundle)
+        sound, self._sound = self._sound, sound_authorities(bundle)
+        new = self._tainted - tainted
+        if new:
+            log.debug("New tainted X.509 authorities found", subject_key_ids=",".join(sorted(new)))
+        if not new and sound <= self._sound:
             return
-        log.debug("New tainted X.509 authorities found", subject_key_ids=",".join(sorted(new)))
         if not vouched(self._current.svid, bundle, self._parts.clock.now()):
-            log.info("Agent SVID is tainted by a root authority, forcing rotation")
+            gone = "Agent SVID is of an authority that has left the bundle, forcing rotation"
+            log.info("Agent SVID is tainted by a root authority, forcing rotation" if new else gone)
             self._forced = self._current
             self._wake.set()
 

@@ -2,17 +2,26 @@
 
 import random
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Protocol
 
+import structlog
+
+from assay.bundle import Bundle
 from assay.clock import Clock
 from assay.entry import Entry
 from assay.spiffeid import SpiffeId
-from assay.telemetry.metrics import OFF, Metrics
+from assay.telemetry.metrics import OFF, Metrics, ended
+from assay_agent.cache.signers import Signers
 from assay_agent.cache.tokens import Issued, TokenCache
+
+log = structlog.get_logger(__name__)
 
 # The share of its life that a token has left when its renewal is waited for.
 LEAST = 0.25
 SIZE = ("jwt_svid_cache_size",)
+TAINTING = ("cache_manager", "workload", "process_tainted_jwt_svids")
+TAINTED = ("cache_manager", "tainted_jwt_svids", "workload")
 
 Key = tuple[str, SpiffeId, tuple[str, ...]]
 
@@ -55,6 +64,8 @@ class JwtCache:
         self._source = source
         self._clock = clock
         self._draw = draw
+        self._metrics = metrics
+        self._signers = Signers()
         self._kept: TokenCache[Key, Issued] = TokenCache(
             clock,
             max_size=max_size,
@@ -66,6 +77,10 @@ class JwtCache:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def use(self, max_size: int, hit_timeout: float) -> None:
+        """Keep at most so many from now on, and wait so many seconds for a renewal."""
+        self._kept.use(max_size, hit_timeout)
 
     async def fetch(self, entry: Entry, audience: Sequence[str]) -> Issued:
         """A token with at least a quarter of its life left; a fresh one for an entry that wants a `jti` in each.
@@ -94,6 +109,25 @@ class JwtCache:
     def clear(self) -> None:
         """Forget all: the server's keys are others now."""
         self._kept.clear()
+
+    def take_bundle(self, bundle: Bundle) -> None:
+        """Forget what was signed by keys that are tainted by this bundle of the own trust domain, or have left it."""
+        before, self._signers = self._signers, Signers.of(bundle.jwt_authorities)
+        lost = self._signers.lost_since(before)
+        if new := self._signers.tainted - before.tainted:
+            log.debug("New tainted JWT authorities found", jwt_authority_key_ids=",".join(sorted(new)))
+        began = perf_counter()
+        gone = self._kept.distrust(lost)
+        if not lost - before.tainted:
+            return
+        ended(self._metrics, TAINTING, "OK", began)
+        for key_id, count in gone.items():
+            log.info(
+                "JWT-SVIDs were removed from the JWT cache because they were issued by a tainted authority",
+                jwt_authority_key_ids=key_id,
+                tainted_jwt_svids=count,
+            )
+        self._metrics.sample(TAINTED, sum(gone.values()))
 
     def _fresh(self, jwt: Issued) -> bool:
         return not expires_soon(jwt, self._now, self._draw())

@@ -1,14 +1,15 @@
 """Tokens kept on the node, so that a workload that asks often costs the server one signature per half-life."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from assay.clock import Clock
 from assay.errors import AssayError, Kind, UnavailableError
+from assay_agent.cache.signers import key_id
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,11 @@ RETRY = 5.0
 
 class Expiring(Protocol):
     """What is kept."""
+
+    @property
+    def token(self) -> str:
+        """The compact JWS."""
+        ...
 
     @property
     def expires_at(self) -> int:
@@ -81,10 +87,17 @@ class TokenCache(Generic[K, T]):
         self._due: asyncio.Queue[tuple[K, Callable[[], Awaitable[T]]]] = asyncio.Queue()
         # What is in the queue or under way, and until when what failed is left alone.
         self._renewing: set[K] = set()
+        self._distrusted: frozenset[str] = frozenset()
         self._left_alone: dict[K, float] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def use(self, max_size: int, hit_timeout: float) -> None:
+        """Take these from now on; what is too much by the new size is forgotten."""
+        self._max_size = max_size
+        self._hit_timeout = hit_timeout
+        self._shrink()
 
     async def get(
         self,
@@ -145,6 +158,23 @@ class TokenCache(Generic[K, T]):
         else:
             self._left_alone.pop(key, None)
 
+    def distrust(self, key_ids: frozenset[str]) -> Mapping[str, int]:
+        """Forget what these keys signed, and keep nothing of it from now on; how many of each went.
+
+        The keys take the place of those of the last call.
+        """
+        self._distrusted = key_ids
+        gone = {key: by for key, one in self._kept.items() if (by := key_id(one.token)) in key_ids} if key_ids else {}
+        for key in gone:
+            del self._kept[key]
+        if gone:
+            self._resized(len(self._kept))
+        return Counter(gone.values())
+
+    def trusts(self, kept: T) -> bool:
+        """Whether it is signed by none of the keys that were distrusted last."""
+        return not self._distrusted or key_id(kept.token) not in self._distrusted
+
     def clear(self) -> None:
         """Forget all that is kept."""
         self._kept.clear()
@@ -187,8 +217,14 @@ class TokenCache(Generic[K, T]):
         return token
 
     def _keep(self, key: K, token: T) -> None:
+        # It may have been signed just before the key was found to be bad.
+        if not self.trusts(token):
+            return
         self._kept[key] = token
         self._kept.move_to_end(key)
+        self._shrink()
+
+    def _shrink(self) -> None:
         while len(self._kept) > self._max_size:
             self._kept.popitem(last=False)
         self._resized(len(self._kept))

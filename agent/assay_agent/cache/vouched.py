@@ -21,6 +21,11 @@ def vouched(svid: X509Svid, bundle: Bundle, now: datetime) -> bool:
     return True
 
 
+def sound_authorities(bundle: Bundle) -> frozenset[bytes]:
+    """The X.509 authorities (DER) that are not tainted."""
+    return frozenset(one.der for one in bundle.x509_authorities if not one.tainted)
+
+
 def tainted_keys(bundle: Bundle) -> frozenset[str]:
     """The subject key IDs, in hex, of the X.509 authorities that nothing may be left under."""
     tainted = [load(one.der).public_key() for one in bundle.x509_authorities if one.tainted]

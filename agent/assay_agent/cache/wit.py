@@ -4,6 +4,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import structlog
+
+from assay.bundle import Bundle
 from assay.clock import Clock
 from assay.crypto.keys import generate, to_pkix
 from assay.entry import Entry
@@ -11,8 +14,14 @@ from assay.errors import FailedPreconditionError
 from assay.keymanager.base import KeyType, SigningKey
 from assay.rotation import draw, renew_at
 from assay.spiffeid import SpiffeId
+from assay.telemetry.metrics import OFF, Metrics, measured
+from assay_agent.cache.signers import Signers
 from assay_agent.cache.tokens import Issued, TokenCache
 
+log = structlog.get_logger(__name__)
+
+SIZE = ("wit_svid_cache_size",)
+FETCH = ("wit_svid_cache", "new_wit_svid")
 # Takes long and lets other threads run.
 _SLOW = frozenset({KeyType.RSA_2048, KeyType.RSA_4096})
 
@@ -53,16 +62,30 @@ class WitCache:
         *,
         max_size: int = 1000,
         hit_timeout: float = 30.0,
+        metrics: Metrics = OFF,
     ) -> None:
+        self._signers = Signers()
+        self._metrics = metrics
         self._source = source
         self._clock = clock
         self._key_type = key_type
+        self._hit_timeout = hit_timeout
         self._kept: TokenCache[Key, Wit] = TokenCache(
-            clock, max_size=max_size, hit_timeout=hit_timeout, kind="WIT", whose=lambda key: key[1]
+            clock,
+            max_size=max_size,
+            hit_timeout=hit_timeout,
+            kind="WIT",
+            whose=lambda key: key[1],
+            resized=lambda size: metrics.gauge(SIZE, size),
         )
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def use(self, key_type: KeyType, max_size: int) -> None:
+        """Make keys of this type from now on, and keep at most so many."""
+        self._key_type = key_type
+        self._kept.use(max_size, self._hit_timeout)
 
     async def fetch(self, entry: Entry) -> Wit:
         """The entry's WIT-SVID: the same for all its workloads on this node (WIT-SVID section 4).
@@ -76,10 +99,28 @@ class WitCache:
         """Forget all: the server's keys are others now."""
         self._kept.clear()
 
+    def take_bundle(self, bundle: Bundle) -> None:
+        """Forget what was signed by keys that are tainted by this bundle of the own trust domain, or have left it."""
+        before, self._signers = self._signers, Signers.of(bundle.wit_authorities)
+        for key_id, count in self._kept.distrust(self._signers.lost_since(before)).items():
+            log.info(
+                "WIT-SVIDs were removed from the WIT cache because they were issued by a tainted authority",
+                wit_authority_key_ids=key_id,
+                tainted_wit_svids=count,
+            )
+
+    def trusts(self, wit: Wit) -> bool:
+        """Whether one that was fetched may still be used, as far as the key goes that it was signed by."""
+        return self._kept.trusts(wit)
+
     def _fresh(self, wit: Wit) -> bool:
         return self._clock.now().timestamp() < wit.renew_at
 
     async def _mint(self, entry: Entry) -> Wit:
+        with measured(self._metrics, FETCH):
+            return await self._made(entry)
+
+    async def _made(self, entry: Entry) -> Wit:
         from assay.svid import witkey  # noqa: PLC0415 - few workloads ask for one, and all wait for the agent to start
 
         key = await self._new_key()

@@ -55,6 +55,7 @@ class AgentFlags(DaemonFlags):
     allow_unauthenticated_verifiers: Annotated[
         bool, typer.Option("--allow-unauthenticated-verifiers", help="Give bundles to unregistered callers.")
     ] = False
+    disable_workload_api: Annotated[bool, typer.Option("--disable-workload-api", help="Serve no Workload API.")] = False
     disable_sds_api: Annotated[bool, typer.Option("--disable-sds-api", help="Serve no secrets to Envoys.")] = False
 
 

@@ -161,6 +161,8 @@ class AgentSection(Section):
     """How many X.509-SVIDs are kept that no workload asks for at the moment; 0 for the default."""
     jwt_svid_cache_max_size: int = Field(default=DEFAULT_CACHE_SIZE, ge=0)
     """How many JWT-SVIDs are kept, and how many WIT-SVIDs; 0 for the default."""
+    disable_workload_api: bool = False
+    """Do not serve the Workload API. Without that and SDS there is no `socket_path`."""
     disable_sds_api: bool = False
     """Do not serve Envoy's Secret Discovery Service."""
     sds: SdsSection = SdsSection()
@@ -173,6 +175,8 @@ class AgentSection(Section):
     """Standard output if not set. `SIGUSR2` opens it anew, after it was moved away."""
     log_source_location: bool = False
     """Whether each line says where in the code it was logged."""
+    log_selectors: Texts = ()
+    """What selectors begin with, such as `unix:uid`, that are logged of a workload that no entry is for."""
 
 
 class AssaySection(Section):
@@ -205,6 +209,7 @@ FLAGS: dict[KeyPath, str] = {
     ("agent", "allow_unauthenticated_verifiers"): "--allow-unauthenticated-verifiers",
     ("agent", "data_dir"): "--data-dir",
     ("agent", "disable_sds_api"): "--disable-sds-api",
+    ("agent", "disable_workload_api"): "--disable-workload-api",
     ("agent", "insecure_bootstrap"): "--insecure-bootstrap",
     ("agent", "join_token"): "--join-token",
     ("agent", "join_token_file"): "--join-token-file",

@@ -40,7 +40,8 @@ class AgentConfig:
     At most one of `join_token` and `join_token_file` is set; the file is read when the agent attests. Of
     `trust_bundle_path`, `trust_bundle_url`, `trust_bundle_spiffe_workload_api` and `insecure_bootstrap` exactly one is
     set, and `trust_bundle_unix_socket` only beside the URL, which then is `http://`.
-    `availability_target` is None when SVIDs rotate by their half-life alone. `sds` is None when that API is disabled.
+    `availability_target` is None when SVIDs rotate by their half-life alone. `sds` is None when that API is disabled,
+    and `workload_api` False when that one is.
     Without `admin_socket_path` there is no admin socket. `method_rates` are calls a second by the method's path, for
     each set of selectors. `calls_per_user` (a second, without limit if None), `calls_at_once_per_user` and
     `connections_per_user` are for each user.
@@ -75,6 +76,8 @@ class AgentConfig:
     jwt_svid_cache_max_size: int = 1000
     jwt_svid_cache_hit_timeout: float = 30.0
     sync_interval: float = 5.0
+    log_selectors: tuple[str, ...] = ()
+    workload_api: bool = True
     sds: SdsSettings | None = field(default_factory=SdsSettings)
     method_rates: Mapping[str, int] = field(default_factory=dict[str, int])
     calls_per_user: int | None = None

@@ -8,8 +8,6 @@ from assay.config.plugin import SPIRE_NODE_ATTESTORS, BuiltIn, Catalog
 _PROFILING = warned("profiling is not built; the key has no effect")
 
 NOT_BUILT: dict[KeyPath, NotBuilt] = {
-    ("agent", "disable_workload_api"): NotBuilt("is not built yet: the Workload API would be served all the same"),
-    ("agent", "log_selectors"): warned("has no effect: selectors are not logged"),
     ("agent", "profiling_enabled"): _PROFILING,
     ("agent", "profiling_freq"): _PROFILING,
     ("agent", "profiling_names"): _PROFILING,
@@ -32,9 +30,7 @@ CATALOG: Catalog = {
     "NodeAttestor": {
         "join_token": BuiltIn(),
         "x509pop": BuiltIn(
-            frozenset({"private_key_path", "certificate_path", "intermediates_path"}),
-            frozenset(),
-            {"spiffe_endpoint_socket": ("",)},
+            frozenset({"private_key_path", "certificate_path", "intermediates_path", "spiffe_endpoint_socket"}),
         ),
         **dict.fromkeys(SPIRE_NODE_ATTESTORS),
     },

@@ -30,8 +30,11 @@ FOLDER_MODE = 0o755
 CALLS_AT_ONCE = 1000
 # Seconds that the health check's own call may take.
 PROBE_TIMEOUT = 5.0
-_API_NAMES = "Workload API"
-_MORE_API_NAMES = "Workload and SDS APIs"
+# What the log calls what is served: by whether the Workload API is, and SDS.
+_API_NAMES = {
+    (True, True): "Workload and SDS APIs", (True, False): "Workload API",
+    (False, True): "SDS API", (False, False): "no APIs",
+}  # fmt: skip
 
 
 class LazyService(GenericHandler, Protocol):
@@ -45,7 +48,7 @@ class LazyService(GenericHandler, Protocol):
 
 
 class Endpoints:
-    """One gRPC server. Create it on the loop, `serve` the API, then `start`.
+    """One gRPC server. Create it on the loop, `serve` the API, `serve_sds`, or both, then `start`.
 
     The Workload API refuses calls without the security header. Health and reflection answer without, as SPIRE's do:
     they say nothing of any workload, and the tools that call them set no headers (the standard asks for it on every
@@ -63,10 +66,11 @@ class Endpoints:
     ) -> None:
         self._path = socket_path
         self._observers = observers
-        room = Room(per_connection=2, per_caller=connections_per_user)
+        self.room = Room(per_connection=2, per_caller=connections_per_user)
         options = Options(http2=Limits(streams=CALLS_AT_ONCE), calls_per_user=calls_per_user)
-        self._server = Server(self._observed, options, room=room)
+        self._server = Server(self._observed, options, room=self.room)
         self._sds: LazyService | None = None
+        self._workload_api = False
 
     def peer(self, context: wire.Context) -> Peer:
         """Who makes this call; raises UnauthenticatedError when that is not known."""
@@ -74,6 +78,7 @@ class Endpoints:
 
     def serve(self, servicer: wire.Servicer) -> None:
         """Serve the Workload API with this."""
+        self._workload_api = True
         wire.register(self._server, servicer)
 
     def serve_sds(self, service: LazyService) -> None:
@@ -88,8 +93,7 @@ class Endpoints:
             AssayError: the socket cannot be had.
         """
         health.Health(self.probe).register(self._server)
-        names = (wire.SERVICE, health.SERVICE, *((self._sds.name,) if self._sds else ()))
-        self._server.add_generic_rpc_handlers((Reflection(names, self._files),))
+        self._server.add_generic_rpc_handlers((Reflection((*self._names, health.SERVICE), self._files),))
         await self._server.listen_unix(self._path, SOCKET_MODE, FOLDER_MODE)
         log.info("Starting agent APIs", address=str(self._path), apis=self._apis, network="unix")
 
@@ -106,15 +110,26 @@ class Endpoints:
         return method
 
     async def probe(self) -> None:
-        """Call the Workload API on this very socket; raises AssayError when it refuses, even for want of an entry."""
+        """Call the Workload API, if it is served, on this very socket.
+
+        Raises:
+            AssayError: it refuses, and be it for want of an entry.
+        """
+        if not self._workload_api:
+            return
         async with WorkloadApiClient(Endpoint.of_path(self._path)) as client:
             await client.fetch_x509(within=PROBE_TIMEOUT)
 
     @property
     def _apis(self) -> str:
-        return _MORE_API_NAMES if self._sds else _API_NAMES
+        return _API_NAMES[self._workload_api, self._sds is not None]
+
+    @property
+    def _names(self) -> Iterable[str]:
+        return (*((wire.SERVICE,) if self._workload_api else ()), *((self._sds.name,) if self._sds else ()))
 
     def _files(self) -> Iterable["FileDescriptorProto"]:
         from assay_agent.endpoints.descriptors import workload_api_files  # noqa: PLC0415 - few ever ask
 
-        return (*workload_api_files(), *(self._sds.files() if self._sds else ()))
+        ours = workload_api_files() if self._workload_api else ()
+        return (*ours, *(self._sds.files() if self._sds else ()))

@@ -143,7 +143,7 @@ def _note(near: Near, entry: Entry, settings: str, verb: str = "") -> str:
             f"as changed it fits every workload with {fits}"
         )
     if settings:
-        notes.append("a change of agent.conf needs a restart of the agent")
+        notes.append("the agent takes it over when it gets SIGHUP")
     return "; ".join(notes)
 
 

@@ -47,9 +47,9 @@ def node_attestor(plugin: Plugin, token: str, token_file: Path | None, host: Hos
 
             return JoinTokenAttestor(token, token_file)
         case "x509pop":
-            from assay_agent.plugins.nodeattestor_x509pop import X509PopAttestor  # noqa: PLC0415 - see above
+            from assay_agent.plugins import nodeattestor_x509pop  # noqa: PLC0415 - see above
 
-            return X509PopAttestor.configure(plugin.data)
+            return nodeattestor_x509pop.configure(plugin.data)
         case name:
             made = external.make("agent", "NodeAttestor", name, plugin.data, host, AgentNodeAttestor)
             return cast("AgentNodeAttestor", made)

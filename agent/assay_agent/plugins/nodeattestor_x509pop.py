@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from assay.errors import AssayError, FailedPreconditionError, InvalidArgumentError
 from assay.keymanager.base import SigningKey
-from assay.plugin.nodeattestor import AgentConversation
+from assay.plugin.nodeattestor import AgentConversation, AgentNodeAttestor
 
 NAME = "x509pop"
 NONCE_BYTES = 32
@@ -43,13 +43,8 @@ class X509PopAttestor:
         """From `plugin_data`.
 
         Raises:
-            InvalidArgumentError: a path is missing, a key unknown, or the certificate is to come from a Workload API.
+            InvalidArgumentError: a path is missing.
         """
-        if data.get("spiffe_endpoint_socket"):
-            raise InvalidArgumentError("nodeattestor(x509pop): spiffe_endpoint_socket is not built yet")
-        known = {"certificate_path", "private_key_path", "intermediates_path", "spiffe_endpoint_socket"}
-        for key in sorted(data.keys() - known):
-            raise InvalidArgumentError(f"nodeattestor(x509pop): unknown key {key}")
         for key in ("private_key_path", "certificate_path"):
             if not data.get(key):
                 raise InvalidArgumentError(f"nodeattestor(x509pop): {key} is required")
@@ -69,14 +64,37 @@ class X509PopAttestor:
         chain, key = _load_pair(self._certificate, self._key)
         if self._intermediates is not None:
             chain += _load_certificates(self._intermediates)
-        certificates = [base64.b64encode(one.public_bytes(Encoding.DER)).decode() for one in chain]
-        return _Proof(json.dumps({"certificates": certificates}).encode(), key)
+        return Proof.of([one.public_bytes(Encoding.DER) for one in chain], key)
+
+
+def configure(data: Mapping[str, object]) -> AgentNodeAttestor:
+    """The one that `plugin_data` asks for: a Workload API goes before files, as in SPIRE.
+
+    Raises:
+        InvalidArgumentError: a path is missing, a key unknown, or the API's address is none.
+    """
+    known = {"certificate_path", "private_key_path", "intermediates_path", "spiffe_endpoint_socket"}
+    for key in sorted(data.keys() - known):
+        raise InvalidArgumentError(f"nodeattestor(x509pop): unknown key {key}")
+    if address := data.get("spiffe_endpoint_socket"):
+        from assay_agent.plugins.nodeattestor_x509pop_svid import SvidAttestor  # noqa: PLC0415 - where configured
+
+        return SvidAttestor.configure(str(address))
+    return X509PopAttestor.configure(data)
 
 
 @dataclass(frozen=True, slots=True)
-class _Proof:
+class Proof:
+    """A conversation: the chain is shown, then the key is proven."""
+
     payload: bytes
     key: SigningKey = field(repr=False)
+
+    @classmethod
+    def of(cls, chain: Sequence[bytes], key: SigningKey) -> "Proof":
+        """With that chain (DER, leaf first)."""
+        certificates = [base64.b64encode(one).decode() for one in chain]
+        return cls(json.dumps({"certificates": certificates}).encode(), key)
 
     async def answer(self, challenge: bytes) -> bytes:
         """Sign SHA-256 over the server's nonce and one of our own."""

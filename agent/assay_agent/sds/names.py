@@ -47,7 +47,9 @@ def offer(view: WorkloadView, settings: SdsSettings) -> Offer:
     own = {str(view.bundle.trust_domain.id): view.bundle}
     federated = {str(bundle.trust_domain.id): bundle for bundle in view.federated}
     svids: dict[str, Content] = {}
-    for identity in view.identities:
+    # Of those with one hint, too: a secret has no hint that would have to be unique.
+    identities = view.all_identities
+    for identity in identities:
         svids.setdefault(str(identity.entry.spiffe_id), identity)
     names: tuple[tuple[str, Content], ...] = (
         *own.items(),
@@ -55,7 +57,7 @@ def offer(view: WorkloadView, settings: SdsSettings) -> Offer:
         (settings.default_all_bundles_name, AllBundles((view.bundle, *view.federated))),
         *federated.items(),
         *svids.items(),
-        *((settings.default_svid_name, identity) for identity in view.identities[:1]),
+        *((settings.default_svid_name, identity) for identity in identities[:1]),
     )
     named: dict[str, Content] = {}
     for name, content in names:

@@ -1,4 +1,4 @@
-"""The service as a server registers it; all that it takes is loaded when somebody first calls."""
+"""The service as a server registers it; all that it takes is loaded once workloads have their SVIDs, or when called."""
 
 from collections.abc import Iterable
 from functools import cached_property

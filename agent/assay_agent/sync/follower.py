@@ -110,6 +110,10 @@ class Follower:
         """When the cache last was as the server says, in Unix seconds: now, while a stream is open; 0 if never."""
         return self._clock.now().timestamp() if self._in_touch else self._last_sync
 
+    def use_interval(self, poll_interval: float) -> None:
+        """Poll so often from the next time on."""
+        self._interval = poll_interval
+
     async def wait_synced(self) -> None:
         """Return when the first snapshot is in the cache."""
         await self._synced.wait()

@@ -19,7 +19,7 @@ from assay.svid import X509Svid
 from assay.telemetry.metrics import OFF, Metrics, measured
 from assay.waiting import first_of
 from assay_agent.cache.cache import Cache
-from assay_agent.cache.vouched import vouched
+from assay_agent.cache.vouched import sound_authorities, vouched
 from assay_agent.client.values import Signed
 from assay_agent.sync.csrs import AT_ONCE, KeyedRequest, batch_limit, make_requests
 from assay_agent.sync.gauges import gauge_svids, sample_due
@@ -32,6 +32,8 @@ REFUSED = Backoff(first=5, limit=240)
 # The wall clock may jump, and a laptop sleep: never trust one long wait.
 LONGEST_LOOK_AWAY = 60.0
 FETCH = ("manager", "sync", "fetch_svids_updates")
+TAINTING = ("cache_manager", "workload", "process_tainted_x509_svids")
+TAINTED = ("cache_manager", "tainted_x509_svids", "workload")
 
 
 class SigningClient(Protocol):
@@ -100,6 +102,16 @@ class Signer:
         self._changed = asyncio.Event()
         self._reachable = asyncio.Event()
 
+    def use(self, settings: SigningSettings) -> None:
+        """Take these from now on; SVIDs keep the keys that they have, and are renewed when these say."""
+        self._settings = settings
+        self._kept = {
+            entry_id: replace(kept, held=Held(kept.held.entry, self._renew_at(kept.svid)))
+            for entry_id, kept in self._kept.items()
+        }
+        self._batch = batch_limit(settings.key_type)
+        self.changed()
+
     def changed(self) -> None:
         """Entries have changed: look again."""
         self._changed.set()
@@ -144,13 +156,15 @@ class Signer:
         bundle = None if some is None else self._cache.bundles.get(some.spiffe_id.trust_domain)
         if bundle is None:
             return
-        sound = frozenset(one.der for one in bundle.x509_authorities if not one.tainted)
-        before, self._authorities = self._authorities, sound
+        before, self._authorities = self._authorities, (sound := sound_authorities(bundle))
         if before <= sound:
             return
         now, held = self._clock.now(), len(self._kept)
-        self._kept = {entry_id: kept for entry_id, kept in self._kept.items() if vouched(kept.svid, bundle, now)}
-        if count := held - len(self._kept):
+        with measured(self._metrics, TAINTING):
+            self._kept = {entry_id: kept for entry_id, kept in self._kept.items() if vouched(kept.svid, bundle, now)}
+        count = held - len(self._kept)
+        self._metrics.sample(TAINTED, count)
+        if count:
             log.debug("Scheduled rotation for SVID entries due to tainted X.509 authorities", count=count)
 
     async def _sign(self, entry_ids: Sequence[str]) -> None:
@@ -209,12 +223,14 @@ class Signer:
         now = self._cache.entries.get(entry.id)
         if now is not None and now.spiffe_id == entry.spiffe_id != svid.spiffe_id:
             return FailedPreconditionError(f"server signed another SPIFFE ID: {svid.spiffe_id}")
-        at = renew_at(svid.not_before, svid.not_after, draw(chain[0]), self._settings.availability_target)
         rested = self._clock.monotonic() + rest(svid.not_after - self._now)
         self._cache.set_svid(entry.id, svid)
-        self._kept[entry.id] = _Kept(svid, Held(entry, at), rested)
+        self._kept[entry.id] = _Kept(svid, Held(entry, self._renew_at(svid)), rested)
         self._refused.pop(entry.id, None)
         return None
+
+    def _renew_at(self, svid: X509Svid) -> float:
+        return renew_at(svid.not_before, svid.not_after, draw(svid.chain[0]), self._settings.availability_target)
 
     def _postpone(self, entry: Entry, reason: str) -> None:
         failures = self._refused[entry.id].failures + 1 if entry.id in self._refused else 1

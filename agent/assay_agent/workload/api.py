@@ -60,7 +60,7 @@ class WorkloadApi:
         self._wits = wits
         self._callers = callers
         self._clock = clock
-        self._settings = settings
+        self.settings = settings
         replies = Replies()
         self._x509_svids = Streamed("FetchX509SVID", replies.x509_svids, _has_svid, signed=True)
         self._x509_bundles = Streamed("FetchX509Bundles", replies.x509_bundles, self._may_verify)
@@ -106,7 +106,7 @@ class WorkloadApi:
             raise _refused("Missing required svid parameter", "svid must be specified", "ValidateJWTSVID")
         caller = await self._attest(context, "ValidateJWTSVID")
         svid = self._validate(request, self._cache.view(caller.selectors))
-        claims = visible_claims(svid, self._settings.trust_domain, self._settings.allowed_foreign_jwt_claims)
+        claims = visible_claims(svid, self.settings.trust_domain, self.settings.allowed_foreign_jwt_claims)
         caller.check_alive()
         return pb.ValidateJWTSVIDResponse(spiffe_id=str(svid.spiffe_id), claims=to_struct(claims))
 
@@ -128,7 +128,7 @@ class WorkloadApi:
 
     def _check_wit(self, refusal: str) -> None:
         """Refuse where the trust domain has no WIT-SVIDs (WIT-SVID section 6.2; Workload API, section 7)."""
-        own = self._cache.bundles.get(self._settings.trust_domain)
+        own = self._cache.bundles.get(self.settings.trust_domain)
         if self._cache.synced and (own is None or not own.wit_authorities):
             raise UnimplementedError(refusal)
 
@@ -145,7 +145,7 @@ class WorkloadApi:
         await follow(self._cache, self._clock, caller, what, context)
 
     def _may_verify(self, view: WorkloadView) -> bool:
-        return view.entitled or self._settings.allow_unauthenticated_verifiers
+        return view.entitled or self.settings.allow_unauthenticated_verifiers
 
     async def _jwt_svids(self, caller: Caller, entries: Sequence[Entry], audience: Sequence[str]) -> list[pb.JWTSVID]:
         if len(entries) == 1:

@@ -60,6 +60,10 @@ class Attestor:
         """Those it asks."""
         return self._plugins
 
+    def use(self, plugins: Sequence[WorkloadAttestor]) -> None:
+        """Ask these from the next caller on."""
+        self._plugins = tuple(plugins)
+
     async def attest(self, peer: Attestable) -> frozenset[Selector]:
         """Selectors of the caller.
 
@@ -68,10 +72,11 @@ class Attestor:
             UnavailableError: every plugin failed.
         """
         check_alive(peer)
+        plugins = self._plugins
         with measured(self._metrics, ("workload_api", "workload_attestation")):
-            found = await self.examine(peer.pid)
+            found = await self._examine(plugins, peer.pid)
             check_alive(peer)
-            if self._plugins and len(found.failures) == len(self._plugins):
+            if plugins and len(found.failures) == len(plugins):
                 raise UnavailableError("no workload attestor succeeded")
         self._metrics.sample(("workload_api", "discovered_selectors"), len(found.selectors))
         if peer.pid != self._own_pid:
@@ -80,18 +85,21 @@ class Attestor:
 
     async def examine(self, pid: int) -> Findings:
         """What the plugins find of the process with that number, whether or not it stays the same one meanwhile."""
-        answers = await self._ask_all(pid)
-        pairs = list(zip(self._plugins, answers, strict=True))
+        return await self._examine(self._plugins, pid)
+
+    async def _examine(self, plugins: Sequence[WorkloadAttestor], pid: int) -> Findings:
+        answers = await self._ask_all(plugins, pid)
+        pairs = list(zip(plugins, answers, strict=True))
         return Findings(
             frozenset(one for answer in answers if not isinstance(answer, str) for one in answer),
             {plugin.name: answer for plugin, answer in pairs if isinstance(answer, str)},
         )
 
-    async def _ask_all(self, pid: int) -> list[tuple[Selector, ...] | str]:
-        if len(self._plugins) == 1:
-            return [await self._ask(self._plugins[0], pid)]
+    async def _ask_all(self, plugins: Sequence[WorkloadAttestor], pid: int) -> list[tuple[Selector, ...] | str]:
+        if len(plugins) == 1:
+            return [await self._ask(plugins[0], pid)]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._ask(plugin, pid)) for plugin in self._plugins]
+            tasks = [group.create_task(self._ask(plugin, pid)) for plugin in plugins]
         return [task.result() for task in tasks]
 
     async def _ask(self, plugin: WorkloadAttestor, pid: int) -> tuple[Selector, ...] | str:

@@ -1,6 +1,6 @@
 """Who calls: from a gRPC context to a live process and its selectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -22,12 +22,21 @@ def _nobody(_peer: UnixPeer, _selectors: frozenset[Selector]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An attested process."""
+    """An attested process. `log_selectors` are what selectors begin with that may be in a log."""
 
     peer: UnixPeer
     selectors: frozenset[Selector]
     quiet: bool
     on_refused: Callable[[UnixPeer, frozenset[Selector]], None] = field(default=_nobody)
+    log_selectors: Sequence[str] = ()
+
+    @property
+    def loggable(self) -> str:
+        """Those of its selectors, such as `unix:uid:0` of the prefix `unix:uid`: in SPIRE's form, and maybe none."""
+        shown = [str(one) for one in self.selectors]
+        return ",".join(
+            sorted(one for one in shown if any(f"{one}:".startswith(f"{prefix}:") for prefix in self.log_selectors))
+        )
 
     def refused(self) -> None:
         """It got nothing, for want of an entry: whoever explains that is told."""
@@ -42,7 +51,7 @@ class Caller:
 class Callers:
     """Attests who is behind a call. Calls of the agent itself (`own_pid`), its health check, are quiet in the log.
 
-    `on_refused` is told of callers that no entry is for.
+    `on_refused` is told of callers that no entry is for, and `log_selectors` is what of their selectors may be logged.
     """
 
     def __init__(
@@ -52,7 +61,9 @@ class Callers:
         *,
         own_pid: int,
         on_refused: Callable[[UnixPeer, frozenset[Selector]], None] = _nobody,
+        log_selectors: Sequence[str] = (),
     ) -> None:
+        self.log_selectors = log_selectors
         self._peer = peer
         self.attestor = attestor
         self._own_pid = own_pid
@@ -69,7 +80,7 @@ class Callers:
             if not isinstance(peer, UnixPeer):
                 raise UnauthenticatedError("caller is not a process of this host")
             selectors = await self.attestor.attest(peer)
-            return Caller(peer, selectors, quiet=peer.pid == self._own_pid, on_refused=self._on_refused)
+            return Caller(peer, selectors, peer.pid == self._own_pid, self._on_refused, self.log_selectors)
         except AssayError as error:
             log.error("Workload attestation failed", method=method, error=str(error))  # noqa: TRY400 - a refusal
             raise UnavailableError("workload attestation failed") from error

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assay.plugin.workloadattestor import withheld_by
-from assay.rpc.method import Context, Registry
+from assay.rpc.method import Context, Registry, Service
 from assay.rpc.server import peer_of
 from assay.rpc.status import EndError, StatusCode
 from assay.spiffeid import SpiffeId
@@ -40,7 +40,11 @@ class ExplainApi:
 
     def register(self, server: Registry) -> None:
         """Serve it there."""
-        server.add_generic_rpc_handlers((served(SERVICE, self),))
+        server.add_generic_rpc_handlers((self.service(),))
+
+    def service(self) -> Service:
+        """As a server registers it: whichever socket it is on, it answers the same callers."""
+        return served(SERVICE, self)
 
     async def GetView(self, request: pb.GetViewRequest, context: Context) -> pb.GetViewResponse:
         """The view; a process that is named is attested as if it had called."""

@@ -37,10 +37,14 @@ class Refusals:
         self._clock = clock
         self._trust_domain = trust_domain
         self._agent_id = agent_id
-        self._attestors = {one.name: withheld_by(one) for one in attestors}
+        self.use(attestors)
         self._kept: OrderedDict[int, Workload] = OrderedDict()
         self._logged: OrderedDict[int, float] = OrderedDict()
         self._quiet_until = 0.0
+
+    def use(self, attestors: Sequence[WorkloadAttestor]) -> None:
+        """These are what looks at callers from now on."""
+        self._attestors = {one.name: withheld_by(one) for one in attestors}
 
     @property
     def kept(self) -> tuple[Workload, ...]:

@@ -53,7 +53,8 @@ async def follow(cache: Cache, clock: Clock, caller: Caller, what: Streamed, con
 def no_identity(caller: Caller, method: str) -> PermissionDeniedError:
     """The refusal of a caller that no entry is for."""
     if not caller.quiet:
-        log.error("No identity issued", method=method, pid=caller.peer.pid, registered=False, service=SERVICE)
+        shown = {"selectors": caller.loggable} if caller.loggable else {}
+        log.error("No identity issued", method=method, pid=caller.peer.pid, registered=False, service=SERVICE, **shown)
     caller.refused()
     return PermissionDeniedError("no identity issued")
 

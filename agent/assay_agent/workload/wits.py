@@ -97,7 +97,9 @@ class WitFollower:
         return found
 
     async def _one(self, entry: Entry, held: Wit | None) -> Wit:
-        return held if held is not None and self._now < held.renew_at else await self.wits.fetch(entry)
+        if held is not None and self._now < held.renew_at and self.wits.trusts(held):
+            return held
+        return await self.wits.fetch(entry)
 
     def _pause(self, found: Mapping[Key, Wit], failures: int) -> float:
         if failures:

@@ -9,9 +9,9 @@ _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=SVID)(
 
 # Go's flags take `-shallow=false`; ours are either there or not.
 _SWITCHES = frozenset({
-    "admin", "allow-unauthenticated-verifiers", "disable-sds-api", "disable-x509-svid-prefetch", "downstream",
-    "dry-run", "expand-env", "insecure-bootstrap", "jwt-svid-include-jti", "log-source-location", "node", "shallow",
-    "silent", "store-svid", "verbose",
+    "admin", "allow-unauthenticated-verifiers", "disable-sds-api", "disable-workload-api", "disable-x509-svid-prefetch",
+    "downstream", "dry-run", "expand-env", "insecure-bootstrap", "jwt-svid-include-jti", "log-source-location", "node",
+    "shallow", "silent", "store-svid", "verbose",
 })  # fmt: skip
 
 # SPIRE's flags of agents take a word: true, false, or any other for both. Ours are pairs.

@@ -12,7 +12,7 @@ LEVEL = "log_level"
 _KEYS = {
     "datastore_path": "plugins.DataStore", "health": "health_checks", "key_manager": "plugins.KeyManager",
     "node_attestor": "plugins.NodeAttestor", "node_attestors": "plugins.NodeAttestor",
-    "rates": "ratelimit",
+    "method_rates": "experimental.ratelimit", "rates": "ratelimit", "workload_api": "disable_workload_api",
     "svid_stores": "plugins.SVIDStore",
     "workload_attestors": "plugins.WorkloadAttestor",
 }  # fmt: skip

@@ -15,8 +15,8 @@ from assay.transport import tcp, unix
 from assay.transport.arrival import Arrival
 from assay.transport.guests import Guest
 from assay.transport.limits import Limits
-from assay.transport.listener import BACKLOG, Listener
-from assay.transport.peer import Peer, TlsPeer, UnixPeer, neighbourhood, uid_of
+from assay.transport.listener import BACKLOG, Listener, hung_up
+from assay.transport.peer import Peer, TlsPeer, UnixPeer, neighbourhood, uid_of, whence_of
 from assay.transport.proxy import TrustedProxies
 from assay.transport.room import Room
 from assay.transport.tls import ALPN, Welcome, presented_chain
@@ -68,7 +68,7 @@ class Entrance(Generic[A]):
                 self._room.leave(uid)
                 raise
 
-        self._listen(Listener(bound.socket, accept, uid_of))
+        self._listen(Listener(bound.socket, accept, whence_of))
 
     async def listen_tls(self, host: str, port: int, identity: Welcome, proxies: TrustedProxies | None = None) -> int:
         """Accept TLS, of clients with an X.509-SVID and of those without, also from proxies; the port it got."""
@@ -96,9 +96,10 @@ class Entrance(Generic[A]):
         listener.start()
 
     async def _serve_unix(self, connection: socket.socket, peer: UnixPeer) -> None:
-        outer = self._make()
         leave = partial(self._room.leave, peer.uid)
         try:
+            _require_there(connection)
+            outer = self._make()
             await self._loop.connect_accepted_socket(lambda: outer, connection)
             await self._join(outer, peer, leave)
         except BaseException:
@@ -167,6 +168,12 @@ class Entrance(Generic[A]):
         except BaseException:
             leave()
             raise
+
+
+def _require_there(connection: socket.socket) -> None:
+    """Raise ConnectionResetError when the caller has gone: in a flood most have, and to set one up takes long."""
+    if hung_up(connection):
+        raise ConnectionResetError("caller has hung up")
 
 
 def _tls_peer(transport: asyncio.Transport, address: str, identity: Welcome) -> TlsPeer:

@@ -3,27 +3,31 @@
 import asyncio
 import logging
 import socket
-from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
-from assay.errors import AssayError
+from assay.errors import AssayError, ResourceExhaustedError
+from assay.transport.parking import Pace, Parking, Whence
 
 # Of the standard library: the front and the dialler are in users' programs too, which decide what becomes of it.
 log = logging.getLogger("assay.transport")
 
-BACKLOG = 1024
+# The kernel takes no more than net.core.somaxconn.
+BACKLOG = 4096
 # Connections taken in one turn of the loop, so that a flood leaves turns to those already served.
 BATCH = 4
 # Connections taken out of the kernel's queue in one, where they wait for their turn here: that queue is one for all
-# callers, and who fills it would keep the others out for as long as it takes to empty it.
-SWEEP = 100
+# callers, and who fills it keeps the others out. A client that does not block fails at once where it is full.
+SWEEP = 256
+# Connections given up in one turn that nobody is at the other end of any more.
+GONE = 64
+# Seconds between two lines of the log about one user's floods.
+SILENCE = 60.0
 # Seconds without accepting when the process is out of descriptors or memory.
 PAUSE = 0.1
 
 # Looks at a connection as soon as it is accepted, and returns what remains to be done for it.
 Accept = Callable[[socket.socket, Any], Coroutine[Any, Any, None]]
-Whence = Callable[[socket.socket], Hashable]
 
 
 class Listener:
@@ -32,17 +36,23 @@ class Listener:
     The function given may refuse by AssayError or OSError, at once or later: the connection is closed then, and
     only that one.
 
-    With `whence` connections are accepted as fast as they come, and set up in turns by what it says of each. `accept`
-    has to bound how many there are, then.
+    With `whence` connections are accepted as fast as they come, and set up in turns by what it says of each, a user
+    and a process. Of who comes too fast, or has too many waiting, more are closed before anything is done for them.
     """
 
-    def __init__(self, listening: socket.socket, accept: Accept, whence: Whence | None = None) -> None:
+    def __init__(
+        self, listening: socket.socket, accept: Accept, whence: Callable[[socket.socket], Whence] | None = None
+    ) -> None:
         self.socket = listening
         self._accept = accept
         self._whence = whence
-        # The ring: who is first in it is next.
-        self._parked: dict[Hashable, deque[tuple[socket.socket, Coroutine[Any, Any, None]]]] = {}
+        self._parked: Parking[tuple[socket.socket, Coroutine[Any, Any, None]]] = Parking()
+        self._pace = Pace()
+        # Until when nothing more is said of whom.
+        self._told: dict[Hashable, float] = {}
         self._armed = False
+        # Whether the kernel's queue was not emptied when it was last looked at.
+        self._behind = False
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
@@ -62,7 +72,7 @@ class Listener:
         self._loop.remove_reader(self.socket.fileno())
         self.socket.close()
         while self._parked:
-            self._begin(*self._unpark())
+            self._begin(*self._parked.take()[1])
         # A task cancelled before its first step would never get to close what it was given.
         await asyncio.sleep(0)
         for task in self._tasks:
@@ -70,18 +80,30 @@ class Listener:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _on_readable(self) -> None:
-        for _ in range(BATCH if self._whence is None else SWEEP):
-            try:
-                connection, address = self.socket.accept()
-            except (BlockingIOError, InterruptedError):
+        if self._whence is None:
+            for _ in range(BATCH):
+                if not self._accept_one():
+                    return
+            return
+        for _ in range(SWEEP):
+            if not self._accept_one():
+                self._behind = False
                 return
-            except ConnectionError:
-                continue
-            except OSError as error:
-                self._pause(error)
-                return
-            connection.setblocking(False)
-            self._take(connection, address)
+        self._behind = True
+
+    def _accept_one(self) -> bool:
+        """Take one; False when there is no other to be had now."""
+        try:
+            connection, address = self.socket.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except ConnectionError:
+            return True
+        except OSError as error:
+            self._pause(error)
+            return False
+        self._take(connection, address)
+        return True
 
     def _pause(self, error: OSError) -> None:
         # The connection stays in the backlog, and the socket readable: without a pause this would spin.
@@ -90,8 +112,16 @@ class Listener:
         self._resume = self._loop.call_later(PAUSE, self.start)
 
     def _take(self, connection: socket.socket, address: object) -> None:
+        whence = self._admitted(connection)
+        if whence is None and self._whence is not None:
+            connection.close()
+            return
+        connection.setblocking(False)
         try:
             work = self._accept(connection, address)
+        except ResourceExhaustedError:  # whoever counts them has said so, once
+            connection.close()
+            return
         except AssayError as error:  # nobody can be told but the operator
             log.warning("Connection failed during accept", extra=_because(error))
             connection.close()
@@ -100,11 +130,32 @@ class Listener:
             log.debug("Connection refused", extra=_because(error))
             connection.close()
             return
-        if self._whence is None:
+        if whence is None:
             self._begin(connection, work)
             return
-        self._parked.setdefault(self._whence(connection), deque()).append((connection, work))
+        self._parked.put(whence, (connection, work))
         self._arm()
+
+    def _admitted(self, connection: socket.socket) -> Whence | None:
+        """Who shares the turns with whom; None where there are none to share, or nobody to give one to."""
+        if self._whence is None:
+            return None
+        try:
+            whence = self._whence(connection)
+        except OSError:
+            return None
+        # From the cheapest to the dearest: what is not worth it has to be out of the way quickly.
+        if not self._pace.admits(whence[0], self._loop.time()) or self._parked.full(whence):
+            self._tell(whence)
+            return None
+        return None if hung_up(connection) else whence
+
+    def _tell(self, whence: Whence) -> None:
+        now = self._loop.time()
+        self._told = {who: until for who, until in self._told.items() if until > now}
+        if whence[0] not in self._told:
+            self._told[whence[0]] = now + SILENCE
+            log.warning("Too many connections at once", extra={"fields": {"caller": str(whence[0]), "pid": whence[1]}})
 
     def _arm(self) -> None:
         if not self._armed:
@@ -112,21 +163,21 @@ class Listener:
             self._loop.call_soon(self._next)
 
     def _next(self) -> None:
+        """Set some up: of each user one, while there is more in the kernel's queue than one look takes out of it."""
         self._armed = False
-        for _ in range(BATCH):
-            if not self._parked:
-                return
-            self._begin(*self._unpark())
+        begun, gone, served = 0, 0, set[object]()
+        while self._parked and begun < BATCH and gone < GONE:
+            whose, (connection, work) = self._parked.take()
+            if hung_up(connection):
+                gone += 1
+            else:
+                begun += 1
+                served.add(whose)
+            self._begin(connection, work)
+            if self._behind and self._parked.next_group in served:
+                break
         if self._parked:
             self._arm()
-
-    def _unpark(self) -> tuple[socket.socket, Coroutine[Any, Any, None]]:
-        whence, queue = next(iter(self._parked.items()))
-        first = queue.popleft()
-        del self._parked[whence]
-        if queue:
-            self._parked[whence] = queue
-        return first
 
     def _begin(self, connection: socket.socket, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(self._run(connection, work))
@@ -145,6 +196,16 @@ class Listener:
         except asyncio.CancelledError:
             connection.close()
             raise
+
+
+def hung_up(connection: socket.socket) -> bool:
+    """Whether nobody is at the other end any more, and nothing was said before."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except (BlockingIOError, InterruptedError):
+        return False
+    except OSError:
+        return True
 
 
 def _because(error: Exception) -> dict[str, object]:

@@ -167,7 +167,14 @@ Peer: TypeAlias = UnixPeer | TlsPeer
 
 def uid_of(connection: socket.socket) -> int:
     """The user at the other end of an accepted Unix connection."""
-    return int(_CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1])
+    return whence_of(connection)[0]
+
+
+def whence_of(connection: socket.socket) -> tuple[int, int]:
+    """The user at the other end of an accepted Unix connection, and the number of its process."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(raw)
+    return uid, pid
 
 
 def caller_of(peer: Peer) -> tuple[Hashable, Hashable]:

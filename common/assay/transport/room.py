@@ -45,6 +45,10 @@ class Room:
         self._told: set[Hashable] = set()
         self._guests = Guests()
 
+    def use(self, per_caller: int | None) -> None:
+        """So many for one caller from now on; whoever has more keeps them."""
+        self._per_caller = per_caller
+
     @property
     def most(self) -> int:
         """How many there are."""

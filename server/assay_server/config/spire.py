@@ -58,13 +58,11 @@ CATALOG: Catalog = {
         "join_token": BuiltIn(),
         "x509pop": BuiltIn(
             frozenset({
-                "ca_bundle_path", "ca_bundle_paths", "agent_path_template", "max_intermediates", "max_rsa_key_size",
+                "mode", "spiffe_prefix", "ca_bundle_path", "ca_bundle_paths", "agent_path_template",
+                "max_intermediates", "max_rsa_key_size",
             }),
             frozenset(),
-            {
-                "mode": ("", "external_pki"), "verify_client_ip": (False,),
-                "spiffe_prefix": ("", "/spire-exchange", "/spire-exchange/"),
-            },
+            {"verify_client_ip": (False,)},
         ),
         **dict.fromkeys(SPIRE_NODE_ATTESTORS),
     },

@@ -1,6 +1,6 @@
 """Plugins by the names the configuration gives them: the server's own, then other packages'."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,12 +19,13 @@ from assay_server.plugins.nodeattestor_join_token import JoinTokenAttestor
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What the server lends its node attestors."""
+    """What the server lends its node attestors. `authorities` gives the trust domain's X.509 authorities now (DER)."""
 
     trust_domain: TrustDomain
     clock: Clock
     tokens: JoinTokens
     data_dir: Path
+    authorities: Callable[[], Sequence[bytes]] = tuple
 
 
 def _join_token(_data: Mapping[str, object], host: Host) -> ServerNodeAttestor:
@@ -35,7 +36,7 @@ def _x509pop(data: Mapping[str, object], host: Host) -> ServerNodeAttestor:
     # Certificate verification is not needed for the first answer.
     from assay_server.plugins.nodeattestor_x509pop import X509PopAttestor, X509PopConfig  # noqa: PLC0415 - see above
 
-    return X509PopAttestor(X509PopConfig.parse(data), host.trust_domain, host.clock)
+    return X509PopAttestor(X509PopConfig.parse(data), host.trust_domain, host.clock, host.authorities)
 
 
 NODE_ATTESTORS: Mapping[str, Callable[[Mapping[str, object], Host], ServerNodeAttestor]] = MappingProxyType(

@@ -1,7 +1,8 @@
 """What both ends of every node attestor keep to, joined as the AttestAgent stream joins them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from assay.namespace import require_agent
 from assay.plugin import external
 from assay.plugin.nodeattestor import AgentNodeAttestor, AttestedNode, ServerNodeAttestor
 from assay.testing.authority import Ca, leaf_extensions
+from assay.testing.trustdomain import InMemoryTrustDomain
+from assay.testing.workloadapi import WorkloadApiServer
 from assay_agent.plugins import builtin
 from assay_server.attestation.tokens import JoinTokens
 from assay_server.datastore.sql.store import SqlStore, open_store
@@ -24,11 +27,12 @@ from assay_server.plugins.builtin import Host, node_attestors
 
 @dataclass(frozen=True)
 class Pair:
-    """`stranger` is an agent that is not to be admitted."""
+    """`stranger` is an agent that is not to be admitted. `stands_on` has what is to be closed at the end."""
 
     server: ServerNodeAttestor
     agent: AgentNodeAttestor
     stranger: AgentNodeAttestor
+    stands_on: ExitStack = field(default_factory=ExitStack)
 
     async def attest(self, agent: AgentNodeAttestor) -> AttestedNode:
         conversation = await agent.begin()
@@ -55,8 +59,8 @@ async def join_token(_folder: Path, lent: external.Host, host: Host) -> Pair:
 async def x509pop(folder: Path, lent: external.Host, host: Host) -> Pair:
     known, unknown = Ca.create("nodes", now=lent.clock.now()), Ca.create("others", now=lent.clock.now())
     (folder / "ca.pem").write_bytes(known.certificate.public_bytes(Encoding.PEM))
-    ends = [_x509pop_agent(folder / name, ca, lent) for name, ca in (("known", known), ("unknown", unknown))]
-    return Pair(server_of("x509pop", {"ca_bundle_path": str(folder / "ca.pem")}, host), *ends)
+    agent, stranger = (_x509pop_agent(folder / name, ca, lent) for name, ca in (("known", known), ("unknown", unknown)))
+    return Pair(server_of("x509pop", {"ca_bundle_path": str(folder / "ca.pem")}, host), agent, stranger)
 
 
 def _x509pop_agent(folder: Path, ca: Ca, lent: external.Host) -> AgentNodeAttestor:
@@ -66,6 +70,17 @@ def _x509pop_agent(folder: Path, ca: Ca, lent: external.Host) -> AgentNodeAttest
     paths["certificate_path"].write_bytes(load_der_x509_certificate(der).public_bytes(Encoding.PEM))
     paths["private_key_path"].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return agent_of("x509pop", {name: str(path) for name, path in paths.items()}, lent)
+
+
+async def x509pop_svid(_folder: Path, lent: external.Host, host: Host) -> Pair:
+    stack = ExitStack()
+    domains = [InMemoryTrustDomain(host.trust_domain.name, clock=lent.clock) for _ in range(2)]
+    apis = [stack.enter_context(WorkloadApiServer(domain)) for domain in domains]
+    for api in apis:
+        api.serve("/spire-exchange/node")
+    known = replace(host, authorities=lambda: [one.der for one in domains[0].bundle.x509_authorities])
+    agent, stranger = (agent_of("x509pop", {"spiffe_endpoint_socket": api.address}, lent) for api in apis)
+    return Pair(server_of("x509pop", {"mode": "spiffe"}, known), agent, stranger, stack)
 
 
 async def acme(_folder: Path, lent: external.Host, host: Host) -> Pair:
@@ -82,14 +97,21 @@ async def store(tmp_path: Path, host: external.Host) -> AsyncIterator[SqlStore]:
     await store.close()
 
 
-@pytest_asyncio.fixture(params=[join_token, x509pop, acme], ids=["join_token", "x509pop", "acme"])
-async def pair(request: pytest.FixtureRequest, tmp_path: Path, host: external.Host, store: SqlStore) -> Pair:
+KINDS = [join_token, x509pop, x509pop_svid, acme]
+
+
+@pytest_asyncio.fixture(params=KINDS, ids=[kind.__name__ for kind in KINDS])
+async def pair(
+    request: pytest.FixtureRequest, tmp_path: Path, host: external.Host, store: SqlStore
+) -> AsyncIterator[Pair]:
     if request.param is acme:
         request.getfixturevalue("acme")
     clock: Clock = host.clock
     tokens = JoinTokens(store, clock, host.trust_domain)
     joining: Joining = request.param
-    return await joining(tmp_path, host, Host(host.trust_domain, clock, tokens, tmp_path))
+    pair = await joining(tmp_path, host, Host(host.trust_domain, clock, tokens, tmp_path))
+    with pair.stands_on:
+        yield pair
 
 
 async def test_a_node_that_is_known_is_an_agent(pair: Pair, host: external.Host) -> None:

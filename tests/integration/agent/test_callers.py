@@ -92,6 +92,17 @@ for number in range(1_000_000):
         held.pop(0).close()
 """
 
+# Connects and hangs up, as often as it can.
+KNOCK = """
+import socket, sys
+
+for number in range(1_000_000_000):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(sys.argv[1])
+    if number == 5000:
+        print("ready", flush=True)
+"""
+
 
 @pytest.fixture
 def house(deployments: Any) -> Deployment:
@@ -151,8 +162,8 @@ def descriptors(pid: int) -> int:
 
 
 @contextmanager
-def flooding(house: Deployment) -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-c", FLOOD, str(house.api)], stdout=subprocess.PIPE)
+def flooding(house: Deployment, flood: str = FLOOD) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-c", flood, str(house.api)], stdout=subprocess.PIPE)
     try:
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
@@ -192,6 +203,21 @@ async def test_a_user_that_floods_and_never_reads_is_bounded_and_others_are_answ
     assert 1 <= house.log("agent").count("Too many connections") <= 20
     house.until("agent", lambda: descriptors(pid) <= files + 4)
     until_said(house, "/nobody", str(NOBODY))
+
+
+async def test_a_process_that_connects_and_hangs_up_without_end_keeps_nobody_out(house: Deployment) -> None:
+    """Not even others of its own user; and nothing of it stays."""
+    house.register("/mine")
+    pid = house.processes["agent"].pid
+    files = descriptors(pid)
+    with flooding(house, KNOCK):
+        for _ in range(10):
+            async with asyncio.timeout(PATIENCE):
+                assert await newcomer(house) == "/mine"
+    house.until("agent", lambda: descriptors(pid) <= files + 4)
+    assert house.log("agent").count("Too many connections") <= 20
+    assert "Connection failed" not in house.log("agent")
+    assert await newcomer(house) == "/mine"
 
 
 def test_a_caller_in_a_pid_namespace_below_the_agents_is_known_for_what_it_is(house: Deployment) -> None:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -354,6 +355,18 @@ def test_the_level_of_the_log_changes_at_once_and_what_does_not_is_named(deploym
     deployment.until("agent", lambda: "Changes of the configuration need a restart" in log(deployment))
     assert "changed=log_level" in log(deployment)
     assert "settings=rebootstrap_mode" in log(deployment)
+    edit(
+        deployment,
+        'WorkloadAttestor "unix" {\n        plugin_data {}',
+        'WorkloadAttestor "unix" {\n  plugin_data { discover_workload_path = true }',
+    )
+    edit(deployment, "server_address =", 'log_selectors = ["unix:path"]\n    server_address =')
+    deployment.processes["agent"].send_signal(signal.SIGHUP)
+    deployment.until("agent", lambda: "plugins.WorkloadAttestor" in log(deployment))
+    assert "log_selectors" in next(one for one in log(deployment).splitlines() if "plugins.WorkloadAttestor" in one)
+    assert not svids(deployment.api)
+    refused = [one for one in log(deployment).splitlines() if "No identity issued" in one][-1]
+    assert f'selectors="unix:path:{os.path.realpath(sys.executable)}"' in refused
     (deployment.dir / "agent.conf").write_text("agent {")
     deployment.processes["agent"].send_signal(signal.SIGUSR1)
     deployment.until("agent", lambda: "Configuration cannot be reloaded; everything stays as it was" in log(deployment))

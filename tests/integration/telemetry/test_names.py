@@ -66,13 +66,15 @@ AGENT: Table = {
     **_calls(
         "agent_key_manager_generate_key", "agent_key_manager_get_key", "agent_key_manager_get_keys",
         "agent_svid_rotate", "manager_sync_fetch_entries_updates", "manager_sync_fetch_svids_updates", "node_attest",
-        "workload_api_workload_attestation",
+        "workload_api_workload_attestation", "cache_manager_workload_process_tainted_jwt_svids",
+        "cache_manager_workload_process_tainted_x509_svids",
     ),
     **_calls("node_attestor_new_svid", "workload_api_workload_attestor", labels=["attestor"]),
     **_plain("bootstrap_attempts", "bootstrap_seconds", labels=["mode"]),
     **_plain("lru_cache_record_map_size", "lru_cache_svid_map_size", labels=["svid_type"]),
     **_plain(
         "bootstrapped", "cache_manager_expiring_svids", "cache_manager_outdated_svids", "jwt_svid_cache_size",
+        "wit_svid_cache_size", "cache_manager_tainted_jwt_svids_workload", "cache_manager_tainted_x509_svids_workload",
         "lru_cache_entry_add", "lru_cache_entry_remove", "lru_cache_entry_update", "sync_bundles_total",
         "sync_entries_dropped", "sync_entries_missing", "sync_entries_stale", "sync_entries_total",
         "workload_api_discovered_selectors",

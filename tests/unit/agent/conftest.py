@@ -83,8 +83,11 @@ class Minter:
 class LocalAgent:
     """The workload side of an agent, served at `path`."""
 
-    def __init__(self, path: Path, authority: Authority, cache: Cache, endpoints: Endpoints, minter: Minter) -> None:
+    def __init__(
+        self, path: Path, authority: Authority, cache: Cache, endpoints: Endpoints, minter: Minter, wits: WitCache
+    ) -> None:
         self.path = path
+        self.wits = wits
         self.authority = authority
         self.cache = cache
         self.endpoints = endpoints
@@ -157,6 +160,7 @@ class Agents(Protocol):
         sds: SdsSettings | None = None,
         limits: SelectorLimits | None = None,
         observers: Sequence[Callable[[Method], Method]] = (),
+        log_selectors: Sequence[str] = (),
         **settings: Any,
     ) -> Awaitable[LocalAgent]: ...
 
@@ -192,6 +196,7 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         sds: SdsSettings | None = SDS,
         limits: SelectorLimits | None = None,
         observers: Sequence[Callable[[Method], Method]] = (),
+        log_selectors: Sequence[str] = (),
         **settings: Any,
     ) -> LocalAgent:
         path = folder / f"public{len(started) or ''}" / "api.sock"
@@ -200,11 +205,12 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         endpoints = Endpoints(path, observers)
         minter = Minter(authority, cache, clock=clock)
         attestor = Attestor([UnixAttestor(clock)] if plugins is None else plugins, own_pid=own_pid)
-        callers = Callers(endpoints.peer, attestor, own_pid=own_pid)
+        callers = Callers(endpoints.peer, attestor, own_pid=own_pid, log_selectors=log_selectors)
+        wits = WitCache(minter, clock)
         api = WorkloadApi(
             cache,
             JwtCache(minter, clock),
-            WitCache(minter, clock),
+            wits,
             callers,
             clock,
             WorkloadApiSettings(authority.trust_domain, **settings),
@@ -215,7 +221,7 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
             endpoints.serve_sds(SdsService(cache, callers, sds, limits))
         await endpoints.start()
         started.append(endpoints)
-        return LocalAgent(path, authority, cache, endpoints, minter)
+        return LocalAgent(path, authority, cache, endpoints, minter, wits)
 
     yield start
     for endpoints in started:

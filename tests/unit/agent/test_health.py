@@ -26,6 +26,11 @@ async def test_an_api_that_is_unavailable_is_not() -> None:
     assert await looked(UnavailableError("x"), attested=True) == State(False, False, REASON, REASON)
 
 
+async def test_with_nothing_to_call_an_agent_is_ready_once_it_is_attested() -> None:
+    assert await looked(None, attested=False) == State(live=True, ready=False, starting=True)
+    assert await looked(None, attested=True) == State(live=True, ready=True)
+
+
 async def test_an_agent_on_its_way_up_lives_and_is_not_ready() -> None:
     found = await looked(UnavailableError("x"), attested=False)
     assert found == State(live=True, ready=False, ready_details=REASON, starting=True)

@@ -28,7 +28,9 @@ def explain(
     agent_socket: Annotated[
         Path | None,
         typer.Option(
-            help="The agent's private socket; private/api.sock in its data_dir.", metavar="PATH", readable=False
+            help="The agent's private socket, private/api.sock in its data_dir, or its admin socket.",
+            metavar="PATH",
+            readable=False,
         ),
     ] = None,
     server_socket: Annotated[

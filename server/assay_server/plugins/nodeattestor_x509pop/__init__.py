@@ -1,4 +1,4 @@
-"""Node attestation by X.509 proof of possession: a certificate of the operator's PKI and a signature with its key."""
+"""Node attestation by X.509 proof of possession: an operator's certificate, or an X.509-SVID, and a signature."""
 
 from assay_server.plugins.nodeattestor_x509pop.attestor import X509PopAttestor
 from assay_server.plugins.nodeattestor_x509pop.config import X509PopConfig

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from assay.clock import Clock
-from assay.errors import InvalidArgumentError
+from assay.errors import InvalidArgumentError, PermissionDeniedError, UnavailableError
 from assay.plugin.nodeattestor import AttestedNode
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, SpiffeIdError, TrustDomain
@@ -24,11 +24,22 @@ NAME = "x509pop"
 
 
 class X509PopAttestor:
-    """Admits nodes that hold a key certified by one of the configured roots; they may attest again at will."""
+    """Admits nodes that hold a key certified by one of the configured roots; they may attest again at will.
 
-    def __init__(self, config: X509PopConfig, trust_domain: TrustDomain, clock: Clock) -> None:
+    In mode "spiffe" the roots are the trust domain's own: `authorities` gives what they are now (DER).
+    """
+
+    def __init__(
+        self,
+        config: X509PopConfig,
+        trust_domain: TrustDomain,
+        clock: Clock,
+        authorities: Callable[[], Sequence[bytes]] = tuple,
+    ) -> None:
         self._config = config
-        self._roots = Roots(config.roots)
+        self._authorities = authorities
+        self._known: Sequence[bytes] = ()
+        self._roots = Roots(config.roots) if config.roots else None
         self._trust_domain = trust_domain
         self._clock = clock
 
@@ -38,16 +49,26 @@ class X509PopAttestor:
         Raises:
             InvalidArgumentError: malformed data, or a certificate that no agent ID can be made of.
             PermissionDeniedError: the certificate does not admit, or its key is not proven.
+            UnavailableError: the trust bundle is not known yet.
         """
         chain = parse_chain(
             proof.certificates_in(payload),
             max_intermediates=self._config.max_intermediates,
             max_rsa_bits=self._config.max_rsa_bits,
         )
-        verified = verify_chain(chain, self._roots, self._clock.now())
+        verified = verify_chain(chain, self._trusted(), self._clock.now())
         key, nonce = proof.proof_key(chain[0]), proof.new_nonce()
         proof.verify(key, nonce, await challenge(proof.challenge(key, nonce)))
         return self._node(chain[0], verified)
+
+    def _trusted(self) -> Roots:
+        if self._config.svid_prefix is not None:
+            authorities = self._authorities()
+            if self._roots is None or authorities != self._known:
+                self._roots, self._known = _roots_of(authorities), authorities
+        if self._roots is None:
+            raise UnavailableError("failed to get trust bundle: there is no authority to verify nodes with")
+        return self._roots
 
     def _node(self, leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> AttestedNode:
         name, serial = _common_name(leaf), serial_hex(leaf)
@@ -70,6 +91,8 @@ class X509PopAttestor:
         }
         if name:
             fields["Subject.CommonName"] = name
+        if self._config.svid_prefix is not None:
+            fields["SVIDPathTrimmed"] = _svid_path(leaf, self._trust_domain, self._config.svid_prefix)
         return fields
 
 
@@ -82,6 +105,29 @@ def serial_hex(certificate: x509.Certificate) -> str:
     """The serial number in lower-case hex with an even number of digits."""
     text = f"{certificate.serial_number:x}"
     return text.zfill(len(text) + len(text) % 2)
+
+
+def _roots_of(authorities: Sequence[bytes]) -> Roots | None:
+    return Roots([x509.load_der_x509_certificate(one) for one in authorities]) if authorities else None
+
+
+def _svid_path(leaf: x509.Certificate, trust_domain: TrustDomain, prefix: str) -> str:
+    """What follows the prefix in the path of the certificate's SPIFFE ID; the first, as in SPIRE, if there are several.
+
+    Raises:
+        PermissionDeniedError: there is none, or it is of another trust domain, or does not begin so.
+    """
+    uri = next((urlsplit(one) for one in _uris(leaf) if one.startswith("spiffe://")), None)
+    if uri is None:
+        raise PermissionDeniedError("valid SVID x509 cert not found")
+    # An intermediate CA below ours may sign any name: SPIRE leaves that to whoever runs it.
+    if uri.netloc != trust_domain.name:
+        raise PermissionDeniedError(f'x509 cert is not of trust domain "{trust_domain}"')
+    if not uri.path.startswith(prefix):
+        raise PermissionDeniedError(
+            "x509 cert doesnt match SVID prefix", hint=f"the path of the node's SVID begins with {prefix}"
+        )
+    return uri.path.removeprefix(prefix)
 
 
 def _common_name(leaf: x509.Certificate) -> str:

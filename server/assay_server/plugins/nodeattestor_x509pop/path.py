@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from assay.errors import InvalidArgumentError
 
 DEFAULT_TEMPLATE = "/{{ .PluginName }}/{{ .Fingerprint }}"
-FIELDS = ("PluginName", "Fingerprint", "SerialNumberHex", "TrustDomain", "Subject.CommonName")
+SVID_TEMPLATE = "/{{ .PluginName }}/{{ .SVIDPathTrimmed }}"
+FIELDS = ("PluginName", "Fingerprint", "SerialNumberHex", "TrustDomain", "Subject.CommonName", "SVIDPathTrimmed")
 SAN_FIELD = "URISanSelectors."
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")

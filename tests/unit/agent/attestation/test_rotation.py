@@ -321,6 +321,24 @@ async def test_an_svid_under_a_tainted_authority_is_renewed_at_once(
     assert agent.roots() == (old.der, other.root.der)
 
 
+async def test_an_svid_whose_authority_has_left_the_bundle_is_renewed_at_once(
+    agent: Any, sim: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await settle(agent)
+    first = agent.identity.current
+    (own,) = sim.authority.bundle.x509_authorities
+    (other,) = Authority().bundle.x509_authorities
+    async with running(agent) as task:
+        agent.rotation.take_bundle(replace(sim.authority.bundle, x509_authorities=(own, other)))
+        agent.rotation.take_bundle(replace(sim.authority.bundle, x509_authorities=(own,)))
+        await sim.clock.run(5)
+        assert agent.identity.current is first
+        sim.authority = Authority()
+        agent.rotation.take_bundle(sim.authority.bundle)
+        await until(agent, task, lambda: agent.identity.current is not first, seconds=5)
+    assert capsys.readouterr().out.count("Agent SVID is of an authority that has left the bundle") == 1
+
+
 async def test_an_svid_under_another_authority_than_the_tainted_one_stays(agent: Any, sim: Any) -> None:
     await settle(agent)
     first = agent.identity.current

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 from structlog.testing import capture_logs
 
+from assay.bundle import Bundle
 from assay.entry import Entry
 from assay.errors import AssayError, NotFoundError, PermissionDeniedError, UnavailableError, UnimplementedError
+from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
 from assay.testing.metrics import Recorded
 from assay_agent.cache.jwt import JwtCache, expires_soon
@@ -326,3 +328,86 @@ async def test_another_servers_tokens_are_of_no_use(jwts: JwtCache, one: Entry) 
     first = await jwts.fetch(one, ["a"])
     jwts.clear()
     assert (await jwts.fetch(one, ["a"])).token != first.token
+
+
+class Signing(Server):
+    """Mints real tokens, with the key of `authority`."""
+
+    def __init__(self, clock: FakeClock, authority: Authority) -> None:
+        super().__init__(clock)
+        self.authority = authority
+        self.open.set()
+
+    async def new_jwt_svid(self, entry_id: str, audience: Sequence[str]) -> Token:
+        authority = self.authority
+        issued = await super().new_jwt_svid(entry_id, audience)
+        return replace(issued, token=authority.jwt_svid("/one", audience, n=len(self.asked)))
+
+
+def tainting(*authorities: Authority, tainted: bool = True) -> Bundle:
+    """A bundle in which the keys of these are tainted, but for the last."""
+    keys = [one.bundle.jwt_authorities[0] for one in authorities]
+    listed = (*(replace(one, tainted=tainted) for one in keys[:-1]), keys[-1])
+    return replace(authorities[0].bundle, jwt_authorities=listed)
+
+
+@pytest.fixture
+def other() -> Authority:
+    """The same trust domain with another key."""
+    other = Authority()
+    other.jwt_key_id = "other"
+    return other
+
+
+@pytest.mark.parametrize("how", ["tainted", "gone"])
+async def test_what_a_key_signed_that_is_tainted_or_gone_is_given_out_no_more(
+    clock: FakeClock, one: Entry, entry: MakeEntry, other: Authority, how: str
+) -> None:
+    first, metrics = Authority(), Recorded()
+    server = Signing(clock, first)
+    jwts = JwtCache(server, clock, draw=lambda: MIDDLE, metrics=metrics)
+    jwts.take_bundle(tainting(first, other, tainted=False))
+    old = await jwts.fetch(one, ["db"])
+    server.authority = other
+    second = await jwts.fetch(entry("two", "/two", "uid:1"), ["db"])
+    with capture_logs() as logs:
+        jwts.take_bundle(tainting(first, other) if how == "tainted" else other.bundle)
+        jwts.take_bundle(tainting(first, other) if how == "tainted" else other.bundle)
+    assert len(jwts) == 1
+    assert await jwts.fetch(one, ["db"]) != old
+    assert await jwts.fetch(entry("two", "/two", "uid:1"), ["db"]) == second
+    found = [line for line in logs if line["event"].startswith("JWT-SVIDs were removed from the JWT cache because")]
+    assert [(one["jwt_authority_key_ids"], one["tainted_jwt_svids"]) for one in found] == [(first.jwt_key_id, 1)]
+    assert ("New tainted JWT authorities found" in [line["event"] for line in logs]) is (how == "tainted")
+    assert ("sample", "cache_manager.tainted_jwt_svids.workload", {}, 1) in metrics.taken
+    assert metrics.counts()["cache_manager.workload.process_tainted_jwt_svids", "OK"] == 1
+
+
+async def test_what_comes_late_of_such_a_key_is_not_kept(clock: FakeClock, one: Entry, other: Authority) -> None:
+    first = Authority()
+    server = Signing(clock, first)
+    jwts = JwtCache(server, clock, draw=lambda: MIDDLE)
+    jwts.take_bundle(tainting(first, other, tainted=False))
+    server.open.clear()
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(jwts.fetch(one, ["db"]))
+        await settle()
+        jwts.take_bundle(tainting(first, other))
+        server.authority = other
+        server.open.set()
+    late = asking.result()
+    assert len(jwts) == 0
+    assert await jwts.fetch(one, ["db"]) != late
+    assert len(jwts) == 1
+
+
+async def test_the_size_can_change_while_it_is_in_use(server: Server, jwts: JwtCache, entry: MakeEntry) -> None:
+    for name in "abc":
+        await jwts.fetch(entry(name, f"/{name}", "uid:1"), ["db"])
+    jwts.use(max_size=1, hit_timeout=1.0)
+    assert len(jwts) == 1
+    await jwts.fetch(entry("c", "/c", "uid:1"), ["db"])
+    assert len(server.asked) == 3
+    jwts.use(max_size=2, hit_timeout=1.0)
+    await jwts.fetch(entry("a", "/a", "uid:1"), ["db"])
+    assert len(jwts) == 2

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -23,6 +23,7 @@ from assay.keymanager import KeyType
 from assay.svid import wit, witkey
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
+from assay.testing.metrics import Recorded
 from assay_agent.cache.wit import Wit, WitCache
 
 TTL = 3600
@@ -205,3 +206,37 @@ async def test_a_token_that_is_not_for_this_key_and_entry_is_not_kept(
     with pytest.raises(error, match=reason):
         await wits.fetch(ONE)
     assert len(wits) == 0
+
+
+async def test_what_a_tainted_key_signed_is_given_out_no_more(clock: FakeClock) -> None:
+    metrics, first, other = Recorded(), Authority(wit=True), Authority(wit=True)
+    other.wit_key_id = "other"
+    server = Server(clock, first)
+    server.open.set()
+    wits = WitCache(server, clock, metrics=metrics)
+    wits.take_bundle(first.bundle)
+    old = await wits.fetch(ONE)
+    server.authority = other
+    tainted = replace(first.wit_authority, tainted=True)
+    with capture_logs() as logs:
+        wits.take_bundle(replace(first.bundle, wit_authorities=(tainted, other.wit_authority)))
+    (line,) = logs
+    assert line["event"].startswith("WIT-SVIDs were removed from the WIT cache")
+    assert (len(wits), wits.trusts(old)) == (0, False)
+    new = await wits.fetch(ONE)
+    assert wits.trusts(new)
+    assert await wits.fetch(ONE) is new
+    assert [value for _, name, _, value in metrics.taken if name == "wit_svid_cache_size"] == [1, 0, 1]
+
+
+async def test_the_kind_of_key_and_the_size_can_change_while_it_is_in_use(clock: FakeClock) -> None:
+    server, metrics = Server(clock, Authority(wit=True)), Recorded()
+    server.open.set()
+    wits = WitCache(server, clock, metrics=metrics)
+    await wits.fetch(ONE)
+    await wits.fetch(entry("two"))
+    wits.use(KeyType.EC_P384, max_size=1)
+    assert len(wits) == 1
+    await wits.fetch(ONE)
+    assert [algorithm for *_, algorithm in server.asked] == ["ES256", "ES256", "ES384"]
+    assert metrics.counts()["wit_svid_cache.new_wit_svid", "OK"] == 3

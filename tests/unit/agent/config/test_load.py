@@ -68,6 +68,8 @@ def test_every_key_arrives() -> None:
         availability_target = "24h"
         x509_svid_cache_max_size = 5
         jwt_svid_cache_max_size = 6
+        disable_workload_api = true
+        log_selectors = ["unix:uid", "k8s"]
         sds {
             default_svid_name = "own"
             default_bundle_name = "null"
@@ -108,6 +110,7 @@ def test_every_key_arrives() -> None:
         "/run2/a",
         {"spiffe://a/d"},
     )
+    assert found.log_selectors == ("unix:uid", "k8s")
     assert (found.x509_svid_cache_max_size, found.jwt_svid_cache_max_size) == (5, 6)
     assert found.sds == SdsSettings("own", "null", "ROOTCA", disable_spiffe_cert_validation=True)
     assert found.node_attestor == Plugin("x509pop", {"private_key_path": "k"})
@@ -122,6 +125,12 @@ def test_envoys_may_be_served_under_spires_names_under_others_or_not_at_all() ->
     assert config('sds { default_bundle_name = "ALL" }').sds == SdsSettings(default_bundle_name="ALL")
     assert config("disable_sds_api = false").sds == SdsSettings()
     assert config('disable_sds_api = true\nsds { default_svid_name = "x" }').sds is None
+
+
+def test_the_workload_api_is_served_unless_it_is_disabled() -> None:
+    assert config().workload_api
+    assert config("disable_workload_api = false").workload_api
+    assert not config("disable_workload_api = true").workload_api
 
 
 def test_the_admin_socket_may_lie_anywhere_else() -> None:
@@ -182,7 +191,6 @@ def test_an_agent_may_trust_blindly_when_told() -> None:
         ('trust_bundle_format = "der"', "'pem' or 'spiffe'"),
         ('experimental { sync_interval = "0s" }', "must be more than zero"),
         ('join_tokn = "x"', 'did you mean "join_token"?'),
-        ("disable_workload_api = true", "not built"),
         ('rebootstrap_mode = "sometimes"', "'never', 'auto' or 'always'"),
         ('rebootstrap_delay = "10"', "is not a duration"),
         ("experimental { require_pq_kem = true }", "not built"),
@@ -204,7 +212,6 @@ def test_bad_or_missing_things_are_refused(agent: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("agent", "rest", "key"),
     [
-        ('log_selectors = ["unix:uid"]', "", "agent.log_selectors"),
         ('experimental { broker { socket_path = "x" } }', "", "agent.experimental.broker"),
         ("experimental { use_sync_authorized_entries = false }", "", "agent.experimental.use_sync_authorized_entries"),
     ],
@@ -217,7 +224,6 @@ def test_what_is_only_absent_is_a_warning(agent: str, rest: str, key: str) -> No
 @pytest.mark.parametrize(
     "agent",
     [
-        "disable_workload_api = false",
         'rebootstrap_mode = "never"',
         "experimental { use_sync_authorized_entries = true }",
     ],

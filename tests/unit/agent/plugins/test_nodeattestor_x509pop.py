@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from assay.errors import AssayError, FailedPreconditionError, InvalidArgumentError
+from assay.errors import AssayError, FailedPreconditionError, InvalidArgumentError, UnavailableError
 from assay.testing.authority import Ca, leaf_extensions
-from assay_agent.plugins.nodeattestor_x509pop import X509PopAttestor
+from assay.testing.workloadapi import WorkloadApiServer
+from assay_agent.plugins.nodeattestor_x509pop import X509PopAttestor, configure
 
 NONCE = bytes(range(32))
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -140,17 +141,47 @@ async def test_a_missing_or_broken_file_is_refused(missing: str, tmp_path: Path,
         ({}, "private_key_path is required"),
         ({"private_key_path": "k"}, "certificate_path is required"),
         ({"private_key_path": "k", "certificate_path": "c", "extra": 1}, "unknown key extra"),
-        ({"spiffe_endpoint_socket": "unix:///s"}, "not built"),
+        ({"spiffe_endpoint_socket": "unix:///s", "extra": 1}, "unknown key extra"),
+        ({"spiffe_endpoint_socket": "relative"}, r"nodeattestor\(x509pop\): spiffe_endpoint_socket: "),
     ],
 )
 def test_faults_of_the_configuration_are_named(data: dict[str, object], words: str) -> None:
     with pytest.raises(InvalidArgumentError, match=words):
-        X509PopAttestor.configure(data)
+        configure(data)
 
 
 async def test_the_configuration_names_the_files(tmp_path: Path, ca: Ca) -> None:
     enrol(tmp_path, ca, ec.generate_private_key(ec.SECP256R1()))
     data = {"private_key_path": str(tmp_path / "key"), "certificate_path": str(tmp_path / "crt")}
     for intermediates in ({}, {"intermediates_path": "  "}, {"intermediates_path": str(tmp_path / "crt")}):
-        payload = json.loads((await X509PopAttestor.configure({**data, **intermediates}).begin()).payload)
+        payload = json.loads((await configure({**data, **intermediates}).begin()).payload)
         assert len(payload["certificates"]) == 1 + bool(intermediates.get("intermediates_path", "").strip())
+
+
+async def test_an_svid_of_a_workload_api_in_place_of_files() -> None:
+    async with WorkloadApiServer() as api:
+        attestor = configure({"spiffe_endpoint_socket": api.address, "private_key_path": "unread"})
+        with pytest.raises(UnavailableError, match="unable to fetch SVID from workload API: no identity issued"):
+            await attestor.begin()
+        api.serve("/spire-exchange/node")
+        api.serve("/other")
+        conversation = await attestor.begin()
+        payload = json.loads(conversation.payload)
+        leaf = x509.load_der_x509_certificate(base64.b64decode(payload["certificates"][0]))
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://example.org/spire-exchange/node"]
+        key = cast("ec.EllipticCurvePublicKey", leaf.public_key())
+        response = json.loads(
+            await conversation.answer(
+                json.dumps({"ecdsa_signature": {"nonce": base64.b64encode(NONCE).decode()}}).encode()
+            )
+        )
+        part = {name: base64.b64decode(value) for name, value in response["ecdsa_signature"].items()}
+        signature = encode_dss_signature(int.from_bytes(part["r"], "big"), int.from_bytes(part["s"], "big"))
+        digest = hashlib.sha256(NONCE + part["nonce"]).digest()
+        key.verify(signature, digest, ec.ECDSA(Prehashed(SHA256())))
+        api.rotate()
+        assert (await attestor.begin()).payload != conversation.payload
+    assert attestor.type == "x509pop"
+    with pytest.raises(UnavailableError, match="unable to fetch SVID from workload API"):
+        await attestor.begin()

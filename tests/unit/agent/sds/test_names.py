@@ -101,6 +101,14 @@ async def test_two_entries_with_one_id_are_one_secret(agent: LocalAgent, sds: Sd
     assert contents(response)[WEB] == svid_of(agent, "a")
 
 
+async def test_of_entries_with_one_hint_each_has_its_secret(agent: LocalAgent, sds: Sds, contents: Contents) -> None:
+    agent.register("a", "/web", hint="x", created_at=2)
+    agent.register("b", "/db", hint="x", created_at=1)
+    assert list(contents(await fetch(sds))) == [OWN, WEB, DB]
+    named = contents(await fetch(sds, "default", DB, WEB))
+    assert named == {WEB: svid_of(agent, "a"), DB: svid_of(agent, "b"), "default": svid_of(agent, "a")}
+
+
 @pytest.mark.parametrize(
     ("names", "words"),
     [

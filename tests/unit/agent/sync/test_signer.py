@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from assay.entry import Entry
 from assay.errors import NotFoundError, ResourceExhaustedError, UnavailableError
+from assay.keymanager.base import KeyType
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
 from assay.testing.metrics import Recorded
@@ -245,6 +247,23 @@ async def test_no_more_are_kept_than_the_limit(cache: Cache, server: Any, clock:
             assert "entry-0008" in cache.svids
         await asyncio.sleep(0)
     assert sum(map(len, server.batches)) == 6
+
+
+async def test_settings_can_change_while_it_works(house: House, entry: MakeEntry) -> None:
+    house.apply(*(entry(number) for number in range(10)))
+    async with house.running():
+        await house.until(lambda: len(house.cache.svids) == 10)
+        house.signer.use(SigningSettings(KeyType.EC_P384, limit=5))
+        await house.until(lambda: len(house.cache.svids) == 5)
+        house.cache.drop_svid(next(iter(house.cache.svids)))
+        house.signer.use(SigningSettings(KeyType.EC_P384, limit=10))
+        await house.until(lambda: len(house.cache.svids) == 10)
+        curves = [
+            one.key.key_size for one in house.cache.svids.values() if isinstance(one.key, EllipticCurvePrivateKey)
+        ]
+        assert sorted(curves) == [256] * 4 + [384] * 6
+        asked = sum(map(len, house.server.batches))
+    assert asked == 16
 
 
 async def test_an_entry_without_prefetch_is_signed_when_somebody_asks(house: House, entry: MakeEntry) -> None:

@@ -119,3 +119,17 @@ async def test_attestations_are_counted_each_plugin_by_its_name(peer: UnixPeer) 
     }
     assert {labels["attestor"] for _, name, labels, _ in metrics.taken if name.endswith("attestor")} == {"a", "b"}
     assert [value for _, name, _, value in metrics.taken if name == "workload_api.discovered_selectors"] == [1]
+
+
+async def test_plugins_may_change_while_one_is_asked(peer: UnixPeer) -> None:
+    gate = asyncio.Event()
+    old = Plugin("a", after=gate)
+    attestor = Attestor([old], own_pid=0)
+    async with asyncio.TaskGroup() as group:
+        attesting = group.create_task(attestor.attest(peer))
+        await old.asked.wait()
+        attestor.use([Plugin("b"), Plugin("c", failure=NotFoundError("no pod"))])
+        gate.set()
+    assert attesting.result() == {Selector("a", "x")}
+    assert await attestor.attest(peer) == {Selector("b", "x")}
+    assert [one.name for one in attestor.plugins] == ["b", "c"]

@@ -13,6 +13,7 @@ from assay.entry import Entry
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId
 from assay.testing.authority import Authority
+from assay_agent.admin.endpoints import AdminEndpoints
 from assay_agent.cache import Cache, Update
 from assay_agent.cli.explain.ask import ask_agent
 from assay_agent.endpoints.private import PrivateEndpoint, private_socket
@@ -107,3 +108,23 @@ async def test_another_user_is_refused_even_where_the_files_let_them_in(path: Pa
     )
     said, _ = await asking.communicate()
     assert said == b"permission_denied only root and the agent's user may ask\n"
+
+
+async def test_it_is_on_the_admin_socket_for_the_same_callers(folder: Path, cache: Cache, authority: Authority) -> None:
+    attestor = Attestor([UnixAttestor(SystemClock())], own_pid=0)
+    refusals = Refusals(cache, SystemClock(), authority.trust_domain, attestor.plugins, lambda: None)
+    path = folder / "admin" / "api.sock"
+    api = ExplainApi(cache, attestor, refusals, lambda: None)
+    endpoints = AdminEndpoints(path, [api.service()])
+    await endpoints.start()
+    found = (await ask_agent(path, os.getpid())).workload
+    assert found is not None
+    assert ME in found.selectors
+    if os.geteuid() == 0:
+        for one in (path, path.parent, folder):
+            one.chmod(0o777)
+        command = (sys.executable, "-c", AS_ANOTHER, str(path))
+        asking = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        said, _ = await asking.communicate()
+        assert said == b"permission_denied only root and the agent's user may ask\n"
+    await endpoints.close()

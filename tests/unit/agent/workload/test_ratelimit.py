@@ -19,8 +19,9 @@ from assay.errors import UnavailableError
 from assay.selector import Selector
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
+from assay.testing.metrics import Recorded
 from assay.workloadapi.wire import METADATA, Stub
-from assay_agent.workload.ratelimit import RateLimit, SelectorLimits, user_limit
+from assay_agent.workload.ratelimit import RateLimit, SelectorLimits, UserLimit
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ async def test_the_limit_of_users_counts_every_call_and_comes_before_attestation
             asked.append(pid)
             return ()
 
-    agent = await agents(plugins=[Asked()], observers=[user_limit(3, clock, own_pid=0)])
+    agent = await agents(plugins=[Asked()], observers=[UserLimit(3, clock, own_pid=0)])
     async with aio.insecure_channel(agent.endpoint.target) as channel:
         stub = Stub(channel)
         found = [
@@ -151,7 +152,7 @@ async def test_the_limit_of_users_counts_every_call_and_comes_before_attestation
 
 
 async def test_the_agents_own_calls_are_free(agents: Agents, clock: FakeClock) -> None:
-    agent = await agents(own_pid=os.getpid(), observers=[user_limit(1, clock, own_pid=os.getpid())])
+    agent = await agents(own_pid=os.getpid(), observers=[UserLimit(1, clock, own_pid=os.getpid())])
     async with aio.insecure_channel(agent.endpoint.target) as channel:
         for _ in range(5):
             answer = await HealthStub(channel).Check(health_pb2.HealthCheckRequest())
@@ -163,3 +164,33 @@ async def test_nobody_is_limited_unless_told(agent: LocalAgent) -> None:
     async with agent.client() as client:
         for _ in range(200):
             await client.fetch_x509()
+
+
+async def test_limits_can_change_between_two_calls(clock: FakeClock) -> None:
+    metrics = Recorded()
+    limits = SelectorLimits({X509: 1, JWT: 1}, clock, metrics)
+    limits.check(X509, frozenset())
+    limits.check(JWT, frozenset())
+    limits.use({X509: 1, JWT: 2})
+    with pytest.raises(UnavailableError):
+        limits.check(X509, frozenset())
+    limits.check(JWT, frozenset())
+    limits.use({})
+    limits.check(X509, frozenset())
+    assert metrics.taken == [("count", "workload_api.rate_limit_exceeded", {"method": X509}, 1)]
+
+
+async def test_the_limit_of_users_can_come_and_go(agents: Agents, clock: FakeClock) -> None:
+    users = UserLimit(None, clock, own_pid=0)
+    agent = await agents(observers=[users])
+    agent.register("a", "/web")
+    async with agent.client() as client:
+        for _ in range(5):
+            await client.fetch_jwt("a")
+        users.use(1)
+        await client.fetch_jwt("a")
+        users.use(1)
+        with pytest.raises(UnavailableError, match="rate limit exceeded"):
+            await client.fetch_jwt("a")
+        users.use(None)
+        await client.fetch_jwt("a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,24 @@ async def test_it_is_renewed_at_half_of_its_life_with_a_new_key(
         (second,) = await anext(updates)
     assert second.spiffe_id == first.spiffe_id
     assert second.svid.public_key != first.svid.public_key
+
+
+async def test_one_of_a_key_that_is_tainted_is_replaced_at_once(agent: LocalAgent, client: WorkloadApiClient) -> None:
+    agent.register("a", "/web")
+    own = agent.cache.bundles[agent.authority.trust_domain]
+    agent.wits.take_bundle(own)
+    async with aclosing(client.watch_wit()) as updates:
+        (first,) = await anext(updates)
+        other = Authority("example.org")
+        other.wit_key_id = "other"
+        agent.minter.authority = other
+        keys = (replace(agent.authority.wit_authority, tainted=True), other.wit_authority)
+        tainted = replace(own, wit_authorities=keys, sequence=own.sequence + 1)
+        agent.wits.take_bundle(tainted)
+        agent.publish(tainted)
+        (second,) = await anext(updates)
+    assert second.svid.public_key != first.svid.public_key
+    assert len(agent.minter.asked) == 2
 
 
 async def test_all_streams_share_each_renewal(agent: LocalAgent, client: WorkloadApiClient, clock: FakeClock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -264,3 +265,22 @@ async def test_who_leaves_is_forgotten(agent: LocalAgent, client: WorkloadApiCli
         assert set(agent.cache.wanted) == {"a"}
     while agent.cache.wanted:  # noqa: ASYNC110 - the server hears of it by its own event
         await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("log_selectors", "shown"),
+    [
+        (("unix:uid",), f"unix:uid:{os.geteuid()}"),
+        (("unix:ui", "k8s"), None),
+        ((f"unix:uid:{os.geteuid()}",), f"unix:uid:{os.geteuid()}"),
+    ],
+)
+async def test_of_who_gets_nothing_only_selectors_that_may_be_are_logged(
+    agents: Agents, log_selectors: tuple[str, ...], shown: str | None
+) -> None:
+    agent = await agents(log_selectors=log_selectors)
+    async with agent.client() as client:
+        with capture_logs() as logs, pytest.raises(PermissionDeniedError):
+            await client.fetch_x509()
+    (line,) = [one for one in logs if one["event"] == "No identity issued"]
+    assert line.get("selectors") == shown

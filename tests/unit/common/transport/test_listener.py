@@ -159,6 +159,7 @@ class Noting:
         self.whose: list[str] = []
         self.order: list[str] = []
         self.accepted = 0
+        self.looked_at = 0
 
     def __call__(self, connection: socket.socket, _address: object) -> Coroutine[Any, Any, None]:
         who = self.whose[self.accepted]
@@ -171,8 +172,9 @@ class Noting:
         self.order.append(who)
         connection.close()
 
-    def whence(self, _connection: socket.socket) -> str:
-        return self.whose[self.accepted - 1]
+    def whence(self, _connection: socket.socket) -> tuple[str, int]:
+        self.looked_at += 1
+        return self.whose[self.looked_at - 1], 0
 
 
 @pytest.fixture
@@ -223,5 +225,37 @@ async def test_what_is_not_set_up_yet_is_closed_with_the_listener(
     await fair.close()
     assert not fair._parked
     assert [one.recv(1) for one in clients] == [b""] * 60
+    for one in clients:
+        one.close()
+
+
+async def test_who_has_hung_up_costs_no_more_than_to_be_looked_at(
+    fair: Listener, noting: Noting, socket_path: Path
+) -> None:
+    noting.whose = ["gone"] * 50 + ["there"]
+    for one in connected(socket_path, 50):
+        one.close()
+    (client,) = connected(socket_path, 1)
+    noting.accepted = 50  # those before are not accepted
+    fair.start()
+    await until(lambda: noting.order == ["there"])
+    assert (noting.accepted, noting.looked_at) == (51, 51)
+    client.close()
+
+
+async def test_who_comes_too_fast_is_turned_away_and_others_are_not(
+    fair: Listener, noting: Noting, socket_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = asyncio.get_running_loop().time()
+    while fair._pace.admits("flood", now + 3600):
+        pass
+    noting.whose = ["flood"] * 50 + ["alone"]
+    clients = connected(socket_path, 51)
+    noting.accepted = 50
+    fair.start()
+    await until(lambda: noting.order == ["alone"])
+    assert [one.recv(1) for one in clients] == [b""] * 51
+    (line,) = caplog.records
+    assert (line.message, vars(line)["fields"]) == ("Too many connections at once", {"caller": "flood", "pid": 0})
     for one in clients:
         one.close()

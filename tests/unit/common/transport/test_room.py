@@ -131,3 +131,17 @@ def test_guests_are_counted_by_whence_they_come(steps: list[tuple[str, int, str]
             out = guests.crowded_out()
             assert counts[out.whence] == max(counts.values())
             assert out is next(guest for guest in known if guest.whence == out.whence)
+
+
+def test_what_one_caller_may_have_can_change() -> None:
+    room = Room(100, per_caller=2)
+    room.enter("a")
+    room.enter("a")
+    room.use(3)
+    room.enter("a")
+    room.use(1)
+    with pytest.raises(ResourceExhaustedError):
+        room.enter("a")
+    room.enter("b")
+    room.use(None)
+    assert room.share == 50

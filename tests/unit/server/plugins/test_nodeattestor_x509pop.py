@@ -426,7 +426,15 @@ async def test_a_certificate_that_does_not_fit_the_template(
         ({"ca_bundle_path": "{pem}", "ca_bundle_paths": ["{pem}"]}, "only one of"),
         ({"ca_bundle_path": "/nonexistent"}, 'unable to load trust bundle "/nonexistent": No such file'),
         ({"ca_bundle_path": "{junk}"}, "unable to load trust bundle"),
-        ({"mode": "spiffe"}, 'mode "spiffe" is not built yet'),
+        ({"mode": "other"}, "mode can only be either spiffe or external_pki"),
+        (
+            {"mode": "spiffe", "ca_bundle_path": "{pem}"},
+            "you can not use ca_bundle_path or ca_bundle_paths in spiffe mode",
+        ),
+        (
+            {"mode": "spiffe", "ca_bundle_paths": ["x"]},
+            "you can not use ca_bundle_path or ca_bundle_paths in spiffe mode",
+        ),
         ({"ca_bundle_path": "{pem}", "verify_client_ip": True}, "verify_client_ip is not built yet"),
         ({"ca_bundle_path": "{pem}", "max_intermediates": 0}, "max_intermediates must be greater than 0"),
         ({"ca_bundle_path": "{pem}", "max_rsa_key_size": "big"}, "max_rsa_key_size must be greater than 0"),
