@@ -69,6 +69,8 @@ POLICY = """
         LA AddResource UpdateResource RemoveResource GetResource ListResources
         LA AddTool UpdateTool RemoveTool GetTool ListTools
         LA AddGrant UpdateGrant RemoveGrant GetGrant ListGrants
+    assay.policy.v1.Policies
+        LA Push Rollback Live List Get Explain Diff
     grpc.reflection.v1.ServerReflection
         L  ServerReflectionInfo
     grpc.reflection.v1alpha.ServerReflection
