@@ -118,7 +118,7 @@ class EntryService:
             raise InvalidArgumentError("missing entry ID")
         binding = tx.entries.binding(entry_id)
         if binding is not None and self._unbound is None:
-            raise FailedPreconditionError("entry is a principal's binding", hint="assay principal unbind")
+            raise validate.GovernedEntryError("entry is a principal's binding", hint="assay principal unbind")
         if not tx.entries.delete(entry_id):
             raise NotFoundError("entry not found")
         if binding is not None and self._unbound is not None:
@@ -156,7 +156,7 @@ def _check_ungoverned(tx: Transaction, spiffe_id: SpiffeId) -> None:
     above = SpiffeId(spiffe_id.trust_domain, spiffe_id.path.rpartition("/")[0])
     for binding in tx.entries.bindings_at((spiffe_id, above)):
         if binding.spiffe_id == spiffe_id or binding.instance_from:
-            raise FailedPreconditionError(
+            raise validate.GovernedEntryError(
                 f'{spiffe_id} is an ID of principal "{binding.principal}"',
                 hint=f"bind it: assay principal bind {binding.principal}",
             )

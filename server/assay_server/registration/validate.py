@@ -23,6 +23,10 @@ _ENTRY_ID = re.compile(r"[A-Za-z0-9._-]*")
 _WHOLE = "datastore-validation"
 
 
+class GovernedEntryError(FailedPreconditionError):
+    """The entry is a principal's binding, or would take the ID of one."""
+
+
 class MalformedEntryError(InvalidArgumentError):
     """A field of the entry is wrong by itself."""
 
@@ -116,16 +120,16 @@ def check_binding(stored: Entry, entry: Entry) -> None:
     """Check what a principal's binding is to become: its ID is the principal's, and it has no standing of its own.
 
     Raises:
-        FailedPreconditionError: only the principal can change that.
+        GovernedEntryError: only the principal can change that.
     """
     whose = f'entry is a binding of principal "{stored.principal}"'
     if entry.spiffe_id != stored.spiffe_id:
-        raise FailedPreconditionError(
+        raise GovernedEntryError(
             f"{whose}, whose ID it has", hint="unbind it, and change the principal's --id-template"
         )
     for field in ("admin", "downstream", "store_svid", "expires_at"):
         if getattr(entry, field):
-            raise FailedPreconditionError(
+            raise GovernedEntryError(
                 f"{whose}, which cannot have {field}", hint="register a plain entry for that, or suspend the principal"
             )
 
