@@ -49,7 +49,7 @@ from assay_server.datastore.metered import MeteredStore
 from assay_server.datastore.sql.store import open_store
 from assay_server.endpoints.identity import ServerIdentity
 from assay_server.endpoints.server import Endpoints
-from assay_server.governing import Governing, Ground
+from assay_server.governing import Governing, Ground, unbound
 from assay_server.plugins.builtin import Host, key_manager, node_attestors
 from assay_server.registration.bundles import BundleService
 from assay_server.registration.entries import EntryService
@@ -91,6 +91,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
             ("authorized entries", parts.authorized.run),
             ("entry pruning", EntryPruning(store, clock, telemetry.metrics).run),
             ("node pruning", NodePruning(store, clock, _prune_settings(config), telemetry.metrics).run),
+            ("governed identities", parts.governing.run),
         ):
             supervisor.start(name, work)
         if telemetry.on:
@@ -202,7 +203,7 @@ def _services(
     trust_domain, limits = config.trust_domain, live.limits
     nodes = NodeService(store, rows, issuer, clock)
     agents = AgentApi(trust_domain, live.attestation, nodes, live.host.tokens, limits)
-    entries = EntryApi(EntryService(store, clock, trust_domain), authorized, trust_domain)
+    entries = EntryApi(EntryService(store, clock, trust_domain, unbound), authorized, trust_domain)
     svids = SvidApi(trust_domain, issuer, authorized, limits)
     health = HealthApi(store, trust_domain)
     return (

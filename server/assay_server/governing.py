@@ -1,10 +1,13 @@
 """Governed identities put together: a part of the composition root, loaded only when somebody asks for one of them."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from assay.clock import Clock
+from assay.entry import Entry
 from assay.keymanager.base import KeyManager, KeyType, SigningKey
 from assay.rpc.method import Service
 from assay.spiffeid import TrustDomain
@@ -15,14 +18,18 @@ from assay_server.authorization.ratelimit import RateLimits
 from assay_server.config import ServerConfig
 from assay_server.credential import Issuer
 from assay_server.credential.authorities import Authorities
-from assay_server.datastore.base import Store
+from assay_server.datastore.base import Store, Transaction
 
 if TYPE_CHECKING:
     from assay_server.governance.credentials import CredentialService
     from assay_server.governance.policies import Policies
+    from assay_server.governing_registration import Registration
 
 POLICY_KEY = "policy"
 """Where the key manager has the key that signs policies which come without a signature."""
+
+# Seconds before what runs beside the services looks whether there is anything governed: the start comes first.
+BREATH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,23 @@ class Governing:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._policies: Policies | None = None
+        self._used = asyncio.Event()
 
     def services(self) -> Sequence[Service]:
         """For both sockets, where the table says who may call."""
-        return (LazyService("assay.policy.v1.Policies", self._policy_service),)
+        return (
+            self._registering("assay.governance.v1.Owners", lambda parts: parts.owners()),
+            self._registering("assay.governance.v1.Principals", lambda parts: parts.principals()),
+            self._registering("assay.governance.v1.Catalogue", lambda parts: parts.catalogue()),
+            LazyService("assay.policy.v1.Policies", self._policy_service),
+        )
+
+    async def run(self) -> None:
+        """What runs beside the services; nothing of it is loaded where nothing is governed."""
+        await self._ground.clock.sleep(BREATH)
+        if not await self._ground.store.read(_governed):
+            await self._used.wait()
+        await self._registration.sweeper.run()
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
@@ -96,3 +116,33 @@ class Governing:
     async def _policy_key(self) -> SigningKey:
         keys = self._ground.keys
         return await keys.get(POLICY_KEY) or await keys.generate(POLICY_KEY, KeyType.EC_P256)
+
+    def _registering(self, name: str, made: Callable[["Registration"], Service]) -> Service:
+        return self._lazy(name, lambda: made(self._registration))
+
+    def _lazy(self, name: str, load: Callable[[], Service]) -> Service:
+        def loaded() -> Service:
+            self._used.set()
+            return load()
+
+        return LazyService(name, loaded)
+
+    @cached_property
+    def _registration(self) -> "Registration":
+        from assay_server.governing_registration import Registration  # noqa: PLC0415 - loaded with the first call
+
+        return Registration(self._ground.store, self._ground.clock, self._ground.trust_domain)
+
+
+def unbound(tx: Transaction, entry: Entry, actor: str, now: int) -> None:
+    """Write down that a binding was deleted as an entry."""
+    from assay_server.governance.bindings import tell_deleted  # noqa: PLC0415 - loaded with the first such entry
+
+    tell_deleted(tx, entry, actor, now)
+
+
+def _governed(tx: Transaction) -> bool:
+    """Whether there is an owner, without whom there is no principal."""
+    from assay_server.model.governed.owner import OWNER  # noqa: PLC0415 - not at the start
+
+    return tx.governed.count(OWNER, ()) > 0

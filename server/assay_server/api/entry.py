@@ -11,6 +11,7 @@ from assay.wire import entry as entry_wire
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
 from assay_proto.spire.api.types import entry_pb2
 from assay_server.api import status
+from assay_server.api.actor import actor_of
 from assay_server.api.entry_change import change_refused, entry_to_create, entry_update
 from assay_server.api.entry_filter import entry_filter
 from assay_server.api.entry_kept import KeptAnswers
@@ -89,7 +90,7 @@ class EntryApi:
         self, request: pb.BatchDeleteEntryRequest, context: Context
     ) -> pb.BatchDeleteEntryResponse:
         """Delete each entry."""
-        return pb.BatchDeleteEntryResponse(results=await self._deleted(request.ids))
+        return pb.BatchDeleteEntryResponse(results=await self._deleted(request.ids, actor_of(context)))
 
     async def GetAuthorizedEntries(
         self, request: pb.GetAuthorizedEntriesRequest, context: Context
@@ -114,8 +115,8 @@ class EntryApi:
             raise PermissionDeniedError("caller ID missing from request context")
         return await self._authorized.view(agent_id)
 
-    async def _deleted(self, entry_ids: Sequence[str]) -> list[_DeleteResult]:
-        outcomes = await self._entries.delete(entry_ids)
+    async def _deleted(self, entry_ids: Sequence[str], actor: str) -> list[_DeleteResult]:
+        outcomes = await self._entries.delete(entry_ids, actor)
         return [
             _DeleteResult(id=entry_id, status=status.refused(error) if error else status.ok())
             for entry_id, error in zip(entry_ids, outcomes, strict=True)

@@ -11,7 +11,7 @@ from assay_proto.spire.api.types import entry_pb2
 from assay_proto.spire.api.types.status_pb2 import Status
 from assay_server.api.status import failed, refused
 from assay_server.registration.entries import EntryUpdate, unique
-from assay_server.registration.validate import MalformedEntryError
+from assay_server.registration.validate import GovernedEntryError, MalformedEntryError
 
 # Field of the mask -> fields of the entry. Revision and time of creation are ours, whatever the mask says.
 _FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -76,6 +76,8 @@ def change_refused(error: AssayError, verb: str) -> Status:
     """The status of an entry that was not created or updated."""
     if isinstance(error, NotFoundError):
         return refused(NotFoundError(f"failed to {verb} entry"))
+    if isinstance(error, GovernedEntryError):  # of which SPIRE knows nothing
+        return refused(error, f"failed to {verb} entry")
     if isinstance(error, FailedPreconditionError):  # a federated bundle is not there
         return failed(error, f"failed to {verb} entry")
     context = "failed to convert entry" if isinstance(error, MalformedEntryError) else f"failed to {verb} entry"

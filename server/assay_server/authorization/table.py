@@ -30,6 +30,7 @@ _DEBUG_API = "/spire.api.server.debug.v1.Debug/"
 _LOGGER_API = "/spire.api.server.logger.v1.Logger/"
 _HEALTH_API = "/grpc.health.v1.Health/"
 _SYNC_API = "/assay.sync.v1.Sync/"
+_GOVERNANCE_API = "/assay.governance.v1."
 _POLICIES_API = "/assay.policy.v1.Policies/"
 
 
@@ -85,6 +86,19 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         **_rules(_LOGGER_API, Who.LOCAL, "GetLogger", "SetLogLevel", "ResetLogLevel"),
         **_rules(_HEALTH_API, Who.LOCAL, "Check", "List", "Watch"),
         **_rules(_SYNC_API, Who.AGENT, "Watch"),
+        **_rules(f"{_GOVERNANCE_API}Owners/", _OPERATOR, "Add", "Leave", "Return", "Get", "List"),
+        **_rules(
+            f"{_GOVERNANCE_API}Principals/",
+            _OPERATOR,
+            *("Register", "Update", "Activate", "Suspend", "Resume", "Retire", "Get", "List"),
+            *("Bind", "Unbind", "ListBindings"),
+        ),
+        **{
+            f"{_GOVERNANCE_API}Catalogue/{verb}{kind}": _OPERATOR
+            for kind in ("Resource", "Tool", "Grant")
+            for verb in ("Add", "Update", "Remove", "Get")
+        },
+        **_rules(f"{_GOVERNANCE_API}Catalogue/", _OPERATOR, "ListResources", "ListTools", "ListGrants"),
         **_rules(_POLICIES_API, _OPERATOR, "Push", "Rollback", "Live", "List", "Get", "Explain", "Diff"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from assay.cli.admin import TIMEOUT, connect
-from assay.rpc.status import EndError
+from assay.rpc.status import EndError, StatusCode
+from assay.wire.governance import principals_stub
 from assay.wire.service import entry_stub
+from assay_proto.governance.v1.registration_pb2 import Binding, ListBindingsRequest
 from assay_proto.spire.api.server.entry.v1 import entry_pb2 as pb
 from assay_proto.spire.api.types.entry_pb2 import Entry
 from assay_proto.spire.api.types.status_pb2 import Status
@@ -86,6 +88,22 @@ async def get(socket_path: Path, entry_id: str) -> Entry:
     """The one with that ID."""
     async with connect(socket_path) as channel:
         return await entry_stub(channel).GetEntry(pb.GetEntryRequest(id=entry_id), timeout=TIMEOUT)
+
+
+async def bindings(socket_path: Path, entry_ids: Sequence[str]) -> dict[str, Binding]:
+    """Those of these entries that are principals' bindings, by their IDs; SPIRE's servers have none."""
+    found: dict[str, Binding] = {}
+    async with connect(socket_path) as channel:
+        for start in range(0, len(entry_ids), BATCH):
+            request = ListBindingsRequest(entry_ids=entry_ids[start : start + BATCH])
+            try:
+                answer = await principals_stub(channel).ListBindings(request, timeout=TIMEOUT)
+            except EndError as error:
+                if error.code is StatusCode.UNIMPLEMENTED:
+                    return {}
+                raise
+            found.update({one.entry_id: one for one in answer.bindings})
+    return found
 
 
 async def count(socket_path: Path, where: pb.CountEntriesRequest.Filter) -> pb.CountEntriesResponse:

@@ -11,7 +11,9 @@ from assay.config.unknown import unknown_reason
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId
 from assay.wire import spiffeid as wire
+from assay_proto.governance.v1.registration_pb2 import Binding
 from assay_proto.spire.api.types.entry_pb2 import Entry
+from assay_server.cli.principalform import binding_rows
 
 LABEL_WIDTH = 24
 
@@ -21,9 +23,10 @@ _PASSED_OVER = ("revision_number", "created_at")
 _IDS = ("spiffe_id", "parent_id")
 
 
-def print_entry(entry: Entry, *, err: bool = False) -> None:
-    """All there is to say about an entry, and an empty line."""
-    print_labelled(_rows(entry), LABEL_WIDTH, err=err)
+def print_entry(entry: Entry, binding: Binding | None = None, *, err: bool = False) -> None:
+    """All there is to say about an entry, which may be a principal's binding, and an empty line."""
+    rows = _rows(entry) + (binding_rows(binding) if binding is not None else [])
+    print_labelled(rows, LABEL_WIDTH, err=err)
 
 
 def parse_entries(text: str) -> list[Entry]:

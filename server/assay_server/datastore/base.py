@@ -148,6 +148,14 @@ class Entries(Protocol):
         """The bindings of that principal, withheld or not; one indexed query."""
         ...
 
+    def binding(self, entry_id: str) -> Entry | None:
+        """The entry of that ID, if it is a principal's binding; None for plain ones, and far cheaper then."""
+        ...
+
+    def bindings_at(self, spiffe_ids: Collection[SpiffeId]) -> list[Entry]:
+        """The bindings for these SPIFFE IDs; one indexed query."""
+        ...
+
     def expired(self, now: int) -> list[str]:
         """IDs of entries whose `expires_at` is set and not after `now`."""
         ...
@@ -220,8 +228,15 @@ class Governed(Protocol):
     """Governed objects of every kind. Write them with `assay_server.governance.journal`, never here alone."""
 
     def get(self, noun: Noun[T], key: str) -> T | None: ...
-    def find(self, noun: Noun[T], terms: Terms, page: Page) -> tuple[list[T], str]:
-        """Those that all of these terms are true of, in order of creation, and the token of the next page."""
+    def find(self, noun: Noun[T], terms: Terms, page: Page, *, due_after: int | None = None) -> tuple[list[T], str]:
+        """Those that all of these terms are true of, in order of creation, and the token of the next page.
+
+        With `due_after` only those whose time comes after that, such as credentials that have not expired.
+        """
+        ...
+
+    def latest(self, noun: Noun[T], terms: Terms, limit: int) -> list[T]:
+        """At most `limit` of those that all of these terms are true of, the newest first."""
         ...
 
     def count(self, noun: Noun[T], terms: Terms) -> int: ...
@@ -244,6 +259,10 @@ class Events(Protocol):
     def append(self, event: Event) -> None: ...
     def find(self, page: Page, *, task_id: str = "", principal: str = "") -> tuple[list[Event], str]:
         """Oldest first, of one task or principal if that is said."""
+        ...
+
+    def latest(self, principal: str, limit: int) -> list[Event]:
+        """The principal's last events, at most `limit`, oldest first."""
         ...
 
 

@@ -183,7 +183,7 @@ def _release(tx: Transaction, trust_domain: TrustDomain, mode: DeleteMode) -> No
             hint="delete those entries first, or choose the mode that deletes or dissociates them",
         )
     for entry in entries:
-        if mode is DeleteMode.DELETE:
+        if mode is DeleteMode.DELETE and not entry.principal:  # only unbinding ends bindings
             tx.entries.delete(entry.id)
         else:
             left = tuple(each for each in entry.federates_with if each != trust_domain)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from assay.dnsname import check_dns_name
 from assay.entry import Entry
-from assay.errors import InvalidArgumentError
+from assay.errors import FailedPreconditionError, InvalidArgumentError
 from assay.namespace import require_member, require_workload
 from assay.spiffeid import TrustDomain
 
@@ -21,6 +21,10 @@ MAX_TIME = 2**63 - 1
 
 _ENTRY_ID = re.compile(r"[A-Za-z0-9._-]*")
 _WHOLE = "datastore-validation"
+
+
+class GovernedEntryError(FailedPreconditionError):
+    """The entry is a principal's binding, or would take the ID of one."""
 
 
 class MalformedEntryError(InvalidArgumentError):
@@ -110,6 +114,24 @@ def check_whole(entry: Entry, *, new: bool = True) -> None:
         raise _invalid("JwtSvidTtl is not set", hint=f"a TTL is 0 (the server's default) to {MAX_TTL} seconds")
     if not 0 <= entry.expires_at <= MAX_TIME:
         raise _invalid("expiry is out of range", hint="give Unix seconds, or 0 for never")
+
+
+def check_binding(stored: Entry, entry: Entry) -> None:
+    """Check what a principal's binding is to become: its ID is the principal's, and it has no standing of its own.
+
+    Raises:
+        GovernedEntryError: only the principal can change that.
+    """
+    whose = f'entry is a binding of principal "{stored.principal}"'
+    if entry.spiffe_id != stored.spiffe_id:
+        raise GovernedEntryError(
+            f"{whose}, whose ID it has", hint="unbind it, and change the principal's --id-template"
+        )
+    for field in ("admin", "downstream", "store_svid", "expires_at"):
+        if getattr(entry, field):
+            raise GovernedEntryError(
+                f"{whose}, which cannot have {field}", hint="register a plain entry for that, or suspend the principal"
+            )
 
 
 def _check_stored_svid(entry: Entry, *, new: bool) -> None:

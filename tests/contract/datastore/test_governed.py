@@ -1,10 +1,11 @@
 """Governed objects and events: found by what they say, at their time, and in order."""
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
+from assay.entry import Entry
 from assay.errors import InvalidArgumentError
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance.journal import erase, record
@@ -15,6 +16,10 @@ from assay_server.model.governed.principal import PRINCIPAL, ActorType, Principa
 from assay_server.model.governed.task import TASK, Intent, Task, TaskState
 
 T = TypeVar("T")
+
+
+class MakeEntry(Protocol):
+    def __call__(self, name: str, **fields: Any) -> Entry: ...  # noqa: ANN401 - fields of Entry
 
 
 async def put(store: Store, noun: Noun[T], *values: T) -> None:
@@ -91,6 +96,48 @@ async def test_what_is_due_comes_by_its_time(store: Store) -> None:
     assert [one.task_id for one in due] == ["soon", "late"]
     assert await store.read(lambda tx: tx.governed.due(TASK, 9, 10)) == []
     assert [one.task_id for one in await store.read(lambda tx: tx.governed.due(TASK, 30, 1))] == ["soon"]
+
+
+async def test_those_that_are_due_later_are_found_by_that(store: Store) -> None:
+    await put(store, TASK, task("soon", 10), task("late", 30), task("done", 30, state=TaskState.COMPLETED))
+
+    async def found(after: int) -> list[str]:
+        tasks, _ = await store.read(lambda tx: tx.governed.find(TASK, [("owner", ALICE.name)], Page(), due_after=after))
+        return [one.task_id for one in tasks]
+
+    assert await found(9) == ["soon", "late"]
+    assert await found(10) == ["late"]
+    assert await found(-1) == ["soon", "late"]  # what is never due is no later than anything
+
+
+async def test_the_newest_come_first_if_they_are_asked_for(store: Store) -> None:
+    await put(store, OWNER, *(Owner(f"team:{n}") for n in range(4)), BOB)
+    latest = await store.read(lambda tx: tx.governed.latest(OWNER, [("state", "active")], 2))
+    assert [one.name for one in latest] == ["team:3", "team:2"]
+    assert await store.read(lambda tx: tx.governed.latest(OWNER, [("state", "gone")], 2)) == []
+
+
+async def test_a_principals_last_events_are_in_their_order(store: Store) -> None:
+    events = [told(name, principal=principal) for name, principal in zip("abcd", ("p1", "p2", "p1", "p1"), strict=True)]
+    for event in events:
+        await store.write(lambda tx, one=event: record(tx, one))  # type: ignore[misc]
+    assert [one.subject for one in await store.read(lambda tx: tx.events.latest("p1", 2))] == ["c", "d"]
+    assert [one.subject for one in await store.read(lambda tx: tx.events.latest("p2", 2))] == ["b"]
+
+
+async def test_bindings_are_found_by_principal_by_entry_and_by_spiffe_id(store: Store, make_entry: MakeEntry) -> None:
+    plain, bound = (
+        make_entry("plain"),
+        make_entry("bound", principal="bot", instance_from="unix:process", withheld=True),
+    )
+    for entry in (plain, bound):
+        await store.write(lambda tx, one=entry: tx.entries.create(one))  # type: ignore[misc]
+    ids = (plain.spiffe_id, bound.spiffe_id)
+    assert await store.read(lambda tx: tx.entries.of_principal("bot")) == [bound]
+    assert await store.read(lambda tx: tx.entries.binding("bound")) == bound
+    assert await store.read(lambda tx: (tx.entries.binding("plain"), tx.entries.binding("none"))) == (None, None)
+    assert await store.read(lambda tx: tx.entries.bindings_at(ids)) == [bound]
+    assert await store.read(lambda tx: tx.entries.bindings_at(ids[:1])) == []
 
 
 async def test_deleting_says_whether_there_was_one(store: Store) -> None:

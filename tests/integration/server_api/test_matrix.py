@@ -61,6 +61,16 @@ POLICY = """
         L  Check List Watch
     assay.sync.v1.Sync
         G  Watch
+    assay.governance.v1.Owners
+        LA Add Leave Return Get List
+    assay.governance.v1.Principals
+        LA Register Update Activate Suspend Resume Retire Get List Bind Unbind ListBindings
+    assay.governance.v1.Catalogue
+        LA AddResource UpdateResource RemoveResource GetResource ListResources
+        LA AddTool UpdateTool RemoveTool GetTool ListTools
+        LA AddGrant UpdateGrant RemoveGrant GetGrant ListGrants
+    assay.policy.v1.Policies
+        LA Push Rollback Live List Get Explain Diff
     grpc.reflection.v1.ServerReflection
         L  ServerReflectionInfo
     grpc.reflection.v1alpha.ServerReflection

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from assay_server.api.audit import agent as agents
 from assay_server.api.audit import bundle as bundles
 from assay_server.api.audit import entry as entries
+from assay_server.api.audit import governed
 from assay_server.api.audit import policy as policies
 from assay_server.api.audit import svid as svids
 from assay_server.api.audit.values import enum_name
@@ -23,6 +24,7 @@ _BUNDLE = f"{_API}bundle.v1.Bundle/"
 _ENTRY = f"{_API}entry.v1.Entry/"
 _SVID = f"{_API}svid.v1.SVID/"
 _TRUST_DOMAIN = f"{_API}trustdomain.v1.TrustDomain/"
+_GOVERNANCE = "/assay.governance.v1."
 _LOCAL_AUTHORITY = f"{_API}localauthority.v1.LocalAuthority/"
 _POLICIES = "/assay.policy.v1.Policies/"
 
@@ -59,6 +61,16 @@ ABOUT: Mapping[str, About] = {
         f"{_LOCAL_AUTHORITY}{verb}{kind}Authority": bundles.authority
         for verb in ("Activate", "Taint", "Revoke")
         for kind in ("JWT", "X509", "WIT")
+    },
+    **{f"{_GOVERNANCE}Owners/{verb}": governed.named for verb in ("Add", "Leave", "Return", "Get")},
+    **{f"{_GOVERNANCE}Principals/{verb}": governed.named for verb in ("Register", "Get")},
+    **{f"{_GOVERNANCE}Principals/{verb}": governed.changed for verb in ("Activate", "Suspend", "Resume", "Retire")},
+    **{f"{_GOVERNANCE}Principals/{verb}": governed.bound for verb in ("Bind", "Unbind")},
+    f"{_GOVERNANCE}Principals/Update": governed.updated,
+    **{
+        f"{_GOVERNANCE}Catalogue/{verb}{kind}": governed.updated if verb == "Update" else governed.named
+        for kind in ("Resource", "Tool", "Grant")
+        for verb in ("Add", "Update", "Remove", "Get")
     },
     **{f"{_LOCAL_AUTHORITY}{verb}X509UpstreamAuthority": bundles.upstream for verb in ("Taint", "Revoke")},
 }

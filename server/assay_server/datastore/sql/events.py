@@ -3,7 +3,7 @@
 from assay_server.datastore.base import ChangeKind, Page
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection
-from assay_server.datastore.sql.filters import Condition, page_of
+from assay_server.datastore.sql.filters import Condition, newest_of, page_of
 from assay_server.datastore.sql.governed import adapter
 from assay_server.datastore.sql.text import events as sql
 from assay_server.model.governed.event import Event
@@ -43,3 +43,9 @@ class SqlEvents:
         ]
         rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, where, page)
         return [adapter(Event).validate_json(row[1]) for row in rows], token
+
+    def latest(self, principal: str, limit: int) -> list[Event]:
+        """The principal's last events, at most `limit`, oldest first."""
+        where = [Condition(sql.OF_PRINCIPAL, {"principal": principal})]
+        rows = newest_of(self._connection, sql.LATEST_LISTING, where, limit)
+        return [adapter(Event).validate_json(row[1]) for row in reversed(rows)]

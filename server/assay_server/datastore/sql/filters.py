@@ -61,6 +61,11 @@ def page_of(
     return rows, str(rows[-1][0]) if page.size and rows else ""
 
 
+def newest_of(connection: Connection, listing: str, where: Sequence[Condition], limit: int) -> list[Row]:
+    """At most so many rows of a listing that begins at its end."""
+    return connection.rows(asking(listing, where), {"size": limit, **_values(where)})
+
+
 def count_of(connection: Connection, counting: str, where: Sequence[Condition]) -> int:
     """How many rows there are."""
     return int(connection.rows(asking(counting, where), {"after": 0, **_values(where)})[0][0])

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from assay_server.datastore.base import ChangeKind, Page
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection
-from assay_server.datastore.sql.filters import Condition, count_of, page_of
+from assay_server.datastore.sql.filters import Condition, count_of, newest_of, page_of
 from assay_server.datastore.sql.text import governed as sql
 from assay_server.model.governed.noun import Noun, Terms
 
@@ -29,11 +29,20 @@ class SqlGoverned:
         row = self._connection.row(sql.BY_NAME, {"kind": noun.name, "name": key})
         return None if row is None else adapter(noun.type).validate_json(row[2])
 
-    def find(self, noun: Noun[T], terms: Terms, page: Page) -> tuple[list[T], str]:
+    def find(self, noun: Noun[T], terms: Terms, page: Page, *, due_after: int | None = None) -> tuple[list[T], str]:
         """Those that all of these terms are true of, in order of creation, and the token of the next page."""
-        rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, _asked(noun, terms), page)
+        asked = _asked(noun, terms)
+        if due_after is not None:
+            asked.append(Condition(sql.DUE_AFTER, {"due_after": due_after}))
+        rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, asked, page)
         read = adapter(noun.type).validate_json
         return [read(row[1]) for row in rows], token
+
+    def latest(self, noun: Noun[T], terms: Terms, limit: int) -> list[T]:
+        """At most `limit` of those that all of these terms are true of, the newest first."""
+        rows = newest_of(self._connection, sql.LATEST_LISTING, _asked(noun, terms), limit)
+        read = adapter(noun.type).validate_json
+        return [read(row[1]) for row in rows]
 
     def count(self, noun: Noun[T], terms: Terms) -> int:
         """How many `find` would list."""

@@ -94,6 +94,8 @@ PRINCIPAL = Noun(
         ("state", one.state.value),
         ("actor_type", one.actor_type.value),
         ("tenant", one.tenant),
+        *(("tool", tool) for tool in one.tools if one.state is not PrincipalState.RETIRED),
+        *(("grant", grant) for grant in one.grants if one.state is not PrincipalState.RETIRED),
     ],
 )
 INSTANCE = Noun(

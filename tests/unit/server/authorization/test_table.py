@@ -2,6 +2,7 @@
 
 import pytest
 
+from assay_proto.governance.v1 import registration_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -18,6 +19,7 @@ SERVICES = [
     for module, name in (
         (agent_pb2, "Agent"), (bundle_pb2, "Bundle"), (debug_pb2, "Debug"), (entry_pb2, "Entry"),
         (logger_pb2, "Logger"), (svid_pb2, "SVID"), (sync_pb2, "Sync"),
+        (registration_pb2, "Owners"), (registration_pb2, "Principals"), (registration_pb2, "Catalogue"),
         (policy_pb2, "Policies"),
     )
 ]  # fmt: skip
@@ -30,7 +32,7 @@ def test_every_rpc_of_the_services_has_a_rule(service: object) -> None:
 
 
 def test_there_are_spires_rules_and_ours() -> None:
-    assert len(RPCS) == 75
+    assert len(RPCS) == 106
     assert all(who for who in RPCS.values())
 
 
@@ -56,6 +58,9 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/assay.sync.v1.Sync/Watch", Who.AGENT),
+        ("/assay.governance.v1.Owners/Leave", OPERATOR),
+        ("/assay.governance.v1.Principals/Register", OPERATOR),
+        ("/assay.governance.v1.Catalogue/RemoveTool", OPERATOR),
         ("/assay.policy.v1.Policies/Push", OPERATOR),
     ],
 )

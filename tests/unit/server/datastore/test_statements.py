@@ -19,7 +19,7 @@ from assay_server.datastore.sql.store import SqlStore
 HANDFUL = {"authorities", "meta", "counter", "some"}
 """Tables of a few rows, always read whole, and what was read already of another."""
 
-WHOLE = ("LISTING", "COUNT", "join_tokens.PRUNE", "entries.UP_TO")
+WHOLE = ("LISTING", "COUNT", "join_tokens.PRUNE", "entries.UP_TO", "entries.ANY_BINDING")
 """What may read all: an operator's question about all there is, and the pruning of what is few."""
 
 

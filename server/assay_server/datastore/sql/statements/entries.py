@@ -91,6 +91,17 @@ OF_PRINCIPAL = (
     .where(entry_bindings.c.principal == bindparam("wanted"))
     .order_by(_position)
 )
+BINDING = (
+    _row.join(entry_bindings, entry_bindings.c.entry == _position)
+    .where(entries.c.entry_id == bindparam("wanted"))
+    .order_by(_position)
+)
+ANY_BINDING = select(entry_bindings.c.entry).limit(literal_column("1")).offset(literal_column("0"))
+BINDINGS_AT = (
+    _row.join(entry_bindings, entry_bindings.c.entry == _position)
+    .where(one_of(entries.c.spiffe_id, "wanted"))
+    .order_by(_position)
+)
 EXPIRED = (
     select(entries.c.entry_id)
     .where(entries.c.expires_at > literal_column("0"), entries.c.expires_at <= bindparam("now"))

@@ -12,13 +12,14 @@ from sqlalchemy import (
 
 from assay_server.datastore.sql.schema import governed as table
 from assay_server.datastore.sql.schema import governed_terms as terms
-from assay_server.datastore.sql.statements.lists import counting, listing
+from assay_server.datastore.sql.statements.lists import counting, latest, listing
 
 _this = and_(table.c.kind == bindparam("kind"), table.c.name == bindparam("name"))
 _row = select(table.c.position, table.c.document)
 
 BY_NAME = select(table.c.position, table.c.due, table.c.document).where(_this)
 LISTING = listing(_row, table.c.position)
+LATEST_LISTING = latest(_row, table.c.position)
 COUNT = counting(table)
 AFTER = table.c.position > bindparam("after")
 OF_KIND = table.c.kind == bindparam("kind")
@@ -28,6 +29,8 @@ OF_TERM = table.c.position.in_(
         terms.c.kind == bindparam("kind"), terms.c.term == bindparam("term_N"), terms.c.value == bindparam("value_N")
     )
 )
+# With the index' own condition, without which it is not used.
+DUE_AFTER = (table.c.due > literal_column("0")) & (table.c.due > bindparam("due_after"))
 DUE = (
     select(table.c.document)
     .where(table.c.kind == bindparam("kind"), table.c.due > literal_column("0"), table.c.due <= bindparam("now"))

@@ -92,6 +92,11 @@ def listing(rows: Select[*tuple[Any, ...]], position: ColumnElement[int]) -> Sel
     return rows.where(text("{where}")).order_by(position).limit(bindparam("size")).offset(_NONE)
 
 
+def latest(rows: Select[*tuple[Any, ...]], position: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    """The same from the end."""
+    return rows.where(text("{where}")).order_by(position.desc()).limit(bindparam("size")).offset(_NONE)
+
+
 def counting(table: Table) -> Select[int]:
     """How many rows `{where}` finds."""
     return select(func.count()).select_from(table).where(text("{where}"))

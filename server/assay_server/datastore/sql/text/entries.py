@@ -44,6 +44,25 @@ FROM entries JOIN entry_bindings ON entry_bindings.entry = entries.position
 WHERE entry_bindings.principal = :wanted ORDER BY entries.position\
 """
 
+BINDING = """\
+SELECT entries.position, entries.entry_id, entries.spiffe_id, entries.parent_id, entries.x509_svid_ttl, entries.jwt_svid_ttl, entries.hint, entries.admin, entries.downstream, entries.store_svid, entries.disable_x509_svid_prefetch, entries.jwt_svid_include_jti, entries.expires_at, entries.revision, entries.created_at
+FROM entries JOIN entry_bindings ON entry_bindings.entry = entries.position
+WHERE entries.entry_id = :wanted ORDER BY entries.position\
+"""
+
+ANY_BINDING = """\
+SELECT entry_bindings.entry
+FROM entry_bindings
+ LIMIT 1 OFFSET 0\
+"""
+
+BINDINGS_AT = """\
+SELECT entries.position, entries.entry_id, entries.spiffe_id, entries.parent_id, entries.x509_svid_ttl, entries.jwt_svid_ttl, entries.hint, entries.admin, entries.downstream, entries.store_svid, entries.disable_x509_svid_prefetch, entries.jwt_svid_include_jti, entries.expires_at, entries.revision, entries.created_at
+FROM entries JOIN entry_bindings ON entry_bindings.entry = entries.position
+WHERE entries.spiffe_id IN (SELECT listed.value
+FROM json_each(:wanted) AS listed) ORDER BY entries.position\
+"""
+
 EXPIRED = """\
 SELECT entries.entry_id
 FROM entries

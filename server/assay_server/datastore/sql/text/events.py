@@ -22,3 +22,10 @@ events.task_id = :task_id AND events.task_id != ''\
 OF_PRINCIPAL = """\
 events.principal = :principal AND events.principal != ''\
 """
+
+LATEST_LISTING = """\
+SELECT events.position, events.document
+FROM events
+WHERE {where} ORDER BY events.position DESC
+ LIMIT :size OFFSET 0\
+"""

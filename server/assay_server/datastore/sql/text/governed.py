@@ -13,6 +13,13 @@ WHERE {where} ORDER BY governed.position
  LIMIT :size OFFSET 0\
 """
 
+LATEST_LISTING = """\
+SELECT governed.position, governed.document
+FROM governed
+WHERE {where} ORDER BY governed.position DESC
+ LIMIT :size OFFSET 0\
+"""
+
 COUNT = """\
 SELECT count(*) AS count_1
 FROM governed
@@ -31,6 +38,10 @@ OF_TERM = """\
 governed.position IN (SELECT governed_terms.governed
 FROM governed_terms
 WHERE governed_terms.kind = :kind AND governed_terms.term = :term_N AND governed_terms.value = :value_N)\
+"""
+
+DUE_AFTER = """\
+governed.due > 0 AND governed.due > :due_after\
 """
 
 DUE = """\
