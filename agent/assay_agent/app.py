@@ -192,7 +192,7 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         draw=random.random,
         metrics=metrics,
     )
-    sockets = sockets_of(config, clock, telemetry, level, Behind(cache, jwts, wits, identity, follower))
+    sockets = sockets_of(config, clock, telemetry, level, Behind(client, cache, jwts, wits, identity, follower))
     keeper = _keeper(config, clock, cache)
     return _Agent(client, sockets, identity, attestation, rotation, signer, follower, jwts, wits, cache, keeper)
 

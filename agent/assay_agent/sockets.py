@@ -23,6 +23,7 @@ from assay_agent.attestation.identity import AgentIdentity
 from assay_agent.cache.cache import Cache
 from assay_agent.cache.jwt import JwtCache
 from assay_agent.cache.wit import WitCache
+from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
 from assay_agent.endpoints import Endpoints
 from assay_agent.endpoints.private import PrivateEndpoint
@@ -35,6 +36,7 @@ from assay_agent.workload.caller import Callers, process_attributes
 from assay_agent.workload.explain import ExplainApi
 from assay_agent.workload.ratelimit import SelectorLimits, UserLimit
 from assay_agent.workload.refusals import Refusals
+from assay_agent.workload.taskservice import TasksService
 
 if TYPE_CHECKING:
     from assay_agent.admin.endpoints import AdminEndpoints
@@ -51,6 +53,7 @@ CONNECTIONS = {
 class Behind:
     """What the sockets serve."""
 
+    client: ServerClient
     cache: Cache
     jwts: JwtCache
     wits: WitCache
@@ -175,6 +178,7 @@ def _workloads(config: AgentConfig, behind: Behind, live: Live, observers: Seque
     )
     if live.workload_api is not None:
         endpoints.serve(live.workload_api)
+        endpoints.serve_more(TasksService(behind.cache, live.callers, behind.client))
     if config.sds is not None:
         endpoints.serve_sds(SdsService(behind.cache, live.callers, config.sds, live.limits))
     return endpoints

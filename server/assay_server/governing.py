@@ -23,6 +23,7 @@ from assay_server.datastore.base import Store, Transaction
 if TYPE_CHECKING:
     from assay_server.governance.credentials import CredentialService
     from assay_server.governance.policies import Policies
+    from assay_server.governance.tasks import TaskService
     from assay_server.governing_registration import Registration
 
 POLICY_KEY = "policy"
@@ -66,6 +67,8 @@ class Governing:
             self._registering("assay.governance.v1.Principals", lambda parts: parts.principals()),
             self._registering("assay.governance.v1.Catalogue", lambda parts: parts.catalogue()),
             LazyService("assay.policy.v1.Policies", self._policy_service),
+            self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
+            self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
         )
 
     async def run(self) -> None:
@@ -73,7 +76,11 @@ class Governing:
         await self._ground.clock.sleep(BREATH)
         if not await self._ground.store.read(_governed):
             await self._used.wait()
-        await self._registration.sweeper.run()
+        from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - not before the start is over
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._registration.sweeper.run())
+            tasks.create_task(TaskReconciler(self._ground.store, self._ground.clock).run())
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
@@ -90,8 +97,7 @@ class Governing:
         from assay_server.governance.tokens import TaskTokens  # noqa: PLC0415 - likewise
 
         ground = self._ground
-        name = ground.config.token_endpoint.issuer or str(ground.trust_domain.id)
-        tokens = TaskTokens(name, ground.trust_domain, ground.authorities)
+        tokens = TaskTokens(self._issuer, ground.trust_domain, ground.authorities)
         return CredentialService(ground.store, self.policies(), ground.clock, tokens.sign, tokens.ends_at)
 
     def policies(self) -> "Policies":
@@ -116,6 +122,39 @@ class Governing:
     async def _policy_key(self) -> SigningKey:
         keys = self._ground.keys
         return await keys.get(POLICY_KEY) or await keys.generate(POLICY_KEY, KeyType.EC_P256)
+
+    @property
+    def _issuer(self) -> str:
+        """Whose tokens and hashes they are."""
+        return self._ground.config.token_endpoint.issuer or str(self._ground.trust_domain.id)
+
+    @cached_property
+    def _tasks(self) -> "TaskService":
+        from assay_server.governance.opening import Terms  # noqa: PLC0415 - with the first call
+        from assay_server.governance.tasks import TaskService  # noqa: PLC0415 - likewise
+
+        ground, limits = self._ground, self._ground.config.tasks
+        terms = Terms(self._issuer, limits.max_duration, limits.max_ai_agent_duration)
+        return TaskService(ground.store, ground.clock, self.policies(), terms)
+
+    def _operator_tasks(self) -> Service:
+        from assay_proto.task.v1 import task_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.task_operator import OperatorTasksApi  # noqa: PLC0415 - likewise
+
+        descriptor = task_pb2.DESCRIPTOR.services_by_name["OperatorTasks"]
+        return served(descriptor, OperatorTasksApi(self._tasks, self._ground.clock))
+
+    def _agent_tasks(self) -> Service:
+        from assay_proto.task.v1 import task_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.task_agent import AgentTasksApi  # noqa: PLC0415 - likewise
+        from assay_server.governance.callers import Callers  # noqa: PLC0415 - likewise
+        from assay_server.governance.taskwatch import TaskWatch  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        callers = Callers(ground.authorized, ground.store, ground.clock)
+        watch = TaskWatch(ground.store, self._tasks)
+        api = AgentTasksApi(self._tasks, self._credentials(), watch, callers, ground.authorized, ground.clock)
+        return served(task_pb2.DESCRIPTOR.services_by_name["AgentTasks"], api)
 
     def _registering(self, name: str, made: Callable[["Registration"], Service]) -> Service:
         return self._lazy(name, lambda: made(self._registration))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from assay.bundle import Bundle
 from assay.entry import Entry
@@ -18,6 +18,9 @@ from assay_agent.client.values import AgentSvid, EntryChanges, IssuedJwt, Issued
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
+
+if TYPE_CHECKING:
+    from assay_agent.client.tasks import TaskRelay
 
 TIMEOUT = 30.0  # seconds
 BUNDLES_AT_ONCE = 10
@@ -161,6 +164,12 @@ class ServerClient:
         if not svid.token or not 0 < svid.issued_at <= svid.expires_at:
             raise UnavailableError("WIT-SVID response is malformed")
         return IssuedWit(svid.token, svid.issued_at, svid.expires_at)
+
+    def tasks(self) -> "TaskRelay":
+        """What workloads ask of their tasks."""
+        from assay_agent.client.tasks import TaskRelay  # noqa: PLC0415 - few workloads have tasks
+
+        return TaskRelay(self._connection)
 
     async def _federated_bundle(
         self, line: Line, workers: asyncio.Semaphore, trust_domain: TrustDomain

@@ -70,6 +70,7 @@ class Endpoints:
         options = Options(http2=Limits(streams=CALLS_AT_ONCE), calls_per_user=calls_per_user)
         self._server = Server(self._observed, options, room=self.room)
         self._sds: LazyService | None = None
+        self._more: list[LazyService] = []
         self._workload_api = False
 
     def peer(self, context: wire.Context) -> Peer:
@@ -84,6 +85,11 @@ class Endpoints:
     def serve_sds(self, service: LazyService) -> None:
         """Serve Envoy's Secret Discovery Service with this, to calls without the security header."""
         self._sds = service
+        self._server.add_generic_rpc_handlers((service,))
+
+    def serve_more(self, service: LazyService) -> None:
+        """Serve another service that asks for the security header itself."""
+        self._more.append(service)
         self._server.add_generic_rpc_handlers((service,))
 
     async def start(self) -> None:
@@ -126,10 +132,14 @@ class Endpoints:
 
     @property
     def _names(self) -> Iterable[str]:
-        return (*((wire.SERVICE,) if self._workload_api else ()), *((self._sds.name,) if self._sds else ()))
+        return (*((wire.SERVICE,) if self._workload_api else ()), *(one.name for one in self._lazy))
+
+    @property
+    def _lazy(self) -> Sequence[LazyService]:
+        return (*((self._sds,) if self._sds else ()), *self._more)
 
     def _files(self) -> Iterable["FileDescriptorProto"]:
         from assay_agent.endpoints.descriptors import workload_api_files  # noqa: PLC0415 - few ever ask
 
         ours = workload_api_files() if self._workload_api else ()
-        return (*ours, *(self._sds.files() if self._sds else ()))
+        return (*ours, *(file for one in self._lazy for file in one.files()))

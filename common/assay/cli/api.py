@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import typer
 
+from assay.cli import apitask
 from assay.cli.admin import check_listening, run
 from assay.cli.options import Output, OutputOption
 from assay.cli.output import print_json
@@ -27,6 +28,7 @@ fetch = typer.Typer(no_args_is_help=True, help="Fetch SVIDs.")
 validate = typer.Typer(no_args_is_help=True, help="Have the agent check an SVID.")
 app.add_typer(fetch, name="fetch")
 app.add_typer(validate, name="validate")
+app.add_typer(apitask.app, name="task")
 
 SocketOption = Annotated[
     str, typer.Option("--socket-path", envvar=ENVIRONMENT, help="The agent's socket.", metavar="PATH")

@@ -26,6 +26,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "x509": "Mint X.509-SVIDs.",
         "jwt": "Mint JWT-SVIDs.",
         "wit": "Mint WIT-SVIDs.",
+        "task": "Open, show, list, narrow, hold and end tasks of principals.",
         "logger": "Show and change how much the server logs.",
         "debug": "Show what the server says of itself.",
         "api": "Ask the Workload API, as a workload does.",

@@ -4,6 +4,14 @@ import base64
 import hashlib
 from typing import Any
 
+from assay.governed.authority import Authority, details
+
+INTENT = "mission-intent"
+"""The type of an intent's anchor (mission-bound authorization, Integrity Anchors)."""
+
+AUTHORITY_SET = "mission-authority-set"
+"""The type of an authority's."""
+
 
 def digest(value: Any) -> str:  # noqa: ANN401 - any value of JSON
     """Its digest.
@@ -20,3 +28,13 @@ def digest(value: Any) -> str:  # noqa: ANN401 - any value of JSON
 def typed_digest(kind: str, issuer: str, value: Any) -> str:  # noqa: ANN401 - any value of JSON
     """The digest of a value that is said to be of a type and by an issuer, as missions' integrity anchors are."""
     return digest({"typ": kind, "iss": issuer, "value": value})
+
+
+def intent_hash(issuer: str, intent: dict[str, Any]) -> str:
+    """The anchor of all that whoever opened a task said it is for; raises as `digest`."""
+    return typed_digest(INTENT, issuer, intent)
+
+
+def authority_hash(issuer: str, authority: Authority) -> str:
+    """The anchor of what a task may do, in the order in which it says so; raises as `digest`."""
+    return typed_digest(AUTHORITY_SET, issuer, details(authority))

@@ -7,7 +7,9 @@ not show on the wire, the service's name does.
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 
 from assay.rpc.method import Context, MethodHandler, Registry, Service
 from assay.rpc.status import StatusCode
@@ -16,7 +18,7 @@ from assay_proto.workloadapi import workloadapi_pb2 as pb
 if TYPE_CHECKING:
     from grpc import aio
 
-__all__ = ["HEADER", "HEADER_VALUE", "METADATA", "SERVICE", "Context", "Servicer", "Stub", "register"]
+__all__ = ["HEADER", "HEADER_VALUE", "METADATA", "SERVICE", "Context", "Servicer", "Stub", "headed", "register"]
 
 SERVICE = "SpiffeWorkloadAPI"
 HEADER = "workload.spiffe.io"
@@ -92,6 +94,19 @@ def register(server: Registry, servicer: Servicer) -> None:
         "FetchWITBundles": _streaming(servicer.FetchWITBundles, pb.WITBundlesRequest),
     }
     server.add_generic_rpc_handlers((Service(SERVICE, handlers),))
+
+
+def headed(
+    service: ServiceDescriptor, behaviour: Callable[[MethodDescriptor], Callable[..., Awaitable[Any]]]
+) -> Service:
+    """Another service for the same socket, likewise to calls that have the header; streams are written."""
+    handlers = {
+        method.name: (_streaming if method.server_streaming else _answering)(
+            behaviour(method), GetMessageClass(method.input_type)
+        )
+        for method in service.methods
+    }
+    return Service(service.full_name, handlers)
 
 
 def has_security_header(context: Context) -> bool:

@@ -32,6 +32,8 @@ _HEALTH_API = "/grpc.health.v1.Health/"
 _SYNC_API = "/assay.sync.v1.Sync/"
 _GOVERNANCE_API = "/assay.governance.v1."
 _POLICIES_API = "/assay.policy.v1.Policies/"
+_AGENT_TASKS_API = "/assay.task.v1.AgentTasks/"
+_OPERATOR_TASKS_API = "/assay.task.v1.OperatorTasks/"
 
 
 def _rules(service: str, who: Who, *methods: str) -> dict[str, Who]:
@@ -100,6 +102,16 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         },
         **_rules(f"{_GOVERNANCE_API}Catalogue/", _OPERATOR, "ListResources", "ListTools", "ListGrants"),
         **_rules(_POLICIES_API, _OPERATOR, "Push", "Rollback", "Live", "List", "Get", "Explain", "Diff"),
+        **_rules(
+            _AGENT_TASKS_API,
+            Who.AGENT,
+            *("Open", "Get", "List", "Credential", "Narrow", "Complete", "Heartbeat", "Watch"),
+        ),
+        **_rules(
+            _OPERATOR_TASKS_API,
+            _OPERATOR,
+            *("Open", "OpenForEvent", "Show", "List", "Narrow", "Complete", "Suspend", "Resume", "Revoke"),
+        ),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
             for version in ("v1", "v1alpha")

@@ -71,6 +71,7 @@ def load(document: Document, overrides: Sequence[Override] = ()) -> LoadedServer
         audit_log_file=checked.model.assay.audit_log_file,
         telemetry=checked.model.telemetry.value(checked.model.assay.telemetry),
         token_endpoint=checked.model.assay.token_endpoint.settings(),
+        tasks=checked.model.assay.tasks.settings(),
         log=LogSettings(server.log_level, server.log_format, server.log_file, server.log_source_location),
     )
     return LoadedServer(config, (*checked.warnings, *ttl_warnings(document, config), *_wit_warnings(document, config)))

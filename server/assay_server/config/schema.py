@@ -29,6 +29,7 @@ from assay_server.config.settings import (
     DEFAULT_MESSAGE_BYTES,
     CaSubject,
 )
+from assay_server.config.tasks import TasksSection
 from assay_server.config.tokenendpoint import TokenEndpointSection
 from assay_server.model.rates import Rates
 
@@ -181,6 +182,7 @@ class AssaySection(Section):
     """Append a line of JSON for each call ([audit.md](audit.md)); no such file if not set."""
     telemetry: OwnTelemetrySection = OwnTelemetrySection()
     token_endpoint: TokenEndpointSection = TokenEndpointSection()
+    tasks: TasksSection = TasksSection()
 
 
 class ServerFile(Section):
@@ -194,7 +196,8 @@ class ServerFile(Section):
 
 SECTIONS: tuple[KeyPath, ...] = (
     ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"),
-    ("health_checks",), ("assay",), ("assay", "ratelimit"), ("assay", "token_endpoint"), *OTLP_SECTIONS, *TELEMETRY,
+    ("health_checks",), ("assay",), ("assay", "ratelimit"), ("assay", "token_endpoint"), ("assay", "tasks"),
+    *OTLP_SECTIONS, *TELEMETRY,
 )  # fmt: skip
 
 FLAGS: dict[KeyPath, str] = {

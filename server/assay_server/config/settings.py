@@ -11,6 +11,7 @@ from assay.keymanager.base import KeyType
 from assay.sockets import ADMIN_SOCKET
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.telemetry.settings import TelemetrySettings
+from assay_server.config.tasks import TaskSettings
 from assay_server.config.tokenendpoint import TokenEndpointSettings
 from assay_server.model.rates import Rates
 
@@ -70,3 +71,4 @@ class ServerConfig:
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     log: LogSettings = field(default_factory=LogSettings)
     token_endpoint: TokenEndpointSettings = field(default_factory=TokenEndpointSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)

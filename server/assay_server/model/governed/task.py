@@ -126,6 +126,8 @@ class Credential:
 
 
 def _due(task: Task) -> int:
+    if task.state is TaskState.SUSPENDED:
+        return task.ends_at
     if task.state is not TaskState.ACTIVE:
         return 0
     return min(task.ends_at, task.heartbeat_at + task.heartbeat) if task.heartbeat else task.ends_at
@@ -143,6 +145,8 @@ TASK = Noun(
         ("state", one.state.value),
         ("active_of", one.principal if one.state is TaskState.ACTIVE else ""),
         ("parent", one.parent),
+        # A machine's event has one task; whoever else opens tasks opens many.
+        ("trigger", one.trigger if one.trigger.startswith("event:") else ""),
         *(("tool", action) for access in one.authority for action in access.actions),
     ],
     due=_due,

@@ -11,6 +11,7 @@ from assay_proto.spire.api.server.entry.v1 import entry_pb2
 from assay_proto.spire.api.server.logger.v1 import logger_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
 from assay_proto.sync.v1 import sync_pb2
+from assay_proto.task.v1 import task_pb2
 from assay_server.authorization.table import RPCS, Who
 
 OPERATOR = Who.LOCAL | Who.ADMIN
@@ -21,6 +22,7 @@ SERVICES = [
         (logger_pb2, "Logger"), (svid_pb2, "SVID"), (sync_pb2, "Sync"),
         (registration_pb2, "Owners"), (registration_pb2, "Principals"), (registration_pb2, "Catalogue"),
         (policy_pb2, "Policies"),
+        (task_pb2, "AgentTasks"), (task_pb2, "OperatorTasks"),
     )
 ]  # fmt: skip
 
@@ -32,7 +34,7 @@ def test_every_rpc_of_the_services_has_a_rule(service: object) -> None:
 
 
 def test_there_are_spires_rules_and_ours() -> None:
-    assert len(RPCS) == 106
+    assert len(RPCS) == 123
     assert all(who for who in RPCS.values())
 
 
@@ -62,6 +64,9 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/assay.governance.v1.Principals/Register", OPERATOR),
         ("/assay.governance.v1.Catalogue/RemoveTool", OPERATOR),
         ("/assay.policy.v1.Policies/Push", OPERATOR),
+        ("/assay.task.v1.AgentTasks/Open", Who.AGENT),
+        ("/assay.task.v1.OperatorTasks/Open", OPERATOR),
+        ("/assay.task.v1.OperatorTasks/Revoke", OPERATOR),
     ],
 )
 def test_who_may_use_what(rpc: str, who: Who) -> None:

@@ -93,6 +93,8 @@ def test_every_key_arrives() -> None:
         assay {
             max_message_bytes = 100000 connections_per_caller = 8 anonymous_connections = 9 audit_log_file = "/a"
             ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 }
+            token_endpoint { issuer = "https://issuer.example" bind_address = "127.0.0.1" bind_port = 9443 }
+            tasks { max_duration = "2h" max_ai_agent_duration = "10m" }
         }
         """,
     )
@@ -100,6 +102,7 @@ def test_every_key_arrives() -> None:
     least = config()
     same = {one.name for one in fields(found) if getattr(found, one.name) == getattr(least, one.name)}
     assert same == untouched
+    assert (found.tasks.max_duration, found.tasks.max_ai_agent_duration) == (7200, 600)
     assert found.bind_address == "::1"
     assert (found.ca_ttl, found.default_x509_svid_ttl, found.default_jwt_svid_ttl, found.agent_ttl) == (
         172800, 7200, 600, 10800,

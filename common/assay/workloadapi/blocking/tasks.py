@@ -1,0 +1,150 @@
+"""The client of tasks, with a thread of its own."""
+
+import weakref
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from assay.governed.authority import Access
+from assay.workloadapi import tasks
+from assay.workloadapi.address import Endpoint
+from assay.workloadapi.blocking.background import Background
+from assay.workloadapi.tasks import Bounds, OpenedTask, TaskCredential
+
+
+class TaskClient:
+    """As `assay.workloadapi.tasks.TaskClient`, as a context manager; what the arguments are it says there.
+
+    What watches should be closed, or run to its end, before the client is.
+    """
+
+    def __init__(self, endpoint: Endpoint | Path | str | None = None) -> None:
+        self._background = Background()
+        self._background.start()
+        self._finalizer = weakref.finalize(self, self._background.stop)
+        try:
+            self._client = self._background.run(lambda: _made(endpoint))
+        except BaseException:
+            self._finalizer()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every call, the connection and the thread; does nothing in a forked child."""
+        if self._finalizer.alive and not self._background.forked:
+            self._background.run(self._client.close)
+            self._finalizer()
+
+    def open(
+        self,
+        goal: str | Mapping[str, Any],
+        authority: Sequence[Access],
+        *,
+        lasting: int = 0,
+        budget: Bounds | None = None,
+        data_classes: Sequence[str] = (),
+        constraints: Mapping[str, Any] | None = None,
+        parent: str = "",
+        principal: str = "",
+        within: float | None = None,
+    ) -> OpenedTask:
+        """Open a task for this workload."""
+        return self._background.run(
+            lambda: self._client.open(
+                goal,
+                authority,
+                lasting=lasting,
+                budget=budget,
+                data_classes=data_classes,
+                constraints=constraints,
+                parent=parent,
+                principal=principal,
+                within=within,
+            )
+        )
+
+    def get(self, task_id: str, *, within: float | None = None) -> OpenedTask:
+        """One of this workload's tasks."""
+        return self._background.run(lambda: self._client.get(task_id, within=within))
+
+    def list(self, *, within: float | None = None) -> tuple[OpenedTask, ...]:
+        """This workload's tasks that have not ended."""
+        return self._background.run(lambda: self._client.list(within=within))
+
+    def credential(
+        self,
+        task_id: str,
+        audience: str,
+        *,
+        actions: Sequence[str] = (),
+        ttl: int = 0,
+        jkt: str = "",
+        x5t_s256: str = "",
+        within: float | None = None,
+    ) -> TaskCredential:
+        """A token for one resource of the task's authority, bound to a key."""
+        return self._background.run(
+            lambda: self._client.credential(
+                task_id, audience, actions=actions, ttl=ttl, jkt=jkt, x5t_s256=x5t_s256, within=within
+            )
+        )
+
+    def narrow(
+        self,
+        task_id: str,
+        *,
+        authority: Sequence[Access] | None = None,
+        constraints: Mapping[str, Any] | None = None,
+        data_classes: Sequence[str] | None = None,
+        ends_at: int | None = None,
+        within: float | None = None,
+    ) -> OpenedTask:
+        """Leave the task less; what is None stays."""
+        return self._background.run(
+            lambda: self._client.narrow(
+                task_id,
+                authority=authority,
+                constraints=constraints,
+                data_classes=data_classes,
+                ends_at=ends_at,
+                within=within,
+            )
+        )
+
+    def complete(self, task_id: str, *, within: float | None = None) -> OpenedTask:
+        """End the task as done; its tokens are revoked."""
+        return self._background.run(lambda: self._client.complete(task_id, within=within))
+
+    def heartbeat(self, task_id: str, *, within: float | None = None) -> OpenedTask:
+        """Say that the task is at work."""
+        return self._background.run(lambda: self._client.heartbeat(task_id, within=within))
+
+    def watch(self, known: Mapping[str, int] | None = None) -> Generator[OpenedTask]:
+        """This workload's tasks as they are, and each whenever its state, authority or end changes."""
+        values = self._background.run(lambda: _begun(self._client, known))
+        try:
+            while (found := self._background.run(lambda: _next(values))) is not None:
+                yield found
+        finally:
+            if self._finalizer.alive:
+                self._background.run(values.aclose)
+
+
+async def _made(endpoint: Endpoint | Path | str | None) -> tasks.TaskClient:
+    return tasks.TaskClient(endpoint)
+
+
+async def _begun(client: tasks.TaskClient, known: Mapping[str, int] | None) -> AsyncGenerator[OpenedTask]:
+    return client.watch(known)
+
+
+async def _next(values: AsyncGenerator[OpenedTask]) -> OpenedTask | None:
+    return await anext(values, None)

@@ -1,0 +1,294 @@
+"""Tasks, as a governed workload has them: approved work with an end, and tokens for it.
+
+    async with TaskClient() as tasks:
+        task = await tasks.open("answer ticket 7", [Access("https://crm/mcp", ("crm.read",))], lasting=600)
+        token = await tasks.credential(task.id, "https://crm/mcp", jkt=thumbprint)
+        await tasks.complete(task.id)
+
+There is no secret to hold: the agent attests who calls.
+"""
+
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from assay.governed.authority import Access, Authority, authority_of, details
+from assay.rpc.client import Channel
+from assay.rpc.message import MAX_MESSAGE_BYTES
+from assay.rpc.status import EndError
+from assay.wire.status import code_of, refusal
+from assay.workloadapi.address import Endpoint
+from assay.workloadapi.errors import MalformedResponseError
+from assay.workloadapi.wire import METADATA
+from assay_proto.task.v1 import task_pb2 as pb
+
+SERVICE = "assay.task.v1.Tasks"
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTask:
+    """A task. `state` is `active` or the word for why it permits nothing; times are Unix seconds."""
+
+    id: str
+    state: str
+    state_reason: str
+    principal: str
+    instance: str
+    intent: Mapping[str, Any]
+    authority: Authority
+    intent_hash: str
+    authority_hash: str
+    opened_at: int
+    ends_at: int
+    heartbeat: int
+    message: pb.Task = field(repr=False, compare=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether it permitted anything when this was said."""
+        return self.state == "active"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCredential:
+    """A token for one audience, which is a secret."""
+
+    token: str = field(repr=False)
+    jti: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A budget: calls in all, attempts of any one action that fail, calls of single actions; 0 is no bound."""
+
+    calls: int = 0
+    attempts: int = 0
+    calls_by_action: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+class TaskClient:
+    """Use as an async context manager. `within` is in seconds, None for as long as it takes.
+
+    Where no endpoint is given, `SPIFFE_ENDPOINT_SOCKET` names it.
+
+    Raises (from every call):
+        AssayError: the refusal, of the kind its gRPC code stands for: PermissionDeniedError for what policy or the
+            registration refuses, FailedPreconditionError for tasks that are over, ResourceExhaustedError for budgets.
+        MalformedResponseError: the response is not what it says.
+    """
+
+    def __init__(self, endpoint: Endpoint | Path | str | None = None) -> None:
+        self._channel = Channel(Endpoint.of(endpoint, os.environ).connect, max_message=MAX_MESSAGE_BYTES)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every call and the connection."""
+        await self._channel.close()
+
+    async def open(
+        self,
+        goal: str | Mapping[str, Any],
+        authority: Sequence[Access],
+        *,
+        lasting: int = 0,
+        budget: Bounds | None = None,
+        data_classes: Sequence[str] = (),
+        constraints: Mapping[str, Any] | None = None,
+        parent: str = "",
+        principal: str = "",
+        within: float | None = None,
+    ) -> OpenedTask:
+        """Open a task for this workload.
+
+        Args:
+            goal: what it is for, in a sentence, or a whole mission intent with that as its `goal`.
+            authority: what it has to do; policy decides on each action.
+            lasting: at most so many seconds; 0 for as long as tasks of this principal may.
+            budget: bounds of its calls.
+            data_classes: the kinds of data it touches.
+            constraints: bounds on all of the authority.
+            parent: the task to open it below, within what that one may do.
+            principal: which one, for a workload that is several.
+            within: seconds to wait for the answer.
+        """
+        request = pb.OpenRequest(
+            intent=_json({"goal": goal} if isinstance(goal, str) else dict(goal)),
+            authorization_details=_json(details(tuple(authority))),
+            constraints=_json(dict(constraints)) if constraints else "",
+            data_classes=data_classes,
+            budget=_budget(budget or Bounds(), lasting),
+            parent=parent,
+            principal=principal,
+        )
+        return await self.send_open(request, within=within)
+
+    async def send_open(self, request: pb.OpenRequest, *, within: float | None = None) -> OpenedTask:
+        """Open a task as the message says."""
+        return _task(await self._unary("Open", request, pb.Task, within))
+
+    async def get(self, task_id: str, *, within: float | None = None) -> OpenedTask:
+        """One of this workload's tasks."""
+        return _task(await self._unary("Get", pb.GetRequest(task_id=task_id), pb.Task, within))
+
+    async def list(self, *, within: float | None = None) -> tuple[OpenedTask, ...]:
+        """This workload's tasks that have not ended."""
+        answer = await self._unary("List", pb.ListOwnRequest(), pb.ListResponse, within)
+        return tuple(_task(one) for one in answer.tasks)
+
+    async def credential(
+        self,
+        task_id: str,
+        audience: str,
+        *,
+        actions: Sequence[str] = (),
+        ttl: int = 0,
+        jkt: str = "",
+        x5t_s256: str = "",
+        within: float | None = None,
+    ) -> TaskCredential:
+        """A token for one resource of the task's authority, bound to a key by its thumbprint.
+
+        Args:
+            task_id: the task.
+            audience: the resource.
+            actions: only these; all that the task may do there if empty.
+            ttl: at most so many seconds.
+            jkt: of the key's JWK (RFC 7638), for DPoP.
+            x5t_s256: of the certificate (RFC 8705), for mutual TLS; one of the two.
+            within: seconds to wait for the answer.
+        """
+        request = pb.CredentialRequest(task_id=task_id, audience=audience, actions=actions, ttl=ttl)
+        if jkt:
+            request.jkt = jkt
+        elif x5t_s256:
+            request.x5t_s256 = x5t_s256
+        answer = await self._unary("Credential", request, pb.CredentialResponse, within)
+        if not answer.token or answer.expires_at <= 0:
+            raise MalformedResponseError("malformed response: there is no token in it")
+        return TaskCredential(answer.token, answer.jti, answer.expires_at)
+
+    async def narrow(
+        self,
+        task_id: str,
+        *,
+        authority: Sequence[Access] | None = None,
+        constraints: Mapping[str, Any] | None = None,
+        data_classes: Sequence[str] | None = None,
+        ends_at: int | None = None,
+        within: float | None = None,
+    ) -> OpenedTask:
+        """Leave the task less; what is None stays. Tokens that had more are revoked."""
+        request = pb.NarrowRequest(task_id=task_id)
+        if authority is not None:
+            request.authorization_details = _json(details(tuple(authority)))
+        if constraints is not None:
+            request.constraints = _json(dict(constraints))
+        if data_classes is not None:
+            request.data_classes.names.extend(data_classes)
+            request.data_classes.SetInParent()
+        if ends_at is not None:
+            request.ends_at = ends_at
+        return await self.send_narrow(request, within=within)
+
+    async def send_narrow(self, request: pb.NarrowRequest, *, within: float | None = None) -> OpenedTask:
+        """Leave a task what the message says."""
+        return _task(await self._unary("Narrow", request, pb.Task, within))
+
+    async def complete(self, task_id: str, *, within: float | None = None) -> OpenedTask:
+        """End the task as done; its tokens are revoked."""
+        return _task(await self._unary("Complete", pb.CompleteRequest(task_id=task_id), pb.Task, within))
+
+    async def heartbeat(self, task_id: str, *, within: float | None = None) -> OpenedTask:
+        """Say that the task is at work; at least every `heartbeat` seconds where it is not 0."""
+        return _task(await self._unary("Heartbeat", pb.HeartbeatRequest(task_id=task_id), pb.Task, within))
+
+    async def watch(self, known: Mapping[str, int] | None = None) -> AsyncGenerator[OpenedTask]:
+        """This workload's tasks as they are, and each whenever its state, authority or end changes.
+
+        `known` are revisions by ID (`task.message.revision`) of what was told before, which is not told again.
+        """
+        request = pb.WatchRequest(known=known or {})
+        answers = self._channel.stream(f"/{SERVICE}/Watch", request.SerializeToString(), METADATA, timeout=None)
+        async with aclosing(answers):
+            try:
+                async for answer in answers:
+                    yield _task(_parsed(answer, pb.Task))
+            except EndError as error:
+                raise refusal(code_of(error.code), error.message) from error
+
+    async def _unary(self, method: str, request: Message, kind: type[M], within: float | None) -> M:
+        try:
+            answer = await self._channel.unary(
+                f"/{SERVICE}/{method}", request.SerializeToString(), METADATA, timeout=within
+            )
+        except EndError as error:
+            raise refusal(code_of(error.code), error.message) from error
+        return _parsed(answer, kind)
+
+
+def state_name(state: int) -> str:
+    """A state's word; `unknown`, which permits nothing, for one that is not known here."""
+    try:
+        name = pb.TaskState.Name(state)  # type: ignore[arg-type]  # any number may come
+    except ValueError:
+        return "unknown"
+    return "unknown" if state == pb.TASK_STATE_UNSPECIFIED else name.removeprefix("TASK_STATE_").lower()
+
+
+def _task(message: pb.Task) -> OpenedTask:
+    try:
+        intent: Mapping[str, Any] = json.loads(message.intent)
+        authority = authority_of(json.loads(message.authorization_details))
+    except ValueError:
+        raise MalformedResponseError("malformed response: task is not what it says") from None
+    if not message.id or not isinstance(intent, dict):
+        raise MalformedResponseError("malformed response: task is not what it says")
+    return OpenedTask(
+        id=message.id,
+        state=state_name(message.state),
+        state_reason=message.state_reason,
+        principal=message.principal,
+        instance=message.instance,
+        intent=intent,
+        authority=authority,
+        intent_hash=message.intent_hash,
+        authority_hash=message.authority_hash,
+        opened_at=message.opened_at,
+        ends_at=message.ends_at,
+        heartbeat=message.heartbeat,
+        message=message,
+    )
+
+
+def _budget(bounds: Bounds, lasting: int) -> pb.Budget:
+    return pb.Budget(
+        calls=bounds.calls, attempts=bounds.attempts, duration=lasting, calls_by_action=dict(bounds.calls_by_action)
+    )
+
+
+def _parsed(answer: bytes, kind: type[M]) -> M:
+    try:
+        return kind.FromString(answer)
+    except DecodeError:
+        raise MalformedResponseError("malformed response: not a message of this method") from None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,26 @@
+"""`assay { tasks { } }`."""
+
+from dataclasses import dataclass
+
+from assay.config.fields import PositiveSeconds, Section
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """How many seconds tasks last at most."""
+
+    max_duration: int = 8 * 3600
+    max_ai_agent_duration: int = 3600
+
+
+class TasksSection(Section):
+    """`assay { tasks { } }`."""
+
+    max_duration: PositiveSeconds = 8 * 3600
+    """The longest that a task of a human, service or machine lasts, whatever is asked for."""
+    max_ai_agent_duration: PositiveSeconds = 3600
+    """The longest that a task of an ai_agent lasts."""
+
+    def settings(self) -> TaskSettings:
+        """As the server takes it."""
+        return TaskSettings(self.max_duration, self.max_ai_agent_duration)

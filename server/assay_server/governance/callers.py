@@ -1,0 +1,105 @@
+"""Which instances of which principals a workload is, by what its agent attested and is authorized for now."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from assay.clock import Clock
+from assay.entry import Entry
+from assay.errors import FailedPreconditionError, InvalidArgumentError, PermissionDeniedError
+from assay.selector import Selector
+from assay.spiffeid import SpiffeId
+from assay_server.authorization.index import AuthorizedEntries
+from assay_server.datastore.base import Page, Store, Transaction
+from assay_server.governance.tasks import Caller
+from assay_server.model.governed.principal import INSTANCE
+
+MAX_ENTRIES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """A workload as its agent describes it: its selectors, and the entries that match it, by ID.
+
+    With each goes what tells this copy from others, where the agent knows that and no selector says it.
+    """
+
+    matches: Mapping[str, str]
+    selectors: AbstractSet[Selector]
+
+
+class Callers:
+    """Finds out who calls through an agent."""
+
+    def __init__(self, authorized: AuthorizedEntries, store: Store, clock: Clock) -> None:
+        self._authorized = authorized
+        self._store = store
+        self._clock = clock
+
+    async def of(self, agent: SpiffeId, workload: Attested) -> tuple[Caller, ...]:
+        """The instances that the workload is, by principal.
+
+        Raises:
+            InvalidArgumentError: too many entries are named.
+            PermissionDeniedError: the agent has no binding of a governed principal that matches the workload.
+            FailedPreconditionError: the instance has no identity yet.
+        """
+        if len(workload.matches) > MAX_ENTRIES:
+            raise InvalidArgumentError(f"too many entries for one workload: at most {MAX_ENTRIES}")
+        view = await self._authorized.view(agent)
+        now = self._clock.now().timestamp()
+        found = [entry for one in workload.matches if (entry := view.get(one)) is not None]
+        bindings = [entry for entry in found if binds(entry, workload.selectors, now)]
+        if not bindings:
+            raise PermissionDeniedError(
+                "no governed principal is registered for this workload", hint="see `assay principal bind`"
+            )
+        return await self._store.read(lambda tx: _callers(tx, agent, bindings, workload))
+
+
+def binds(entry: Entry, selectors: AbstractSet[Selector], now: float) -> bool:
+    """Whether it makes a workload with these selectors an instance of a principal."""
+    expired = bool(entry.expires_at) and entry.expires_at <= now
+    return bool(entry.principal) and not entry.withheld and not expired and set(entry.selectors) <= selectors
+
+
+def value_of(instance_from: str, selectors: Iterable[Selector]) -> str | None:
+    """What tells one copy from the others: the only selector's that begins so; None if there is not exactly one."""
+    values = {str(one)[len(instance_from) + 1 :] for one in selectors if str(one).startswith(f"{instance_from}:")}
+    return values.pop() if len(values) == 1 else None
+
+
+def only(callers: Sequence[Caller], principal: str) -> Caller:
+    """The caller as that principal, or as the only one it is.
+
+    Raises:
+        PermissionDeniedError: it is not that one.
+        FailedPreconditionError: it is several, and none is named.
+    """
+    if principal:
+        found = next((one for one in callers if one.principal == principal), None)
+        if found is None:
+            raise PermissionDeniedError(f'this workload is not principal "{principal}"')
+        return found
+    if len(callers) > 1:
+        names = ", ".join(one.principal for one in callers)
+        raise FailedPreconditionError(f"this workload is several principals: {names}; name one")
+    return callers[0]
+
+
+def _callers(tx: Transaction, agent: SpiffeId, bindings: Collection[Entry], workload: Attested) -> tuple[Caller, ...]:
+    found = ((entry.principal, _instance(tx, agent, entry, workload)) for entry in bindings)
+    identified = {(principal, name) for principal, name in found if name is not None}
+    if not identified:
+        raise FailedPreconditionError("this instance has no identity yet: fetch its X.509-SVID first")
+    return tuple(Caller(*one) for one in sorted(identified))
+
+
+def _instance(tx: Transaction, agent: SpiffeId, entry: Entry, workload: Attested) -> str | None:
+    """The instance's SPIFFE ID; the binding's where all copies share it."""
+    if not entry.instance_from:
+        return str(entry.spiffe_id)
+    value = workload.matches[entry.id] or value_of(entry.instance_from, workload.selectors)
+    # Two hosts may have copies with the same value.
+    known, _ = tx.governed.find(INSTANCE, [("entry", entry.id), ("node", str(agent))], Page())
+    return next((one.spiffe_id for one in known if one.value == value), None)
