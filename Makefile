@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := common server agent tests bench examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check interop bench proto proto-check sql sql-check docs docs-check format clean
+.PHONY: help up demo-agent test check interop bench proto proto-check sql sql-check docs docs-check format clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ $(VENV)/dev: $(VENV)/run
 
 up: $(VENV)/run ## start a server and an agent, fetch both kinds of SVID; ARGS=--once to exit after that
 	$(BIN)/assay up $(ARGS)
+
+demo-agent: $(VENV)/run ## a governed AI agent: registered, given a task, allowed and refused, and why
+	$(BIN)/python examples/governed_agent/demo.py
 
 test: $(VENV)/dev ## all tests that need only Python
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not interop' $(ARGS)
