@@ -41,10 +41,10 @@ principal activate support-bot
 """
 
 AUTHOR = """What the author of the policy could do:
-  - [bold]payroll.read[/] is another tenant's, and [bold]crm.refund[/] cannot be undone: no policy set can allow the one,
-    nor the other without a human's approval. Both are in the floor (docs/policy.md).
-  - Register refunds of little value as a tool of their own, [bold]crm.refund_small[/], of the class consequential_write:
-    what can be undone needs no approval by the shipped set, except in production at a high risk.
+  - [bold]payroll.read[/] is another tenant's, and [bold]crm.refund[/] cannot be undone: no policy set can allow
+    the one, nor the other without a human's approval. Both are in the floor (docs/policy.md).
+  - Register refunds of little value as a tool of their own, [bold]crm.refund_small[/], of the class
+    consequential_write: what can be undone needs no approval by the shipped set, except in production at a high risk.
   - [bold]assay policy init my-policy[/], change it, [bold]assay policy test my-policy[/], and see with
     [bold]assay policy diff my-policy[/] which live tasks would change before [bold]assay policy push my-policy[/].
 """
