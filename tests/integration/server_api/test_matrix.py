@@ -71,6 +71,10 @@ POLICY = """
         LA AddGrant UpdateGrant RemoveGrant GetGrant ListGrants
     assay.policy.v1.Policies
         LA Push Rollback Live List Get Explain Diff
+    assay.task.v1.AgentTasks
+        G  Open Get List Credential Narrow Complete Heartbeat Watch
+    assay.task.v1.OperatorTasks
+        LA Open OpenForEvent Show List Narrow Complete Suspend Resume Revoke
     grpc.reflection.v1.ServerReflection
         L  ServerReflectionInfo
     grpc.reflection.v1alpha.ServerReflection
