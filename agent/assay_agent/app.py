@@ -40,11 +40,14 @@ from assay_agent.client.dial import dialling
 from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
 from assay_agent.health import agent_checks
+from assay_agent.instance.svids import InstanceSvids
+from assay_agent.instance.tokens import PrincipalTokens
 from assay_agent.plugins import builtin
 from assay_agent.reload import LIVE, LiveParts, signing_settings
 from assay_agent.sockets import Behind, Sockets, sockets_of, workload_attestors
 from assay_agent.storage.disk import AgentStorage
 from assay_agent.sync.follower import Follower
+from assay_agent.sync.loops import SigningLoops
 from assay_agent.sync.signer import Signer
 
 if TYPE_CHECKING:
@@ -86,10 +89,11 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.start("health", lambda: serve_health(config.health, checks, clock))
         agent.identity.use(await agent.attestation.establish())
         _warn_of_lost_keys(config, agent.identity)
-        supervisor.start("SVID rotation", agent.rotation.run)
-        supervisor.start("signer", agent.signer.run)
-        supervisor.start("JWT-SVID renewal", agent.jwts.run)
-        supervisor.start("synchronization", agent.follower.run)
+        supervisor.start("SVID rotation", agent.live.rotation.run)
+        supervisor.start("signer", agent.live.signer.run)
+        supervisor.start("SVIDs of instances", agent.live.instances.run)
+        supervisor.start("JWT-SVID renewal", agent.live.jwts.run)
+        supervisor.start("synchronization", agent.live.follower.run)
         if agent.keeper is not None:
             supervisor.start("SVID stores", agent.keeper.run)
         supervisor.start("status", lambda: _settle(config, agent))
@@ -132,17 +136,9 @@ class _Agent:
     sockets: Sockets
     identity: AgentIdentity
     attestation: NodeAttestation
-    rotation: NodeRotation
-    signer: Signer
-    follower: Follower
-    jwts: JwtCache
-    wits: WitCache
+    live: LiveParts
     cache: Cache
     keeper: "Keeper | None"
-
-    @property
-    def live(self) -> LiveParts:
-        return LiveParts(self.rotation, self.signer, self.follower, self.jwts, self.wits)
 
 
 def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveLevel) -> _Agent:
@@ -159,6 +155,10 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
     cache = Cache(config.trust_domain)
     telemetry.identify(_Known(config.trust_domain, identity, roots, cache))
     signer = Signer(cache, client, clock, signing_settings(config), random.random, metrics)
+    instances = InstanceSvids(cache, client, clock, signing_settings(config), random.random)
+    tokens = PrincipalTokens(
+        client, clock, max_size=config.jwt_svid_cache_max_size, hit_timeout=config.jwt_svid_cache_hit_timeout
+    )
     jwts = JwtCache(
         client,
         clock,
@@ -173,18 +173,18 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         max_size=config.jwt_svid_cache_max_size,
         metrics=metrics,
     )
-    bootstrap.when_known(jwts.clear, wits.clear)
+    bootstrap.when_known(jwts.clear, wits.clear, tokens.clear)
 
     def take_bundle(bundle: Bundle) -> None:
         # Before the cache tells the followers of it: what they ask for then is signed by keys that are sound.
-        for one in (rotation, jwts, wits):
+        for one in (rotation, jwts, wits, tokens):
             one.take_bundle(bundle)
 
     follower = Follower(
         client,
         cache,
         rotation,
-        signer,
+        SigningLoops(signer, instances),
         clock,
         trust_domain=config.trust_domain,
         on_bundle=take_bundle,
@@ -192,9 +192,11 @@ def _build(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: LiveL
         draw=random.random,
         metrics=metrics,
     )
-    sockets = sockets_of(config, clock, telemetry, level, Behind(client, cache, jwts, wits, identity, follower))
+    behind = Behind(client, cache, jwts, wits, instances, tokens, identity, follower)
+    sockets = sockets_of(config, clock, telemetry, level, behind)
     keeper = _keeper(config, clock, cache)
-    return _Agent(client, sockets, identity, attestation, rotation, signer, follower, jwts, wits, cache, keeper)
+    live = LiveParts(rotation, signer, follower, jwts, wits, instances, tokens)
+    return _Agent(client, sockets, identity, attestation, live, cache, keeper)
 
 
 def _keeper(config: AgentConfig, clock: Clock, cache: Cache) -> "Keeper | None":
@@ -297,7 +299,7 @@ def _first_calls(config: AgentConfig, agent: _Agent) -> Sequence[str]:
 
 async def _settle(config: AgentConfig, agent: _Agent) -> None:
     """What can wait until workloads have their SVIDs: slow imports, and telling the server our version."""
-    await agent.follower.wait_synced()
+    await agent.live.follower.wait_synced()
     for module in _first_calls(config, agent):
         await asyncio.to_thread(import_module, module)
     try:

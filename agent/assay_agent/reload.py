@@ -6,6 +6,8 @@ from assay_agent.attestation.rotation import NodeRotation
 from assay_agent.cache.jwt import JwtCache
 from assay_agent.cache.wit import WitCache
 from assay_agent.config import AgentConfig
+from assay_agent.instance.svids import InstanceSvids
+from assay_agent.instance.tokens import PrincipalTokens
 from assay_agent.sync.follower import Follower
 from assay_agent.sync.signer import Signer, SigningSettings
 
@@ -25,6 +27,8 @@ class LiveParts:
     follower: Follower
     jwts: JwtCache
     wits: WitCache
+    instances: InstanceSvids
+    tokens: PrincipalTokens
 
     def apply(self, config: AgentConfig) -> None:
         """Take over what they are told of `LIVE`."""
@@ -33,6 +37,8 @@ class LiveParts:
         self.follower.use_interval(config.sync_interval)
         self.jwts.use(config.jwt_svid_cache_max_size, config.jwt_svid_cache_hit_timeout)
         self.wits.use(config.workload_x509_svid_key_type, config.jwt_svid_cache_max_size)
+        self.instances.use(signing_settings(config))
+        self.tokens.use(config.jwt_svid_cache_max_size, config.jwt_svid_cache_hit_timeout)
 
 
 def signing_settings(config: AgentConfig) -> SigningSettings:

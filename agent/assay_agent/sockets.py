@@ -27,6 +27,10 @@ from assay_agent.client.server import ServerClient
 from assay_agent.config import AgentConfig
 from assay_agent.endpoints import Endpoints
 from assay_agent.endpoints.private import PrivateEndpoint
+from assay_agent.instance.instances import Instances
+from assay_agent.instance.svids import InstanceSvids
+from assay_agent.instance.tokens import PrincipalTokens
+from assay_agent.instance.values import InstanceValues
 from assay_agent.plugins import builtin
 from assay_agent.sds.service import SdsService
 from assay_agent.sync.follower import Follower
@@ -57,6 +61,8 @@ class Behind:
     cache: Cache
     jwts: JwtCache
     wits: WitCache
+    instances: InstanceSvids
+    tokens: PrincipalTokens
     identity: AgentIdentity
     follower: Follower
 
@@ -129,13 +135,14 @@ def sockets_of(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: L
         AssayError: a workload attestor cannot be had.
     """
     live, explain = _live(config, clock, behind, telemetry.metrics)
+    values = InstanceValues(lambda: live.attestor.plugins)
+    instances = Instances(behind.cache, behind.instances, values, behind.tokens)
     if config.workload_api:
-        api = WorkloadApi(
-            behind.cache, behind.jwts, behind.wits, live.callers, clock, workload_settings(config), live.limits
-        )
+        settings = workload_settings(config)
+        api = WorkloadApi(behind.cache, behind.jwts, behind.wits, live.callers, instances, clock, settings, live.limits)
         live = replace(live, workload_api=api)
     observers = _observers(telemetry)
-    workloads = _workloads(config, behind, live, observers) if config.workload_api or config.sds else None
+    workloads = _workloads(config, behind, live, instances, observers) if config.workload_api or config.sds else None
     admin = None
     if config.admin_socket_path is not None:
         services = _admin_services(config, clock, level, behind, live, telemetry.metrics)
@@ -169,7 +176,9 @@ def _live(config: AgentConfig, clock: Clock, behind: Behind, metrics: Metrics) -
     return live, ExplainApi(cache, attestor, refusals, lambda: identity.spiffe_id)
 
 
-def _workloads(config: AgentConfig, behind: Behind, live: Live, observers: Sequence[Observer]) -> Endpoints:
+def _workloads(
+    config: AgentConfig, behind: Behind, live: Live, instances: Instances, observers: Sequence[Observer]
+) -> Endpoints:
     endpoints = Endpoints(
         config.socket_path,
         [live.users, *observers],
@@ -178,9 +187,9 @@ def _workloads(config: AgentConfig, behind: Behind, live: Live, observers: Seque
     )
     if live.workload_api is not None:
         endpoints.serve(live.workload_api)
-        endpoints.serve_more(TasksService(behind.cache, live.callers, behind.client))
+        endpoints.serve_more(TasksService(behind.cache, live.callers, instances, behind.client))
     if config.sds is not None:
-        endpoints.serve_sds(SdsService(behind.cache, live.callers, config.sds, live.limits))
+        endpoints.serve_sds(SdsService(behind.cache, live.callers, instances, config.sds, live.limits))
     return endpoints
 
 

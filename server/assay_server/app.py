@@ -204,7 +204,7 @@ def _services(
     nodes = NodeService(store, rows, issuer, clock)
     agents = AgentApi(trust_domain, live.attestation, nodes, live.host.tokens, limits)
     entries = EntryApi(EntryService(store, clock, trust_domain, unbound), authorized, trust_domain)
-    svids = SvidApi(trust_domain, issuer, authorized, limits)
+    svids = SvidApi(trust_domain, issuer, authorized, limits, store)
     health = HealthApi(store, trust_domain)
     return (
         served(AGENT, agents),

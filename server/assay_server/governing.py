@@ -69,6 +69,7 @@ class Governing:
             LazyService("assay.policy.v1.Policies", self._policy_service),
             self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
             self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
+            self._lazy("assay.instance.v1.Instances", self._instances),
         )
 
     async def run(self) -> None:
@@ -155,6 +156,26 @@ class Governing:
         watch = TaskWatch(ground.store, self._tasks)
         api = AgentTasksApi(self._tasks, self._credentials(), watch, callers, ground.authorized, ground.clock)
         return served(task_pb2.DESCRIPTOR.services_by_name["AgentTasks"], api)
+
+    def _instances(self) -> Service:
+        from assay_proto.instance.v1 import instance_pb2  # noqa: PLC0415 - loaded with the first call
+        from assay_server.api.instance import InstanceApi  # noqa: PLC0415 - likewise
+        from assay_server.governance.instances import Instances  # noqa: PLC0415 - likewise
+        from assay_server.governance.tasksvids import TaskSvids  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        instances = Instances(ground.store, ground.clock, ground.trust_domain)
+        tokens = TaskSvids(ground.store, self._svid_credentials(), ground.clock)
+        api = InstanceApi(ground.issuer, ground.authorized, ground.limits, instances, tokens)
+        return served(instance_pb2.DESCRIPTOR.services_by_name["Instances"], api)
+
+    def _svid_credentials(self) -> "CredentialService":
+        from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
+        from assay_server.governance.tasksvids import signing  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        sign = signing(ground.issuer)
+        return CredentialService(ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.jwt_ends_at)
 
     def _registering(self, name: str, made: Callable[["Registration"], Service]) -> Service:
         return self._lazy(name, lambda: made(self._registration))

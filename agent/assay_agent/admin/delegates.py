@@ -48,7 +48,8 @@ class Delegates:
         if not entries:
             log.error("No identity issued", method=method, pid=caller.peer.pid)
             raise PermissionDeniedError("no identity issued")
-        delegate = next((entry.spiffe_id for entry in entries if entry.spiffe_id in self._authorized), None)
+        shared = (entry.spiffe_id for entry in entries if not entry.instance_from)
+        delegate = next((spiffe_id for spiffe_id in shared if spiffe_id in self._authorized), None)
         if delegate is None:
             log.error(
                 "Permission denied; caller not configured as an authorized delegate.",

@@ -188,8 +188,11 @@ class DelegatedIdentityApi:
 
 
 def may_be_delegated(entry: Entry) -> bool:
-    """Whether a delegate may have the entry's identity: not one that commands the server, or signs below it."""
-    return not (entry.admin or entry.downstream)
+    """Whether a delegate may have the entry's identity: not one that commands the server, or signs below it.
+
+    Nor one of which each process has an identity of its own: nobody else can be that process.
+    """
+    return not (entry.admin or entry.downstream or entry.instance_from)
 
 
 def _x509_svid(identity: Identity) -> pb.X509SVIDWithKey:

@@ -29,7 +29,8 @@ class Cache:
     """Fed by the sync and the signer, read by the workload's APIs.
 
     Entries with `store_svid` are among `entries` and match no workload: their SVIDs go to a store, whose keeper wants
-    them by ID. `patience` is how many seconds a follower waits for SVIDs that are being signed.
+    them by ID. Those with `instance_from` match, but have no SVID here, since each copy of a workload has its own
+    (`assay_agent.instance`). `patience` is how many seconds a follower waits for SVIDs that are being signed.
     """
 
     def __init__(self, trust_domain: TrustDomain, *, patience: float = PATIENCE) -> None:
@@ -106,7 +107,7 @@ class Cache:
     def set_svid(self, entry_id: str, svid: X509Svid) -> None:
         """Keep the SVID, unless its entry has gone or stands for another SPIFFE ID by now."""
         entry = self._entries.get(entry_id)
-        if entry is None or entry.spiffe_id != svid.spiffe_id:
+        if entry is None or entry.spiffe_id != svid.spiffe_id or entry.instance_from:
             log.debug("Entry of SVID is gone or changed", entry=entry_id, spiffe_id=str(svid.spiffe_id))
             return
         log.debug("SVID updated", entry=entry_id, spiffe_id=str(svid.spiffe_id))
@@ -133,11 +134,15 @@ class Cache:
         return len(surplus)
 
     def matching(self, selectors: AbstractSet[Selector]) -> tuple[Entry, ...]:
-        """Entries that a workload with these selectors is entitled to, by ID, repeated hints left out."""
-        return _distinct(self._index.match(selectors))
+        """Entries of which all workloads with these selectors have the SVID, by ID, repeated hints left out."""
+        return _distinct([entry for entry in self._index.match(selectors) if not entry.instance_from])
+
+    def instanced(self, selectors: AbstractSet[Selector]) -> Sequence[Entry]:
+        """Entries of which a workload with these selectors is one instance, by ID."""
+        return [entry for entry in self._index.match(selectors) if entry.instance_from]
 
     def entitled(self, selectors: AbstractSet[Selector]) -> Sequence[Entry]:
-        """The same entries with those of repeated hints, which only the Workload API leaves out."""
+        """All of both, with those of repeated hints, which only the Workload API leaves out."""
         return self._index.match(selectors)
 
     def view(self, selectors: AbstractSet[Selector]) -> WorkloadView:
@@ -155,7 +160,7 @@ class Cache:
         """
         group = self._group(frozenset(selectors))
         if signed and not group.wanting:
-            self._want(group.entries)
+            self._want(group.shared)
         subscription = Subscription(group, self._leave, signed=signed, patience=self._patience)
         group.join(subscription)
         self._use(group.entries)
@@ -178,7 +183,7 @@ class Cache:
             return
         group.leave(subscription)
         if subscription.signed and not group.wanting:
-            self._demand.remove(group.entries)
+            self._demand.remove(group.shared)
         if not group.followers:
             self._groups.remove(group)
 
@@ -222,7 +227,7 @@ class Cache:
 
     def _keep_identity(self, entry: Entry) -> None:
         svid = self._svids.get(entry.id)
-        if svid is not None and svid.spiffe_id == entry.spiffe_id:
+        if svid is not None and svid.spiffe_id == entry.spiffe_id and not entry.instance_from:
             self._identities[entry.id] = Identity(entry, svid)
         else:
             self._forget(entry.id)
@@ -241,7 +246,7 @@ class Cache:
     def _match(self, entry: Entry) -> None:
         for group in self._groups.matching(entry):
             group.entries[entry.id] = entry
-            if group.wanting:
+            if group.wanting and not entry.instance_from:
                 self._want([entry.id])
             group.touch()
 
@@ -249,7 +254,7 @@ class Cache:
         self._index.discard(entry.id)
         for group in self._groups.matching(entry):
             del group.entries[entry.id]
-            if group.wanting:
+            if group.wanting and not entry.instance_from:
                 self._demand.remove([entry.id])
             group.touch()
 
@@ -279,7 +284,7 @@ class Cache:
         if bundle is None:
             raise UnavailableError("trust bundle is not known yet")
         ordered = sorted(entries, key=lambda entry: entry.id)
-        signed = [entry for entry in ordered if entry.id in self._identities]
+        signed = [entry for entry in ordered if not entry.instance_from and entry.id in self._identities]
         distinct = _distinct(signed)
         return WorkloadView(
             identities=tuple(self._identities[entry.id] for entry in distinct),
@@ -288,7 +293,8 @@ class Cache:
             else (),
             bundle=bundle,
             federated=self._federated(ordered),
-            pending=tuple(entry for entry in ordered if entry.id not in self._identities),
+            pending=tuple(entry for entry in ordered if not entry.instance_from and entry.id not in self._identities),
+            instanced=tuple(entry for entry in ordered if entry.instance_from),
         )
 
     def _federated(self, entries: Iterable[Entry]) -> tuple[Bundle, ...]:

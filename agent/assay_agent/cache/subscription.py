@@ -42,6 +42,11 @@ class Group:
         self._stale = False
         return self._view
 
+    @property
+    def shared(self) -> list[str]:
+        """IDs of those of its entries whose SVID is the same for all copies of a workload."""
+        return [entry.id for entry in self.entries.values() if not entry.instance_from]
+
     def join(self, follower: "Subscription") -> None:
         """Tell this one of changes from now on."""
         self.followers.add(follower)

@@ -21,7 +21,8 @@ class WorkloadView:
 
     `federated` holds, by trust domain, the bundles known of the domains that the caller's entries federate with.
     `pending` are matching entries whose SVID is not signed yet. `repeated` are identities left out of `identities`
-    because an older entry has their hint.
+    because an older entry has their hint. `instanced` are matching entries of which each process has an SVID of its
+    own, as far as this view has none: `assay_agent.instance` puts those in.
     """
 
     identities: tuple[Identity, ...]
@@ -29,11 +30,12 @@ class WorkloadView:
     federated: tuple[Bundle, ...] = ()
     pending: tuple[Entry, ...] = ()
     repeated: tuple[Identity, ...] = ()
+    instanced: tuple[Entry, ...] = ()
 
     @property
     def entitled(self) -> bool:
         """Whether any entry matches."""
-        return bool(self.identities or self.pending)
+        return bool(self.identities or self.pending or self.instanced)
 
     @property
     def all_identities(self) -> tuple[Identity, ...]:
@@ -50,4 +52,5 @@ class WorkloadView:
             and self.federated == other.federated
             and self.pending == other.pending
             and self.repeated == other.repeated
+            and self.instanced == other.instanced
         )

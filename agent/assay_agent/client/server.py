@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from assay.bundle import Bundle
 from assay.entry import Entry
-from assay.errors import NotFoundError, UnavailableError
+from assay.errors import AssayError, NotFoundError, UnavailableError
 from assay.plugin.nodeattestor import AgentConversation
 from assay.spiffeid import TrustDomain
 from assay.wire import bundle as bundle_wire
@@ -14,7 +14,17 @@ from assay.wire import spiffeid as spiffeid_wire
 from assay_agent.client import attest, entries, watch
 from assay_agent.client.connection import Connection, Dial, Line
 from assay_agent.client.refusal import from_status, refusals
-from assay_agent.client.values import AgentSvid, EntryChanges, IssuedJwt, IssuedWit, Position, Signed, WatchUpdate
+from assay_agent.client.values import (
+    AgentSvid,
+    EntryChanges,
+    InstanceRequest,
+    IssuedJwt,
+    IssuedWit,
+    Position,
+    PrincipalJwt,
+    Signed,
+    WatchUpdate,
+)
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
@@ -170,6 +180,20 @@ class ServerClient:
         from assay_agent.client.tasks import TaskRelay  # noqa: PLC0415 - few workloads have tasks
 
         return TaskRelay(self._connection)
+
+    async def new_instance_svids(self, requests: Sequence[InstanceRequest]) -> list[tuple[bytes, ...] | AssayError]:
+        """An X.509-SVID for each instance, in order: its chain (DER, leaf first), or why there is none."""
+        from assay_agent.client import instance  # noqa: PLC0415 - few agents have entries that name instances
+
+        async with self._connection.line() as line:
+            return await instance.new_x509_svids(line.channel, requests, TIMEOUT)
+
+    async def new_instance_jwt(self, entry_id: str, value: str, audience: Sequence[str]) -> PrincipalJwt:
+        """A JWT-SVID for an entry of a principal; `value` is empty where the entry does not name instances."""
+        from assay_agent.client import instance  # noqa: PLC0415 - likewise
+
+        async with self._connection.line() as line:
+            return await instance.new_jwt_svid(line.channel, entry_id, value, audience, TIMEOUT)
 
     async def _federated_bundle(
         self, line: Line, workers: asyncio.Semaphore, trust_domain: TrustDomain

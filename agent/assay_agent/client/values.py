@@ -39,6 +39,26 @@ class IssuedJwt:
 
 
 @dataclass(frozen=True, slots=True)
+class PrincipalJwt:
+    """A JWT-SVID of a principal, and the task that it ends with: none if `task_id` is empty. Times are Unix seconds."""
+
+    token: str = field(repr=False)
+    spiffe_id: SpiffeId
+    issued_at: int
+    expires_at: int
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRequest:
+    """An SVID that is asked for: of which entry, which instance, and the request (DER) of its key."""
+
+    entry_id: str
+    value: str
+    csr: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedWit:
     """A WIT-SVID from the server. Times are Unix seconds."""
 

@@ -1,10 +1,12 @@
 """The agent's side of Watch: parts of an update are gathered and handed on as one."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import structlog
 
 from assay.bundle import Bundle
+from assay.entry import Entry
 from assay.errors import AssayError
 from assay.rpc.client import Channel
 from assay.spiffeid import TrustDomain
@@ -54,12 +56,22 @@ def _update(parts: list[sync_pb2.WatchResponse]) -> WatchUpdate:
     return WatchUpdate(
         position=Position(last.position.incarnation, last.position.sequence),
         snapshot=last.snapshot,
-        entries=tuple(entry for part in parts for one in part.entries if (entry := parse_entry(one)) is not None),
+        entries=tuple(entry for part in parts for entry in _entries(part)),
         removed=tuple(entry_id for part in parts for entry_id in part.removed_entry_ids),
         bundle=next(iter(parse_bundles(reversed(own))), None),
         federated=parse_bundles(bundle for part in parts for bundle in part.federated_bundles),
         removed_federated=tuple(TrustDomain.parse(name) for part in parts for name in part.removed_federated_bundles),
     )
+
+
+def _entries(part: sync_pb2.WatchResponse) -> Iterable[Entry]:
+    bindings = {one.entry_id: one for one in part.bindings}
+    for message in part.entries:
+        entry = parse_entry(message)
+        if entry is not None and (binding := bindings.get(entry.id)) is not None:
+            yield replace(entry, principal=binding.principal, instance_from=binding.instance_from)
+        elif entry is not None:
+            yield entry
 
 
 def parse_bundles(messages: Iterable[bundle_pb2.Bundle]) -> tuple[Bundle, ...]:

@@ -36,7 +36,8 @@ CATALOG: Catalog = {
     },
     "WorkloadAttestor": {
         "unix": BuiltIn(frozenset({"discover_workload_path", "workload_size_limit"})),
-        **dict.fromkeys(("docker", "k8s", "slurm", "systemd", "windows")),
+        "systemd": BuiltIn(),
+        **dict.fromkeys(("docker", "k8s", "slurm", "windows")),
     },
     "SVIDStore": {
         "disk": BuiltIn(frozenset({"directory"})),

@@ -71,6 +71,10 @@ def workload_attestor(plugin: Plugin, host: Host) -> WorkloadAttestor:
                 discover_workload_path=bool(options.get("discover_workload_path", False)),
                 workload_size_limit=int(options.get("workload_size_limit", 0)),
             )
+        case "systemd":
+            from assay_agent.plugins.workloadattestor_systemd import SystemdAttestor  # noqa: PLC0415 - see above
+
+            return SystemdAttestor()
         case name:
             made = external.make("agent", "WorkloadAttestor", name, plugin.data, host, WorkloadAttestor)
             return cast("WorkloadAttestor", made)

@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from assay.clock import Clock
 from assay.errors import FailedPreconditionError, UnavailableError
 from assay.selector import Selector
+from assay.transport.peer import start_time
 from assay_agent.plugins.workloadattestor_names import Names, group_name, user_name
 
 PROC = Path("/proc")
@@ -45,6 +46,7 @@ class UnixAttestor:
 
     With `discover_workload_path` also `path` and `sha256` of the program, which needs the right to look into other
     users' processes. `workload_size_limit` is in bytes: a larger program is refused; 0 is no limit, below 0 no digest.
+    Instances it tells apart are processes.
     """
 
     name = "unix"
@@ -82,6 +84,22 @@ class UnixAttestor:
             values += await self._program(Path(f"{self._proc}/{pid}/exe"))
         return tuple(Selector(self.name, value) for value in values)
 
+    @property
+    def instance_keys(self) -> Collection[str]:
+        """Each process is one."""
+        return ("process",)
+
+    async def instance(self, key: str, pid: int) -> str:  # noqa: ARG002 - there is only one
+        """The process, by the boot, its number and when it began: a number that is used again began later.
+
+        Raises:
+            UnavailableError: there is no such process.
+        """
+        started = start_time(pid, self._proc)
+        if started is None:
+            raise UnavailableError("failed to get process: no such process")
+        return f"{_boot_id(Path(f'{self._proc}/sys/kernel/random/boot_id'))}:{pid}:{started}"
+
     async def _account(self, found: Credentials) -> list[str]:
         values = [f"uid:{found.uid}", *_named("user", await self._users.of(found.uid))]
         values += [f"gid:{found.gid}", *_named("group", await self._groups.of(found.gid))]
@@ -107,6 +125,13 @@ def _credentials(path: Path) -> Credentials:
         return Credentials.parse(path.read_bytes())
     except OSError as error:
         raise UnavailableError(f"failed to get process: {error.strerror}") from None
+
+
+def _boot_id(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise UnavailableError(f"failed to get boot ID: {error.strerror}") from None
 
 
 def _path(link: Path) -> str:

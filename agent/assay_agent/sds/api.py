@@ -9,6 +9,7 @@ from assay.rpc.method import Context, MethodHandler, Service
 from assay.rpc.status import EndError
 from assay_agent.cache import Cache, WorkloadView
 from assay_agent.config.settings import SdsSettings
+from assay_agent.instance.instances import Instances
 from assay_agent.sds.delta import DeltaConversation
 from assay_agent.sds.limits import MOST_TOLD, check_names
 from assay_agent.sds.node import validates_spiffe
@@ -35,9 +36,15 @@ class SecretDiscovery:
     """The three methods; status codes, words and what ends a stream are SPIRE's."""
 
     def __init__(
-        self, cache: Cache, callers: Callers, settings: SdsSettings, limits: SelectorLimits | None = None
+        self,
+        cache: Cache,
+        callers: Callers,
+        instances: Instances,
+        settings: SdsSettings,
+        limits: SelectorLimits | None = None,
     ) -> None:
         self._cache = cache
+        self._instances = instances
         self._limits = limits
         self._callers = callers
         self._disabled = settings.disable_spiffe_cert_validation
@@ -60,7 +67,7 @@ class SecretDiscovery:
         method = "FetchSecrets"
         caller = await self._attest(context, method)
         try:
-            with self._cache.subscribe(caller.selectors) as views:
+            with self._instances.subscribe(caller) as views:
                 response = self._fetched(request, await anext(views))
         except (AssayError, EndError) as error:
             _log_end(method, caller, error)
@@ -88,7 +95,7 @@ class SecretDiscovery:
         caller_log = log.bind(method=method, pid=caller.peer.pid, service=SERVICE)
         conversation = kind(self._secrets, caller_log, disabled=self._disabled)
         try:
-            with self._cache.subscribe(caller.selectors) as views:
+            with self._instances.subscribe(caller) as views:
                 await talk(conversation, requests, views, caller, context)
         except (AssayError, EndError) as error:
             _log_end(method, caller, error)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from assay.rpc.method import Handler, Service
 from assay_agent.cache import Cache
 from assay_agent.config.settings import SdsSettings
+from assay_agent.instance.instances import Instances
 from assay_agent.workload.caller import Callers
 from assay_agent.workload.ratelimit import SelectorLimits
 
@@ -22,9 +23,15 @@ class SdsService:
     name = NAME
 
     def __init__(
-        self, cache: Cache, callers: Callers, settings: SdsSettings, limits: SelectorLimits | None = None
+        self,
+        cache: Cache,
+        callers: Callers,
+        instances: Instances,
+        settings: SdsSettings,
+        limits: SelectorLimits | None = None,
     ) -> None:
         self._cache = cache
+        self._instances = instances
         self._limits = limits
         self._callers = callers
         self._settings = settings
@@ -46,4 +53,4 @@ class SdsService:
     def _service(self) -> Service:
         from assay_agent.sds.api import SecretDiscovery, handlers  # noqa: PLC0415 - see the module's first line
 
-        return handlers(SecretDiscovery(self._cache, self._callers, self._settings, self._limits))
+        return handlers(SecretDiscovery(self._cache, self._callers, self._instances, self._settings, self._limits))

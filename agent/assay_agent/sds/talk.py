@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable
 from typing import Any, Protocol
 
 from assay.rpc.method import Context
-from assay_agent.cache import Subscription, WorkloadView
+from assay_agent.cache import WorkloadView
 from assay_agent.workload.caller import Caller
 
 
@@ -22,7 +22,11 @@ class Conversation(Protocol):
 
 
 async def talk(
-    conversation: Conversation, requests: AsyncIterable[Any], views: Subscription, caller: Caller, context: Context
+    conversation: Conversation,
+    requests: AsyncIterable[Any],
+    views: AsyncIterable[WorkloadView],
+    caller: Caller,
+    context: Context,
 ) -> None:
     """Hold the conversation until the caller has said its last.
 
@@ -45,7 +49,7 @@ class _Talk:
         self._view: WorkloadView | None = None
         self._writing = asyncio.Lock()
 
-    async def run(self, requests: AsyncIterable[Any], views: Subscription) -> None:
+    async def run(self, requests: AsyncIterable[Any], views: AsyncIterable[WorkloadView]) -> None:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch(views))
             async for request in requests:
@@ -53,7 +57,7 @@ class _Talk:
                 await self._respond()
             watching.cancel()
 
-    async def _watch(self, views: Subscription) -> None:
+    async def _watch(self, views: AsyncIterable[WorkloadView]) -> None:
         async for view in views:
             self._view = view
             await self._respond()

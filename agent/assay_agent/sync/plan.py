@@ -86,7 +86,7 @@ def outdated(signed_for: Entry, entry: Entry) -> bool:
 
 
 def _kept(outlook: Outlook) -> Iterable[Entry]:
-    """Entries that are to have an SVID; those for a store only while its keeper wants them.
+    """Entries that are to have an SVID here; those for a store only while its keeper wants them.
 
     One that is not prefetched is kept fresh from when somebody first asked until it is evicted, as in SPIRE: whoever
     asks next finds it.
@@ -94,8 +94,11 @@ def _kept(outlook: Outlook) -> Iterable[Entry]:
     return (
         entry
         for entry in outlook.entries.values()
-        if entry.id in outlook.wanted
-        or (not entry.store_svid and (not entry.disable_x509_svid_prefetch or entry.id in outlook.held))
+        if not entry.instance_from
+        and (
+            entry.id in outlook.wanted
+            or (not entry.store_svid and (not entry.disable_x509_svid_prefetch or entry.id in outlook.held))
+        )
     )
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from assay.clock import Clock
 from assay.entry import Entry
-from assay.errors import AssayError, InvalidArgumentError, Kind, UnavailableError, UnimplementedError
+from assay.errors import AssayError, InvalidArgumentError, PermissionDeniedError, UnavailableError, UnimplementedError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import JwtSvid
 from assay.workloadapi import wire
@@ -17,12 +17,13 @@ from assay.workloadapi.wire import Context
 from assay_agent.cache import Cache, WorkloadView
 from assay_agent.cache.jwt import JwtCache
 from assay_agent.cache.wit import WitCache
+from assay_agent.instance.instances import Instances
 from assay_agent.workload.caller import Caller, Callers
 from assay_agent.workload.claims import to_struct, visible_claims
 from assay_agent.workload.guard import guarded
 from assay_agent.workload.ratelimit import SelectorLimits
 from assay_agent.workload.replies import Replies
-from assay_agent.workload.streams import SERVICE, Streamed, follow, no_identity
+from assay_agent.workload.streams import SERVICE, Streamed, follow, no_identity, passed_on
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ class WorkloadApi:
         jwts: JwtCache,
         wits: WitCache,
         callers: Callers,
+        instances: Instances,
         clock: Clock,
         settings: WorkloadApiSettings,
         limits: SelectorLimits | None = None,
@@ -59,6 +61,7 @@ class WorkloadApi:
         self._jwts = jwts
         self._wits = wits
         self._callers = callers
+        self._instances = instances
         self._clock = clock
         self.settings = settings
         replies = Replies()
@@ -89,11 +92,13 @@ class WorkloadApi:
         wanted = _requested_id(request.spiffe_id, "FetchJWTSVID")
         caller = await self._attest(context, "FetchJWTSVID")
         entries = self._cache.matching(caller.selectors)
+        instanced = self._cache.instanced(caller.selectors)
         if wanted is not None:
             entries = tuple(entry for entry in entries if entry.spiffe_id == wanted)
-        if not entries:
+            instanced = [one for one in instanced if await self._is(caller, one, wanted)]
+        if not entries and not instanced:
             raise no_identity(caller, "FetchJWTSVID")
-        svids = await self._jwt_svids(caller, entries, audience)
+        svids = await self._jwt_svids(caller, [*entries, *instanced], audience)
         caller.check_alive()
         return pb.JWTSVIDResponse(svids=svids)
 
@@ -142,10 +147,22 @@ class WorkloadApi:
 
     async def _follow(self, what: Streamed, context: Context) -> None:
         caller = await self._attest(context, what.method)
-        await follow(self._cache, self._clock, caller, what, context)
+        # Of bundles all workloads with these selectors get the same.
+        views = (
+            self._instances.subscribe(caller) if what.signed else self._cache.subscribe(caller.selectors, signed=False)
+        )
+        await follow(views, self._clock, caller, what, context)
 
     def _may_verify(self, view: WorkloadView) -> bool:
         return view.entitled or self.settings.allow_unauthenticated_verifiers
+
+    async def _is(self, caller: Caller, entry: Entry, wanted: SpiffeId) -> bool:
+        """Whether that is the caller's SPIFFE ID by an entry of which it is one instance."""
+        try:
+            return await self._instances.spiffe_id(caller, entry) == wanted
+        except AssayError as error:
+            log.warning("Instance is not known", pid=caller.peer.pid, entry=entry.id, error=str(error))
+            return False
 
     async def _jwt_svids(self, caller: Caller, entries: Sequence[Entry], audience: Sequence[str]) -> list[pb.JWTSVID]:
         if len(entries) == 1:
@@ -153,25 +170,30 @@ class WorkloadApi:
         asked = (self._jwt_svid(caller, entry, audience) for entry in entries)
         # All are awaited: what one refusal left under way would run on unwatched.
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        refusal = next((one for one in answers if isinstance(one, BaseException)), None)
-        if refusal is not None:
-            raise refusal
-        return [one for one in answers if not isinstance(one, BaseException)]
+        svids = [one for one in answers if not isinstance(one, BaseException)]
+        refusals = [one for one in answers if isinstance(one, BaseException)]
+        # That a principal has no task for it does not keep the caller from its other identities.
+        grave = [one for one in refusals if not isinstance(one, PermissionDeniedError)]
+        if grave or (refusals and not svids):
+            raise (grave or refusals)[0]
+        return svids
 
     async def _jwt_svid(self, caller: Caller, entry: Entry, audience: Sequence[str]) -> pb.JWTSVID:
         fields = {"method": "FetchJWTSVID", "pid": caller.peer.pid, "registered": True, "service": SERVICE}
         spiffe_id = str(entry.spiffe_id)
         try:
-            issued = await self._jwts.fetch(entry, audience)
+            if entry.principal:
+                own = await self._instances.jwt(caller, entry, audience)
+                token, expires_at, spiffe_id = own.token, own.expires_at, str(own.spiffe_id)
+            else:
+                issued = await self._jwts.fetch(entry, audience)
+                token, expires_at = issued.token, issued.expires_at
         except AssayError as error:
             log.error("Could not fetch JWT-SVID", error=str(error), spiffe_id=spiffe_id, **fields)  # noqa: TRY400 - a refusal
-            # A profile that the operator has switched off stays Unimplemented; clients must not retry that.
-            if error.kind is Kind.UNIMPLEMENTED:
-                raise
-            raise UnavailableError(f"could not fetch JWT-SVID: {error.message}") from error
-        ttl = issued.expires_at - self._clock.now().timestamp()
+            raise passed_on(error, entry, "JWT-SVID") from error
+        ttl = expires_at - self._clock.now().timestamp()
         log.debug("Fetched JWT SVID", spiffe_id=spiffe_id, ttl=ttl, **fields)
-        return pb.JWTSVID(spiffe_id=spiffe_id, svid=issued.token, hint=entry.hint)
+        return pb.JWTSVID(spiffe_id=spiffe_id, svid=token, hint=entry.hint)
 
     def _validate(self, request: pb.ValidateJWTSVIDRequest, view: WorkloadView) -> JwtSvid:
         from assay.svid import jwt  # noqa: PLC0415 - slow to import, so app.py sees to it once SVIDs are out

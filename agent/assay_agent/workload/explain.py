@@ -61,7 +61,8 @@ class ExplainApi:
             synced=cache.synced,
             attestors=[pb.Attestor(name=one.name, withheld=withheld_by(one)) for one in self._attestor.plugins],
             entries=entries,
-            signed_entry_ids=sorted(cache.svids),
+            # What names instances has its SVIDs signed as processes ask for them: nothing is pending.
+            signed_entry_ids=sorted({*cache.svids, *(one.id for one in cache.entries.values() if one.instance_from)}),
             workload=None if workload is None else _to_proto(workload),
             refused=[_to_proto(one) for one in self._refusals.kept],
         )

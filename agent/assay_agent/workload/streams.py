@@ -1,14 +1,17 @@
 """The streaming RPCs: a response now and whenever it has changed, for as long as the caller lives and is entitled."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from assay.clock import Clock
-from assay.errors import PermissionDeniedError
+from assay.entry import Entry
+from assay.errors import AssayError, Kind, PermissionDeniedError, UnavailableError
 from assay.workloadapi.wire import Context
-from assay_agent.cache import Cache, WorkloadView
+from assay_agent.cache import WorkloadView
 from assay_agent.workload.caller import Caller
 
 log = structlog.get_logger(__name__)
@@ -26,7 +29,11 @@ class Streamed:
     signed: bool = False
 
 
-async def follow(cache: Cache, clock: Clock, caller: Caller, what: Streamed, context: Context) -> None:
+class Views(AsyncIterable[WorkloadView], AbstractContextManager[object], Protocol):
+    """What a caller follows, until the context ends."""
+
+
+async def follow(views: Views, clock: Clock, caller: Caller, what: Streamed, context: Context) -> None:
     """Send until the caller goes.
 
     Writing waits while the caller does not read, and the cache keeps no queue: who is slow gets the newest. Responses
@@ -36,7 +43,7 @@ async def follow(cache: Cache, clock: Clock, caller: Caller, what: Streamed, con
         AssayError: the caller has died, or is entitled to nothing any more.
     """
     sent: bytes | None = None
-    with cache.subscribe(caller.selectors, signed=what.signed) as views:
+    with views:
         async for view in views:
             if not what.entitled(view):
                 raise no_identity(caller, what.method)
@@ -57,6 +64,17 @@ def no_identity(caller: Caller, method: str) -> PermissionDeniedError:
         log.error("No identity issued", method=method, pid=caller.peer.pid, registered=False, service=SERVICE, **shown)
     caller.refused()
     return PermissionDeniedError("no identity issued")
+
+
+def passed_on(error: AssayError, entry: Entry, what: str) -> AssayError:
+    """What the caller is told of the server's refusal of a token.
+
+    A profile that the operator has switched off stays Unimplemented: clients must not retry that. So does, of a
+    principal's entry, what a task is lacking for.
+    """
+    if error.kind is Kind.UNIMPLEMENTED or (error.kind is Kind.PERMISSION_DENIED and entry.principal):
+        return error
+    return UnavailableError(f"could not fetch {what}: {error.message}")
 
 
 def _log_svids(view: WorkloadView, caller: Caller, now: float) -> None:

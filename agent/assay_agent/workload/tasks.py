@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from assay.errors import InvalidArgumentError, ResourceExhaustedError, UnavailableError
+from assay.entry import Entry
+from assay.errors import AssayError, InvalidArgumentError, ResourceExhaustedError, UnavailableError
 from assay.rpc.method import Service
 from assay.wire import selector as selector_wire
 from assay.workloadapi import wire
@@ -20,10 +22,13 @@ from assay.workloadapi.wire import Context
 from assay_agent.cache import Cache
 from assay_agent.client.tasks import SERVICE as RELAYED
 from assay_agent.client.tasks import TaskRelay
+from assay_agent.instance.instances import Instances
 from assay_agent.workload.caller import Caller, Callers
 from assay_agent.workload.guard import guarded
 from assay_agent.workload.streams import no_identity
 from assay_proto.task.v1 import task_pb2 as pb
+
+log = structlog.get_logger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Tasks"]
 
@@ -38,9 +43,10 @@ MAX_WATCHES = 50
 class Tasks:
     """Relays for workloads of this host."""
 
-    def __init__(self, cache: Cache, callers: Callers, server: TaskRelay) -> None:
+    def __init__(self, cache: Cache, callers: Callers, instances: Instances, server: TaskRelay) -> None:
         self._cache = cache
         self._callers = callers
+        self._instances = instances
         self._server = server
         self._watches = 0
 
@@ -86,8 +92,16 @@ class Tasks:
         if not entries:
             raise no_identity(caller, method)
         selectors = map(selector_wire.to_proto, sorted(caller.selectors))
-        matches = [pb.Match(entry_id=one.id) for one in entries]
-        return caller, pb.Workload(matches=matches, selectors=selectors)
+        matches = [await self._match(caller, one) for one in entries]
+        return caller, pb.Workload(matches=[one for one in matches if one is not None], selectors=selectors)
+
+    async def _match(self, caller: Caller, entry: Entry) -> pb.Match | None:
+        """The entry, with the caller's instance of it; None where that cannot be told."""
+        try:
+            return pb.Match(entry_id=entry.id, instance=await self._instances.value(caller, entry))
+        except AssayError as error:
+            log.warning("Instance is not known", pid=caller.peer.pid, entry=entry.id, error=str(error))
+            return None
 
 
 def files() -> Iterable[FileDescriptorProto]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from assay.rpc.method import Handler, Service
 from assay_agent.cache import Cache
 from assay_agent.client.server import ServerClient
+from assay_agent.instance.instances import Instances
 from assay_agent.workload.caller import Callers
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ class TasksService:
 
     name = NAME
 
-    def __init__(self, cache: Cache, callers: Callers, client: ServerClient) -> None:
+    def __init__(self, cache: Cache, callers: Callers, instances: Instances, client: ServerClient) -> None:
         self._cache = cache
         self._callers = callers
+        self._instances = instances
         self._client = client
 
     def service(self, handler_call_details: Any, /) -> Handler | None:  # noqa: ANN401 - grpc's type or ours
@@ -42,4 +44,4 @@ class TasksService:
     def _service(self) -> Service:
         from assay_agent.workload.tasks import Tasks  # noqa: PLC0415 - see the module's first line
 
-        return Tasks(self._cache, self._callers, self._client.tasks()).service()
+        return Tasks(self._cache, self._callers, self._instances, self._client.tasks()).service()

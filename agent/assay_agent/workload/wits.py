@@ -10,14 +10,14 @@ import structlog
 from assay.backoff import Backoff
 from assay.clock import Clock
 from assay.entry import Entry
-from assay.errors import AssayError, Kind, UnavailableError
+from assay.errors import AssayError, PermissionDeniedError
 from assay.spiffeid import SpiffeId
 from assay.waiting import first_of
 from assay.workloadapi.wire import Context
 from assay_agent.cache import Cache
 from assay_agent.cache.wit import Key, Wit, WitCache, key_of
 from assay_agent.workload.caller import Caller
-from assay_agent.workload.streams import SERVICE, no_identity
+from assay_agent.workload.streams import SERVICE, no_identity, passed_on
 from assay_proto.workloadapi import workloadapi_pb2 as pb
 
 log = structlog.get_logger(__name__)
@@ -71,6 +71,8 @@ class WitFollower:
         entries = self.cache.matching(self.caller.selectors)
         if self.wanted is not None:
             entries = tuple(entry for entry in entries if entry.spiffe_id == self.wanted)
+        if not entries and self.cache.instanced(self.caller.selectors):
+            raise PermissionDeniedError("instances have no WIT-SVIDs: ask for a task's credential")
         if not entries:
             raise no_identity(self.caller, METHOD)
         return entries
@@ -80,20 +82,17 @@ class WitFollower:
         asked = (self._one(entry, held.get(key_of(entry))) for entry in entries)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         found: dict[Key, Wit] = {}
-        refusal: AssayError | None = None
+        refused: list[AssayError] = []
         for entry, answer in zip(entries, answers, strict=True):
             if isinstance(answer, Wit):
                 found[key_of(entry)] = answer
             elif isinstance(answer, AssayError):
-                refusal = refusal or answer
+                refused.append(passed_on(answer, entry, "WIT-SVID"))
                 self._complain(entry, answer)
             else:
                 raise answer
-        if refusal is not None and not found:
-            # A profile that the operator has switched off stays Unimplemented; clients must not retry that.
-            if refusal.kind is Kind.UNIMPLEMENTED:
-                raise refusal
-            raise UnavailableError(f"could not fetch WIT-SVID: {refusal.message}") from refusal
+        if refused and not found:
+            raise refused[0]
         return found
 
     async def _one(self, entry: Entry, held: Wit | None) -> Wit:

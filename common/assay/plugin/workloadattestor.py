@@ -1,6 +1,6 @@
 """Workload attestation: from a process to selectors."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol, runtime_checkable
 
 from assay.selector import Selector
@@ -27,6 +27,24 @@ class Withholding(Protocol):
     @property
     def withheld(self) -> Mapping[str, str]:
         """By the part before a selector's value, such as `path`, the setting that would have it look for it."""
+        ...
+
+
+@runtime_checkable
+class TellingInstances(Protocol):
+    """What a workload attestor may have besides: it tells copies of one program apart.
+
+    What it tells is no selector, since no entry can name it beforehand, and workloads with equal selectors share what
+    the agent keeps for them.
+    """
+
+    @property
+    def instance_keys(self) -> Collection[str]:
+        """What it can tell by, such as `process`: an entry says `unix:process`."""
+        ...
+
+    async def instance(self, key: str, pid: int) -> str:
+        """A value that no other copy has, now or later, on this host; raises AssayError when it cannot tell."""
         ...
 
 

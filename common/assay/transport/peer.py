@@ -107,11 +107,11 @@ class Process:
             os.close(fd)
 
 
-def start_time(pid: int) -> int | None:
+def start_time(pid: int, proc: str = "/proc") -> int | None:
     """When that process began, in clock ticks since boot (proc_pid_stat field 22); None if there is no such one."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         # The second field is the program's name and may itself hold spaces and parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        fields = Path(f"{proc}/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return None if fields[0] in {b"Z", b"X"} else int(fields[19])
     return None
 

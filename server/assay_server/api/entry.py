@@ -127,7 +127,7 @@ async def _whole(
     view: AgentView, mask: entry_pb2.EntryMask | None, context: Context
 ) -> list[pb.GetAuthorizedEntriesResponse]:
     response = pb.GetAuthorizedEntriesResponse()
-    await write_in_turns(response.entries, view.entries.values(), context, mask)
+    await write_in_turns(response.entries, view.plain.values(), context, mask)
     return [response]
 
 

@@ -60,14 +60,15 @@ class EntrySync:
             return
         async for request in requests:
             now = await view_now()
-            wanted = [entry for entry_id in sorted(request.ids) if (entry := now.get(entry_id)) is not None]
+            found = (now.get(entry_id) for entry_id in sorted(request.ids))
+            wanted = [entry for entry in found if entry is not None and not entry.instance_from]
             async for response in self._whole(wanted, mask, context):
                 yield response
 
     async def _beginning(
         self, view: AgentView, mask: EntryMask | None, context: Context
     ) -> list[SyncAuthorizedEntriesResponse]:
-        entries = list(view.entries.values())
+        entries = list(view.plain.values())
         if len(entries) <= self._page:
             whole = [response async for response in self._whole(entries, mask, context)]
             if len(whole) == 1:

@@ -1,5 +1,8 @@
 """spire.api.server.svid.v1.SVID: agents fetch what their entries allow, operators mint what they ask for."""
 
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
 import structlog
 
 from assay.entry import Entry
@@ -9,12 +12,13 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
 from assay_proto.spire.api.types.jwtsvid_pb2 import JWTSVID
 from assay_server.api.audit.note import note
-from assay_server.api.svid_batch import log_x509, put_x509, sign_each
+from assay_server.api.svid_batch import check_taskless, log_x509, put_x509, shared, sign_each
 from assay_server.api.svid_mint import jwt_audience, mint_request, token_subject
 from assay_server.authorization.caller import caller_id
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.ratelimit import RateLimits, take
 from assay_server.credential import IssuedJwt, Issuer
+from assay_server.datastore.base import Store
 
 log = structlog.get_logger(__name__)
 
@@ -29,12 +33,18 @@ class SvidApi:
     """The SVID service. Downstream CAs are not built."""
 
     def __init__(
-        self, trust_domain: TrustDomain, issuer: Issuer, authorized: AuthorizedEntries, limits: RateLimits
+        self,
+        trust_domain: TrustDomain,
+        issuer: Issuer,
+        authorized: AuthorizedEntries,
+        limits: RateLimits,
+        store: Store,
     ) -> None:
         self._trust_domain = trust_domain
         self._issuer = issuer
         self._authorized = authorized
         self._limits = limits
+        self._store = store
 
     async def MintX509SVID(self, request: pb.MintX509SVIDRequest, context: Context) -> pb.MintX509SVIDResponse:
         """An X.509-SVID for whatever ID, subject and DNS names the CSR asks for."""
@@ -84,7 +94,8 @@ class SvidApi:
         await take(
             self._limits.jwt_signing, refusal="JWT signing request rate limiting", patience=context.time_remaining()
         )
-        entry = await self._entry(agent, request.entry_id)
+        entry = shared(await self._entry(agent, request.entry_id))
+        check_taskless(entry, await self._taskless([entry]))
         svid = self._issuer.workload_jwt(
             entry.spiffe_id,
             jwt_audience(request.audience),
@@ -109,8 +120,9 @@ class SvidApi:
         for start in range(0, len(request.params), _TURN):
             if len(request.params) > 1:
                 await context.turn()
-            view = await self._authorized.view(agent)
-            svid_wit.sign_each(self._issuer, view, request.params[start : start + _TURN], response)
+            view, params = await self._authorized.view(agent), request.params[start : start + _TURN]
+            taskless = await self._taskless(view.get(one.entry_id) for one in params)
+            svid_wit.sign_each(self._issuer, view, params, response, taskless)
         return response
 
     async def NewDownstreamX509CA(
@@ -120,6 +132,15 @@ class SvidApi:
         refusal = "downstream CA signing rate limit"
         await take(self._limits.x509_signing, refusal=refusal, patience=context.time_remaining())
         raise UnimplementedError("downstream X.509 CAs are not built yet")
+
+    async def _taskless(self, entries: Iterable[Entry | None]) -> AbstractSet[str]:
+        """Of the principals of these entries those whose tokens stand on no task."""
+        names = {entry.principal for entry in entries if entry is not None and entry.principal}
+        if not names:
+            return frozenset()
+        from assay_server.governance.instances import taskless  # noqa: PLC0415 - few entries are a principal's
+
+        return await self._store.read(lambda tx: taskless(tx, names))
 
     async def _entry(self, agent: SpiffeId, entry_id: str) -> Entry:
         entry = await self._authorized.authorized(agent, entry_id)

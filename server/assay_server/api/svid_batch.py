@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Protocol
 
 import structlog
 
@@ -9,8 +11,9 @@ from assay.batch import each
 from assay.crypto import csr
 from assay.crypto.csr import SigningRequest
 from assay.entry import Entry
-from assay.errors import AssayError, InvalidArgumentError, NotFoundError
+from assay.errors import AssayError, InvalidArgumentError, NotFoundError, PermissionDeniedError
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
+from assay_proto.spire.api.types.status_pb2 import Status
 from assay_proto.spire.api.types.x509svid_pb2 import X509SVID
 from assay_server.api import status
 from assay_server.authorization.view import AgentView
@@ -28,13 +31,13 @@ def sign_each(
     response: pb.BatchNewX509SVIDResponse,
 ) -> None:
     """Add the results for a few items, in order; nothing else runs meanwhile."""
-    entries = each(lambda one: entitled(view, one.entry_id, one.csr, "CSR"), params)
+    entries = each(lambda one: shared(entitled(view, one.entry_id, one.csr, "CSR")), params)
     requests = csr.parse_each(
         entry if isinstance(entry, AssayError) else one.csr for entry, one in zip(entries, params, strict=True)
     )
-    svids = _issued(issuer, [_order(entry, request) for entry, request in zip(entries, requests, strict=True)])
+    svids = issued_each(issuer, [_order(entry, request) for entry, request in zip(entries, requests, strict=True)])
     for svid in svids:
-        _put_result(response.results.add(), svid)
+        put_result(response.results.add(), svid)
     if log.is_enabled_for(logging.DEBUG):
         _tell(entries, svids)
 
@@ -56,6 +59,27 @@ def entitled(view: AgentView, entry_id: str, key: bytes, kind: str) -> Entry:
     return entry
 
 
+def shared(entry: Entry) -> Entry:
+    """The entry, if all copies of its workload have the same SVIDs.
+
+    Raises:
+        PermissionDeniedError: each has its own, which the Instances service gives it.
+    """
+    if entry.instance_from:
+        raise PermissionDeniedError("entry names instances: each copy has SVIDs of its own")
+    return entry
+
+
+def check_taskless(entry: Entry, taskless: AbstractSet[str]) -> None:
+    """Refuse a token for the entry of a principal that is not among these.
+
+    Raises:
+        PermissionDeniedError: that principal's tokens exist only within a task.
+    """
+    if entry.principal and entry.principal not in taskless:
+        raise PermissionDeniedError(f"tokens of principal {entry.principal} exist only within a task: open a task")
+
+
 def _order(entry: Entry | AssayError, request: SigningRequest | AssayError) -> LeafOrder | AssayError:
     if isinstance(entry, AssayError):
         return entry
@@ -64,7 +88,8 @@ def _order(entry: Entry | AssayError, request: SigningRequest | AssayError) -> L
     return LeafOrder(request.pkix, entry.spiffe_id, entry.dns_names, entry.x509_svid_ttl)
 
 
-def _issued(issuer: Issuer, orders: Sequence[LeafOrder | AssayError]) -> list[IssuedX509 | AssayError]:
+def issued_each(issuer: Issuer, orders: Sequence[LeafOrder | AssayError]) -> list[IssuedX509 | AssayError]:
+    """An X.509-SVID for each order, or why there is none; without an authority each says so."""
     try:
         return issuer.workload_x509_each(orders)
     except AssayError as error:
@@ -74,7 +99,22 @@ def _issued(issuer: Issuer, orders: Sequence[LeafOrder | AssayError]) -> list[Is
 # Filled in where they stand: put together from ready messages, each part is copied.
 
 
-def _put_result(result: pb.BatchNewX509SVIDResponse.Result, svid: IssuedX509 | AssayError) -> None:
+class Result(Protocol):
+    """An item's answer, of the message of one RPC or another."""
+
+    @property
+    def status(self) -> Status:
+        """Whether there is an SVID, or why not."""
+        ...
+
+    @property
+    def svid(self) -> X509SVID:
+        """The SVID."""
+        ...
+
+
+def put_result(result: Result, svid: IssuedX509 | AssayError) -> None:
+    """Fill in the item's answer."""
     if isinstance(svid, AssayError):
         result.status.CopyFrom(status.refused(svid))
         return

@@ -1,6 +1,7 @@
 """WIT-SVIDs as the SVID service issues them: minted for operators, and by the entries of the calling agent."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import structlog
 
@@ -10,7 +11,7 @@ from assay.spiffeid import TrustDomain
 from assay_proto.spire.api.server.svid.v1 import svid_pb2 as pb
 from assay_proto.spire.api.types.witsvid_pb2 import WITSVID
 from assay_server.api import status
-from assay_server.api.svid_batch import entitled
+from assay_server.api.svid_batch import check_taskless, entitled, shared
 from assay_server.api.svid_mint import token_subject
 from assay_server.authorization.view import AgentView
 from assay_server.credential import IssuedWit, Issuer
@@ -35,13 +36,20 @@ def mint(issuer: Issuer, trust_domain: TrustDomain, request: pb.MintWITSVIDReque
 
 
 def sign_each(
-    issuer: Issuer, view: AgentView, params: Sequence[pb.NewWITSVIDParams], response: pb.BatchNewWITSVIDResponse
+    issuer: Issuer,
+    view: AgentView,
+    params: Sequence[pb.NewWITSVIDParams],
+    response: pb.BatchNewWITSVIDResponse,
+    taskless: AbstractSet[str],
 ) -> None:
-    """Add the results for a few items, in order, each refused alone; nothing else runs meanwhile."""
+    """Add the results for a few items, in order, each refused alone; nothing else runs meanwhile.
+
+    `taskless` are the principals whose tokens stand on no task.
+    """
     for one in params:
         result = response.results.add()
         try:
-            svid = _signed(issuer, view, one)
+            svid = _signed(issuer, view, one, taskless)
         except AssayError as error:
             result.status.CopyFrom(status.refused(error))
         else:
@@ -49,8 +57,9 @@ def sign_each(
             _put_wit(result.svid, svid)
 
 
-def _signed(issuer: Issuer, view: AgentView, params: pb.NewWITSVIDParams) -> IssuedWit:
-    entry = entitled(view, params.entry_id, params.public_key, "public key")
+def _signed(issuer: Issuer, view: AgentView, params: pb.NewWITSVIDParams, taskless: AbstractSet[str]) -> IssuedWit:
+    entry = shared(entitled(view, params.entry_id, params.public_key, "public key"))
+    check_taskless(entry, taskless)
     key = _public_key(params.public_key, "malformed public key")
     # An entry has no lifetime of its own for these; SPIRE takes the other one that is about a key of the workload.
     return issuer.workload_wit(entry.spiffe_id, key, params.signing_algorithm, ttl=entry.x509_svid_ttl)

@@ -84,6 +84,11 @@ def _write_removed_federated(trust_domain: TrustDomain, message: sync_pb2.WatchR
 def _write_entry(entry: Entry, message: sync_pb2.WatchResponse) -> int:
     added = message.entries.add()
     entry_wire.fill(added, entry)
+    return added.ByteSize() + (_write_binding(entry, message) if entry.principal else 0)
+
+
+def _write_binding(entry: Entry, message: sync_pb2.WatchResponse) -> int:
+    added = message.bindings.add(entry_id=entry.id, principal=entry.principal, instance_from=entry.instance_from)
     return added.ByteSize()
 
 

@@ -34,6 +34,7 @@ _GOVERNANCE_API = "/assay.governance.v1."
 _POLICIES_API = "/assay.policy.v1.Policies/"
 _AGENT_TASKS_API = "/assay.task.v1.AgentTasks/"
 _OPERATOR_TASKS_API = "/assay.task.v1.OperatorTasks/"
+_INSTANCE_API = "/assay.instance.v1.Instances/"
 
 
 def _rules(service: str, who: Who, *methods: str) -> dict[str, Who]:
@@ -112,6 +113,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
             _OPERATOR,
             *("Open", "OpenForEvent", "Show", "List", "Narrow", "Complete", "Suspend", "Resume", "Revoke"),
         ),
+        **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
             for version in ("v1", "v1alpha")

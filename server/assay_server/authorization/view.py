@@ -145,6 +145,11 @@ class AgentView:
         return self._state.graph.below(self._agent.roots)
 
     @property
+    def plain(self) -> Mapping[str, Entry]:
+        """The same without those that name instances, which SPIRE's protocol has no words for."""
+        return {entry_id: entry for entry_id, entry in self.entries.items() if not entry.instance_from}
+
+    @property
     def bundle(self) -> Bundle | None:
         """Our own trust domain's bundle; None before the first authority is published."""
         return self._state.bundles.get(self._state.trust_domain)

@@ -153,6 +153,23 @@ class Issuer:
         self._metrics.count(_SIGN_JWT)
         return IssuedJwt(token, spiffe_id, issued_at, expires_at)
 
+    def task_jwt(self, spiffe_id: SpiffeId, audience: str, issued_at: int, expires_at: int, jti: str) -> str:
+        """A JWT-SVID that says just that; whoever asks has decided on its times, and knows what cuts them."""
+        check_member(spiffe_id, self._trust_domain, "JWT-SVID")
+        now, wanted = self._clock.now(), audience_of((audience,))
+        issuance = self._jwt_issuance(now)
+        claims = Claims(spiffe_id, wanted, issued_at, expires_at, self._settings.jwt_issuer, include_jti=True, jti=jti)
+        with span(_SPAN_JWT):
+            token = issuance.signer.sign(claims)
+        validate.check_jwt(token, spiffe_id=spiffe_id, audience=wanted, now=now)
+        self._metrics.count(_SIGN_JWT)
+        return token
+
+    @property
+    def jwt_ends_at(self) -> int:
+        """When the key that signs JWT-SVIDs ends, in Unix seconds."""
+        return self._jwt_issuance(self._clock.now()).authority.not_after
+
     def check_wit(self) -> None:
         """Refuse where WIT-SVIDs are switched off.
 

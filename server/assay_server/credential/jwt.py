@@ -25,7 +25,10 @@ _JSON = json.JSONEncoder(separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says. Times are Unix seconds; an empty issuer and a False `jti` are left out."""
+    """What a token says. Times are Unix seconds; an empty issuer is left out, and so is a `jti` that is not wanted.
+
+    With `include_jti` there is a random one unless `jti` says which.
+    """
 
     spiffe_id: SpiffeId
     audience: tuple[str, ...]
@@ -33,6 +36,7 @@ class Claims:
     expires_at: int
     issuer: str = ""
     include_jti: bool = False
+    jti: str = ""
 
     def encode(self) -> bytes:
         """The payload as JSON."""
@@ -40,7 +44,7 @@ class Claims:
         if self.issuer:
             claims["iss"] = self.issuer
         if self.include_jti:
-            claims["jti"] = _base64url(uuid.uuid4().bytes).decode()
+            claims["jti"] = self.jti or _base64url(uuid.uuid4().bytes).decode()
         claims["sub"] = str(self.spiffe_id)
         return _JSON.encode(claims).encode()
 

@@ -26,10 +26,16 @@ from assay.workloadapi.wire import Stub
 from assay_agent.cache import Cache, Update
 from assay_agent.cache.jwt import JwtCache
 from assay_agent.cache.wit import WitCache
+from assay_agent.client.values import InstanceRequest, PrincipalJwt
 from assay_agent.config.settings import SdsSettings
 from assay_agent.endpoints import Endpoints
+from assay_agent.instance.instances import Instances
+from assay_agent.instance.svids import InstanceSvids
+from assay_agent.instance.tokens import PrincipalTokens
+from assay_agent.instance.values import InstanceValues
 from assay_agent.plugins.workloadattestor_unix import UnixAttestor
 from assay_agent.sds.service import SdsService
+from assay_agent.sync.signer import SigningSettings
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
 from assay_agent.workload.caller import Callers
@@ -57,6 +63,7 @@ class Minter:
     before: Callable[[], Awaitable[None]] | None = None
     clock: Clock = field(default_factory=SystemClock)
     refused: dict[str, AssayError] = field(default_factory=dict)
+    task_id: str = "tsk_1"
 
     async def new_jwt_svid(self, entry_id: str, audience: Sequence[str]) -> Minted:
         if self.before is not None:
@@ -78,6 +85,31 @@ class Minter:
         token = self.authority.wit_svid(path, public_key=public_key, algorithm=algorithm)
         issued = int(self.clock.now().timestamp())
         return Minted(token, issued, issued + 3600)
+
+    async def new_instance_svids(self, requests: Sequence[InstanceRequest]) -> list[tuple[bytes, ...] | AssayError]:
+        if self.before is not None:
+            await self.before()
+        if self.failure is not None:
+            raise self.failure
+        return [self.refused.get(one.entry_id) or self._instance(one) for one in requests]
+
+    def _instance(self, request: InstanceRequest) -> tuple[bytes, ...]:
+        self.asked.append((request.entry_id, (request.value,)))
+        return (self.authority.sign_request(request.csr, self.instance_path(request.entry_id, request.value)),)
+
+    def instance_path(self, entry_id: str, value: str) -> str:
+        """Who an instance is."""
+        return f"{self.cache.entries[entry_id].spiffe_id.path}/{value.replace(':', '-')}"
+
+    async def new_instance_jwt(self, entry_id: str, value: str, audience: Sequence[str]) -> PrincipalJwt:
+        self.asked.append((entry_id, tuple(audience)))
+        if (failure := self.failure or self.refused.get(entry_id)) is not None:
+            raise failure
+        path = self.instance_path(entry_id, value) if value else self.cache.entries[entry_id].spiffe_id.path
+        issued = int(self.authority.now.timestamp())
+        return PrincipalJwt(
+            self.authority.jwt_svid(path, audience), self.authority.id(path), issued, issued + 300, self.task_id
+        )
 
 
 class LocalAgent:
@@ -187,6 +219,7 @@ def folder() -> Iterator[Path]:
 async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncIterator[Agents]:
     """Starts agents; the first at FOLDER/public/api.sock."""
     started: list[Endpoints] = []
+    signing: list[asyncio.Task[None]] = []
 
     async def start(
         *,
@@ -207,18 +240,24 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
         attestor = Attestor([UnixAttestor(clock)] if plugins is None else plugins, own_pid=own_pid)
         callers = Callers(endpoints.peer, attestor, own_pid=own_pid, log_selectors=log_selectors)
         wits = WitCache(minter, clock)
+        svids = InstanceSvids(cache, minter, clock, SigningSettings(), lambda: 0.0)
+        signing.append(asyncio.create_task(svids.run()))  # noqa: TID251 - cancelled below
+        instances = Instances(
+            cache, svids, InstanceValues(lambda: attestor.plugins), PrincipalTokens(minter, clock), patience=0.5
+        )
         api = WorkloadApi(
             cache,
             JwtCache(minter, clock),
             wits,
             callers,
+            instances,
             clock,
             WorkloadApiSettings(authority.trust_domain, **settings),
             limits,
         )
         endpoints.serve(api)
         if sds is not None:
-            endpoints.serve_sds(SdsService(cache, callers, sds, limits))
+            endpoints.serve_sds(SdsService(cache, callers, instances, sds, limits))
         await endpoints.start()
         started.append(endpoints)
         return LocalAgent(path, authority, cache, endpoints, minter, wits)
@@ -226,6 +265,9 @@ async def agents(folder: Path, authority: Authority, clock: Clock) -> AsyncItera
     yield start
     for endpoints in started:
         await endpoints.close()
+    for task in signing:
+        task.cancel()
+    await asyncio.gather(*signing, return_exceptions=True)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from assay_proto.spire.api.types import bundle_pb2 as assay__proto_dot_spire_dot
 from assay_proto.spire.api.types import entry_pb2 as assay__proto_dot_spire_dot_api_dot_types_dot_entry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61ssay_proto/sync/v1/sync.proto\x12\rassay.sync.v1\x1a(assay_proto/spire/api/types/bundle.proto\x1a\'assay_proto/spire/api/types/entry.proto\"1\n\x08Position\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"9\n\x0cWatchRequest\x12)\n\x08position\x18\x01 \x01(\x0b\x32\x17.assay.sync.v1.Position\"\x9e\x02\n\rWatchResponse\x12)\n\x08position\x18\x01 \x01(\x0b\x32\x17.assay.sync.v1.Position\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\'\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x16.spire.api.types.Entry\x12\x19\n\x11removed_entry_ids\x18\x05 \x03(\t\x12\'\n\x06\x62undle\x18\x06 \x01(\x0b\x32\x17.spire.api.types.Bundle\x12\x32\n\x11\x66\x65\x64\x65rated_bundles\x18\x07 \x03(\x0b\x32\x17.spire.api.types.Bundle\x12!\n\x19removed_federated_bundles\x18\x08 \x03(\t2L\n\x04Sync\x12\x44\n\x05Watch\x12\x1b.assay.sync.v1.WatchRequest\x1a\x1c.assay.sync.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61ssay_proto/sync/v1/sync.proto\x12\rassay.sync.v1\x1a(assay_proto/spire/api/types/bundle.proto\x1a\'assay_proto/spire/api/types/entry.proto\"1\n\x08Position\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\"9\n\x0cWatchRequest\x12)\n\x08position\x18\x01 \x01(\x0b\x32\x17.assay.sync.v1.Position\"\xc8\x02\n\rWatchResponse\x12)\n\x08position\x18\x01 \x01(\x0b\x32\x17.assay.sync.v1.Position\x12\x10\n\x08snapshot\x18\x02 \x01(\x08\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\'\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x16.spire.api.types.Entry\x12\x19\n\x11removed_entry_ids\x18\x05 \x03(\t\x12\'\n\x06\x62undle\x18\x06 \x01(\x0b\x32\x17.spire.api.types.Bundle\x12\x32\n\x11\x66\x65\x64\x65rated_bundles\x18\x07 \x03(\x0b\x32\x17.spire.api.types.Bundle\x12!\n\x19removed_federated_bundles\x18\x08 \x03(\t\x12(\n\x08\x62indings\x18\t \x03(\x0b\x32\x16.assay.sync.v1.Binding\"E\n\x07\x42inding\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x15\n\rinstance_from\x18\x03 \x01(\t2L\n\x04Sync\x12\x44\n\x05Watch\x12\x1b.assay.sync.v1.WatchRequest\x1a\x1c.assay.sync.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHREQUEST']._serialized_start=183
   _globals['_WATCHREQUEST']._serialized_end=240
   _globals['_WATCHRESPONSE']._serialized_start=243
-  _globals['_WATCHRESPONSE']._serialized_end=529
-  _globals['_SYNC']._serialized_start=531
-  _globals['_SYNC']._serialized_end=607
+  _globals['_WATCHRESPONSE']._serialized_end=571
+  _globals['_BINDING']._serialized_start=573
+  _globals['_BINDING']._serialized_end=642
+  _globals['_SYNC']._serialized_start=644
+  _globals['_SYNC']._serialized_end=720
 # @@protoc_insertion_point(module_scope)

@@ -82,6 +82,7 @@ class WatchResponse(_message.Message):
     BUNDLE_FIELD_NUMBER: _builtins.int
     FEDERATED_BUNDLES_FIELD_NUMBER: _builtins.int
     REMOVED_FEDERATED_BUNDLES_FIELD_NUMBER: _builtins.int
+    BINDINGS_FIELD_NUMBER: _builtins.int
     snapshot: _builtins.bool
     """True on every part of a snapshot: what the snapshot does not name is gone."""
     more: _builtins.bool
@@ -106,6 +107,10 @@ class WatchResponse(_message.Message):
 
     @_builtins.property
     def removed_federated_bundles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def bindings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Binding]:
+        """Of the entries in this message, those that are bound to a governed principal."""
+
     def __init__(
         self,
         *,
@@ -117,11 +122,42 @@ class WatchResponse(_message.Message):
         bundle: _bundle_pb2.Bundle | None = ...,
         federated_bundles: _abc.Iterable[_bundle_pb2.Bundle] | None = ...,
         removed_federated_bundles: _abc.Iterable[_builtins.str] | None = ...,
+        bindings: _abc.Iterable[Global___Binding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "entries", b"entries", "federated_bundles", b"federated_bundles", "more", b"more", "position", b"position", "removed_entry_ids", b"removed_entry_ids", "removed_federated_bundles", b"removed_federated_bundles", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bindings", b"bindings", "bundle", b"bundle", "entries", b"entries", "federated_bundles", b"federated_bundles", "more", b"more", "position", b"position", "removed_entry_ids", b"removed_entry_ids", "removed_federated_bundles", b"removed_federated_bundles", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class Binding(_message.Message):
+    """Binding is what spire.api.types.Entry has no fields for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    INSTANCE_FROM_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.str
+    principal: _builtins.str
+    instance_from: _builtins.str
+    """A selector's type and key, such as `unix:process`: each copy that runs has a SPIFFE ID of its own, which
+    assay.instance.v1.Instances gives it. Empty: all copies have the entry's.
+    """
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.str = ...,
+        principal: _builtins.str = ...,
+        instance_from: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "instance_from", b"instance_from", "principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Binding: _TypeAlias = Binding  # noqa: Y015

@@ -25,6 +25,7 @@ _ENTRY = f"{_API}entry.v1.Entry/"
 _SVID = f"{_API}svid.v1.SVID/"
 _TRUST_DOMAIN = f"{_API}trustdomain.v1.TrustDomain/"
 _GOVERNANCE = "/assay.governance.v1."
+_INSTANCE = "/assay.instance.v1.Instances/"
 _LOCAL_AUTHORITY = f"{_API}localauthority.v1.LocalAuthority/"
 _POLICIES = "/assay.policy.v1.Policies/"
 
@@ -50,6 +51,7 @@ ABOUT: Mapping[str, About] = {
     f"{_SVID}MintJWTSVID": svids.jwt_minted,
     f"{_SVID}MintWITSVID": svids.wit_minted,
     f"{_SVID}NewJWTSVID": svids.jwt_issued,
+    f"{_INSTANCE}NewJWTSVID": svids.instance_jwt_issued,
     f"{_SVID}NewDownstreamX509CA": svids.downstream,
     f"{_TRUST_DOMAIN}GetFederationRelationship": bundles.named,
     f"{_TRUST_DOMAIN}RefreshBundle": bundles.named,
@@ -86,6 +88,7 @@ ITEMS: Mapping[str, Items] = {
     f"{_ENTRY}BatchDeleteEntry": entries.deleted,
     f"{_SVID}BatchNewX509SVID": svids.x509_issued,
     f"{_SVID}BatchNewWITSVID": svids.wit_issued,
+    f"{_INSTANCE}BatchNewX509SVID": svids.instance_issued,
     f"{_TRUST_DOMAIN}BatchCreateFederationRelationship": bundles.relationships,
     f"{_TRUST_DOMAIN}BatchUpdateFederationRelationship": bundles.relationships,
     f"{_TRUST_DOMAIN}BatchDeleteFederationRelationship": bundles.relationships_deleted,

@@ -53,6 +53,18 @@ def x509_issued(request: Any, response: Any) -> Iterable[tuple[Fields, Any]]:  #
         yield {"csr": digest(asked.csr), "entry_id": asked.entry_id, **whom, **until}, result.status
 
 
+def instance_issued(request: Any, response: Any) -> Iterable[tuple[Fields, Any]]:  # noqa: ANN401
+    """Likewise, of which instance."""
+    for asked, (about, status) in zip(request.params, x509_issued(request, response), strict=True):
+        yield {**about, "instance": asked.instance}, status
+
+
+def instance_jwt_issued(request: Any, response: Any) -> Fields:  # noqa: ANN401
+    """Likewise, of which instance and within which task; never the token."""
+    task = response.task_id if response is not None else request.task_id
+    return {**jwt_issued(request, response), "instance": request.instance, "task_id": task}
+
+
 def wit_issued(request: Any, response: Any) -> Iterable[tuple[Fields, Any]]:  # noqa: ANN401
     """By which entry each was issued, for whom and until when; never the token."""
     for asked, result in zip(request.params, response.results, strict=True):

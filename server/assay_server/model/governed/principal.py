@@ -98,9 +98,13 @@ PRINCIPAL = Noun(
         *(("grant", grant) for grant in one.grants if one.state is not PrincipalState.RETIRED),
     ],
 )
+INSTANCE_KEPT = 30 * 24 * 3600
+"""Seconds for which an instance is remembered after it was seen last; no SVID of its should live as long."""
+
 INSTANCE = Noun(
     "instance",
     Instance,
     key=lambda one: one.spiffe_id,
     terms=lambda one: [("principal", one.principal), ("node", one.node), ("entry", one.entry_id)],
+    due=lambda one: one.last_seen + INSTANCE_KEPT,
 )

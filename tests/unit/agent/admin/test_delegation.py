@@ -99,11 +99,14 @@ async def test_all_identities_come_by_entry_id_with_those_of_repeated_hints(
     assert paths(response) == ["/first", "/second", "/third"]
 
 
-@pytest.mark.parametrize("kind", ["admin", "downstream"])
-async def test_admin_and_downstream_identities_are_given_to_nobody(
-    delegation: Delegation, agent: LocalAgent, kind: str
+INSTANCES = {"principal": "bot", "instance_from": "unix:process"}
+
+
+@pytest.mark.parametrize("kind", [{"admin": True}, {"downstream": True}, INSTANCES], ids=str)
+async def test_admin_and_downstream_and_instances_identities_are_given_to_nobody(
+    delegation: Delegation, agent: LocalAgent, kind: dict[str, Any]
 ) -> None:
-    agent.register("a", "/power", "sa:web", hint="h", **{kind: True})
+    agent.register("a", "/power", "sa:web", hint="h", **kind)
     stream = delegation.SubscribeToX509SVIDs(WANT)
     assert await got(stream) == pb.SubscribeToX509SVIDsResponse()
     jwt = CALLS["FetchJWTSVIDs"]
@@ -113,7 +116,7 @@ async def test_admin_and_downstream_identities_are_given_to_nobody(
     assert paths(await got(stream)) == ["/web"]
     assert [one.id.path for one in (await jwt(delegation)).svids] == ["/web"]
     # What a workload had becomes an administrator's: it is taken back.
-    agent.register("b", "/web", "sa:web", **{kind: True})
+    agent.register("b", "/web", "sa:web", **kind)
     assert await got(stream) == pb.SubscribeToX509SVIDsResponse()
 
 

@@ -38,6 +38,25 @@ async def take(client: ServerClient, position: Position | None = None, count: in
         return [await anext(updates) for _ in range(count)]
 
 
+async def test_an_entry_has_its_binding(server: ScriptedServer, client: ServerClient) -> None:
+    async def watch(_: object, __: object) -> Responses:
+        yield sync_pb2.WatchResponse(
+            snapshot=True,
+            position=AT,
+            entries=[entry_wire.to_proto(entry(1)), entry_wire.to_proto(entry(2))],
+            bindings=[
+                sync_pb2.Binding(entry_id="entry-2", principal="bot", instance_from="unix:process"),
+                sync_pb2.Binding(entry_id="entry-3", principal="nobody"),
+            ],
+        )
+        await asyncio.Event().wait()
+
+    server.on("Watch", watch)
+    await server.start()
+    (update,) = await take(client)
+    assert [(one.principal, one.instance_from) for one in update.entries] == [("", ""), ("bot", "unix:process")]
+
+
 async def test_parts_are_gathered_into_one_update(server: ScriptedServer, client: ServerClient) -> None:
     own, other = Authority("example.org").bundle, Authority("other.example").bundle
 

@@ -86,6 +86,13 @@ def test_entries_for_a_store_are_signed_while_its_keeper_wants_them() -> None:
     assert look(known, wanted={"a"}).pressing == ("a",)
 
 
+def test_entries_that_name_instances_are_signed_for_each_of_them_and_not_here() -> None:
+    known = entries("a", "b")
+    known["a"] = replace(known["a"], principal="bot", instance_from="unix:process")
+    for held in ({}, {"a": Held(known["a"], NOW - 1)}):
+        assert look(known, held, wanted={"a"}) == Plan((), ("b",), math.inf)
+
+
 def test_entries_without_prefetch_are_signed_once_somebody_wants_them_and_renewed_from_then_on() -> None:
     known = {"a": replace(ENTRY, disable_x509_svid_prefetch=True)}
     expiring = {"a": Held(known["a"], NOW - 1)}

@@ -37,7 +37,12 @@ from assay.workloadapi.wire import METADATA
 from assay_agent.cache import Cache, Update
 from assay_agent.client.server import ServerClient
 from assay_agent.endpoints import Endpoints
+from assay_agent.instance.instances import Instances
+from assay_agent.instance.svids import InstanceSvids
+from assay_agent.instance.tokens import PrincipalTokens
+from assay_agent.instance.values import InstanceValues
 from assay_agent.plugins.workloadattestor_unix import UnixAttestor
+from assay_agent.sync.signer import SigningSettings
 from assay_agent.workload import tasks
 from assay_agent.workload.attestor import Attestor
 from assay_agent.workload.caller import Callers
@@ -106,7 +111,10 @@ async def house(folder: Path, authority: Authority, clock: Clock) -> AsyncIterat
     endpoints = Endpoints(folder / "api.sock")
     callers = Callers(endpoints.peer, Attestor([UnixAttestor(clock)], own_pid=0), own_pid=0)
     async with ServerClient(lambda: channel_to(folder / "server.sock")) as client:
-        endpoints.serve_more(TasksService(cache, callers, client))
+        svids = InstanceSvids(cache, client, clock, SigningSettings(), lambda: 0.0)
+        values = InstanceValues(lambda: callers.attestor.plugins)
+        instances = Instances(cache, svids, values, PrincipalTokens(client, clock))
+        endpoints.serve_more(TasksService(cache, callers, instances, client))
         await endpoints.start()
         yield House(cache, client, side, folder / "api.sock")
         await endpoints.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 
 import grpc
@@ -29,14 +30,16 @@ class Admitting(Authorizer):
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Start a server of that service; answers a channel to it."""
+    """Start a server of that service, the first at FOLDER/api.sock; answers a channel to it."""
+    paths = (tmp_path / f"api{number or ''}.sock" for number in count())
     async with AsyncExitStack() as stack:
 
         async def start(service: Service, caller: Caller) -> grpc.aio.Channel:
             server = Server(AuthorizationInterceptor(Admitting(caller)))
             server.add_generic_rpc_handlers((service,))
-            await server.listen_unix(tmp_path / "api.sock")
+            path = next(paths)
+            await server.listen_unix(path)
             stack.push_async_callback(server.close, 0)
-            return await stack.enter_async_context(dial_unix(tmp_path / "api.sock"))
+            return await stack.enter_async_context(dial_unix(path))
 
         yield start

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
@@ -504,6 +505,36 @@ async def test_many_entries_are_synced_by_revision_and_sent_on_request(stub: "En
     await call.done_writing()
     assert await call.read() is grpc.aio.EOF
     assert await call.code() is grpc.StatusCode.OK
+
+
+async def test_spires_protocol_never_tells_of_entries_that_name_instances(
+    stub: "EntryAsyncStub", store: SqlStore
+) -> None:
+    """Requirement 4: SPIRE's agents would give one SVID to all copies."""
+    made = await create(stub, *(entry(f"/w{number}") for number in range(PAGE + 1)))
+    instanced, bound = made[0].entry.id, made[1].entry.id
+
+    def bind(tx: Transaction) -> None:
+        for entry_id, instance_from in ((instanced, "unix:process"), (bound, "")):
+            found = tx.entries.get(entry_id)
+            assert found is not None
+            tx.entries.update(replace(found, principal="bot", instance_from=instance_from))
+
+    await store.write(bind)
+    response = await stub.GetAuthorizedEntries(pb.GetAuthorizedEntriesRequest())
+    authorized = {each.id for each in response.entries}
+    assert authorized == {each.entry.id for each in made} - {instanced}
+    # One fewer than a page and one more: sent whole.
+    call = stub.SyncAuthorizedEntries(one(pb.SyncAuthorizedEntriesRequest(output_mask=AGENT_MASK)))
+    assert {each.id async for page in call for each in page.entries} == authorized
+    await create(stub, entry("/more"))
+    call = stub.SyncAuthorizedEntries()
+    await call.write(pb.SyncAuthorizedEntriesRequest(output_mask=AGENT_MASK))
+    pages = [await read(call) for _ in range(2)]
+    assert instanced not in {each.id for page in pages for each in page.entry_revisions}
+    await call.write(pb.SyncAuthorizedEntriesRequest(ids=[instanced, bound]))
+    assert [each.id for each in (await read(call)).entries] == [bound]
+    call.cancel()
 
 
 @pytest.mark.parametrize(

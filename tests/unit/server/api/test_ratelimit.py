@@ -80,7 +80,7 @@ async def channel(
             (
                 served(AGENT, AgentApi(TD, attestation, nodes, tokens, limits)),
                 served(BUNDLE, BundleApi(BundleService(store, TD), limits)),
-                served(SVID, SvidApi(TD, issuer, AuthorizedEntries(store, TD, clock), limits)),
+                served(SVID, SvidApi(TD, issuer, AuthorizedEntries(store, TD, clock), limits, store)),
             )
         )
         await server.listen_unix(tmp_path / "api.sock")

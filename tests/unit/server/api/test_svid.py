@@ -66,7 +66,7 @@ Houses = Callable[[Caller], Awaitable[House]]
 async def houses(serve: Serve, store: SqlStore, issuer: Issuer, clock: FakeClock) -> Houses:
     async def make(caller: Caller) -> House:
         limits = RateLimits(Rates(), clock)
-        api = SvidApi(TD, issuer, AuthorizedEntries(store, TD, clock), limits)
+        api = SvidApi(TD, issuer, AuthorizedEntries(store, TD, clock), limits, store)
         channel = await serve(served(SVID, api), caller)
         return House(SVIDStub(channel), store, clock)
 

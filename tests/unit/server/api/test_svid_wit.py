@@ -77,7 +77,7 @@ def issuer(clock: FakeClock, signers: Signers | None = None, **settings: Any) ->
 @pytest.fixture
 async def stubs(serve: Serve, store: SqlStore, clock: FakeClock) -> Stubs:
     async def make(caller: Caller) -> "SVIDAsyncStub":
-        api = SvidApi(TD, issuer(clock), AuthorizedEntries(store, TD, clock), RateLimits(Rates(), clock))
+        api = SvidApi(TD, issuer(clock), AuthorizedEntries(store, TD, clock), RateLimits(Rates(), clock), store)
         return SVIDStub(await serve(served(SVID, api), caller))
 
     def fill(tx: Any) -> None:  # noqa: ANN401 - a transaction

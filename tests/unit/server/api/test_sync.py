@@ -108,6 +108,22 @@ async def test_the_first_answer_is_a_snapshot_and_pushes_follow(house: House) ->
     call.cancel()
 
 
+async def test_bindings_come_with_their_entries_and_go_when_they_are_withheld(house: House) -> None:
+    bound = replace(entry(1), principal="bot", instance_from="unix:process")
+    await house.create(bound, entry(2))
+    call = house.watch()
+    first = await read(call)
+    assert {each.id for each in first.entries} == {"e1", "e2"}
+    (binding,) = first.bindings
+    assert (binding.entry_id, binding.principal, binding.instance_from) == ("e1", "bot", "unix:process")
+    await house.write(lambda tx: tx.entries.update(replace(bound, withheld=True, revision=1)))
+    assert list((await read(call)).removed_entry_ids) == ["e1"]
+    await house.write(lambda tx: tx.entries.update(replace(bound, revision=2)))
+    back = await read(call)
+    assert ([each.id for each in back.entries], [each.principal for each in back.bindings]) == (["e1"], ["bot"])
+    call.cancel()
+
+
 async def test_an_agent_that_comes_back_gets_what_it_missed(house: House) -> None:
     await house.create(entry(1))
     call = house.watch()

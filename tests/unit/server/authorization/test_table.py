@@ -3,6 +3,7 @@
 import pytest
 
 from assay_proto.governance.v1 import registration_pb2
+from assay_proto.instance.v1 import instance_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -23,6 +24,7 @@ SERVICES = [
         (registration_pb2, "Owners"), (registration_pb2, "Principals"), (registration_pb2, "Catalogue"),
         (policy_pb2, "Policies"),
         (task_pb2, "AgentTasks"), (task_pb2, "OperatorTasks"),
+        (instance_pb2, "Instances"),
     )
 ]  # fmt: skip
 
@@ -34,7 +36,7 @@ def test_every_rpc_of_the_services_has_a_rule(service: object) -> None:
 
 
 def test_there_are_spires_rules_and_ours() -> None:
-    assert len(RPCS) == 123
+    assert len(RPCS) == 125
     assert all(who for who in RPCS.values())
 
 
@@ -67,6 +69,7 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/assay.task.v1.AgentTasks/Open", Who.AGENT),
         ("/assay.task.v1.OperatorTasks/Open", OPERATOR),
         ("/assay.task.v1.OperatorTasks/Revoke", OPERATOR),
+        ("/assay.instance.v1.Instances/BatchNewX509SVID", Who.AGENT),
     ],
 )
 def test_who_may_use_what(rpc: str, who: Who) -> None:

@@ -8,6 +8,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 
 from assay.crypto import csr, keys
 from assay.keymanager.base import KeyType
+from assay_proto.instance.v1 import instance_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -208,3 +209,24 @@ def test_versions_of_the_policy_are_named_and_their_texts_are_not() -> None:
     assert ABOUT[f"{api}Rollback"](back, None) == {"policy_version": 3}
     asked = policy_pb2.ExplainRequest(decision_id="dec_1")
     assert ABOUT[f"{api}Explain"](asked, None) == {"decision_id": "dec_1"}
+
+
+def test_instances_are_named_and_their_tasks() -> None:
+    service = "/assay.instance.v1.Instances/"
+    svid = x509svid_pb2.X509SVID(id=SPIFFEID(trust_domain="example.org", path="/principal/bot/a"), expires_at=9)
+    result = instance_pb2.BatchNewX509SVIDResponse.Result
+    params = [instance_pb2.NewX509SVIDParams(entry_id=one, instance="v", csr=b"csr") for one in ("bots", "gone")]
+    request = instance_pb2.BatchNewX509SVIDRequest(params=params)
+    response = instance_pb2.BatchNewX509SVIDResponse(results=[result(status=OK, svid=svid), result(status=BAD)])
+    done, refused = ITEMS[f"{service}BatchNewX509SVID"](request, response)
+    who = "spiffe://example.org/principal/bot/a"
+    common = {"csr": sha256(b"csr"), "instance": "v"}
+    assert dict(done[0]) == {**common, "entry_id": "bots", "spiffe_id": who, "expires_at": 9}
+    assert (dict(refused[0]), refused[1].code) == ({**common, "entry_id": "gone", "spiffe_id": ""}, 3)
+    asked = instance_pb2.NewJWTSVIDRequest(entry_id="bots", instance="v", audience=["a"])
+    token = jwtsvid_pb2.JWTSVID(id=svid.id, token=SECRET)
+    fields = ABOUT[f"{service}NewJWTSVID"](asked, instance_pb2.NewJWTSVIDResponse(svid=token, task_id="tsk_1"))
+    assert dict(fields) == {
+        "entry_id": "bots", "instance": "v", "audience": "a", "spiffe_id": who, "task_id": "tsk_1",
+    }  # fmt: skip
+    assert dict(ABOUT[f"{service}NewJWTSVID"](asked, None))["task_id"] == ""

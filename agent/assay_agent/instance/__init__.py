@@ -1,0 +1,1 @@
+"""Instances of principals: which one a process is, and the SVIDs that are its own."""

@@ -1,0 +1,85 @@
+"""JWT-SVIDs within tasks: a plain request names no task, so it is answered when just one covers the audience."""
+
+from collections.abc import Sequence
+
+from assay.clock import Clock
+from assay.errors import PermissionDeniedError
+from assay.spiffeid import SpiffeId
+from assay_server.credential import Issuer
+from assay_server.datastore.base import Page, Store, Transaction
+from assay_server.governance.credentials import CredentialService, Granted, IssuedCredential, Sign
+from assay_server.governance.request import CredentialRequest
+from assay_server.model.governed.task import TASK, Task
+
+KIND = "jwt-svid"
+_PAGE = 100
+
+
+class TaskSvids:
+    """Finds the task and has the credential issued; `credentials` signs JWT-SVIDs."""
+
+    def __init__(self, store: Store, credentials: CredentialService, clock: Clock) -> None:
+        self._store = store
+        self._credentials = credentials
+        self._clock = clock
+
+    async def issue(
+        self, principal: str, instance: SpiffeId, audience: Sequence[str], task_id: str = "", ttl: int = 0
+    ) -> IssuedCredential:
+        """A JWT-SVID of that instance that ends with its task, and after at most `ttl` seconds if that is not 0.
+
+        Raises:
+            PermissionDeniedError: no task of its covers the audience, or several do; policy refuses; the message says
+                what to do, since workloads are told no hints.
+            UnavailableError: there is no key to sign with, or no policy to decide by.
+        """
+        if len(audience) != 1:
+            raise PermissionDeniedError("a token within a task is for one audience: ask for each by itself")
+        now = self._clock.now().timestamp()
+        tasks = await self._store.read(lambda tx: _covering(tx, principal, instance, audience[0], now))
+        task = chosen([one for one in tasks if task_id in {"", one.task_id}], audience[0])
+        request = CredentialRequest(task.task_id, instance, audience[0], None, requested_ttl=ttl, kind=KIND)
+        return await self._credentials.issue(request)
+
+
+def signing(issuer: Issuer) -> Sign:
+    """Signs JWT-SVIDs that say what was granted."""
+
+    def sign(granted: Granted) -> str:
+        said = granted.credential
+        instance = SpiffeId.parse(said.instance)
+        return issuer.task_jwt(instance, said.audience, said.issued_at, said.expires_at, said.jti)
+
+    return sign
+
+
+def chosen(tasks: Sequence[Task], audience: str) -> Task:
+    """The one there is.
+
+    Raises:
+        PermissionDeniedError: there is none, or there are several.
+    """
+    if not tasks:
+        raise PermissionDeniedError(f'no active task covers the audience "{audience}": open a task for it')
+    if len(tasks) > 1:
+        raise PermissionDeniedError(
+            f'more than one active task covers the audience "{audience}": ask for a credential of one of them'
+        )
+    return tasks[0]
+
+
+def covers(task: Task, instance: SpiffeId, audience: str, now: float) -> bool:
+    """Whether that instance may have a token for the audience within the task."""
+    if task.instance not in {"", str(instance)} or not task.active(now):
+        return False
+    return any(access.resource == audience for access in task.authority)
+
+
+def _covering(tx: Transaction, principal: str, instance: SpiffeId, audience: str, now: float) -> list[Task]:
+    found: list[Task] = []
+    token = ""
+    while True:
+        tasks, token = tx.governed.find(TASK, [("active_of", principal)], Page(_PAGE, token))
+        found += [task for task in tasks if covers(task, instance, audience, now)]
+        if not token:
+            return found
