@@ -14,9 +14,10 @@ MOST = 2**53
 class BudgetSpentError(ResourceExhaustedError):
     """One more would be more than the task's budget; `bound` is the one: `calls`, `calls of X` or `attempts of X`."""
 
-    def __init__(self, task_id: str, bound: str, limit: int) -> None:
+    def __init__(self, task_id: str, bound: str, limit: int, action: str) -> None:
         super().__init__(f"task {task_id} has used up its {bound}: {limit}")
         self.bound = bound
+        self.action = action
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,18 @@ def outside(candidate: Budget, reference: Budget) -> str | None:
     return next((name for name, (one, most) in pairs.items() if most and not 0 < one <= most), None)
 
 
-def spent(task: Task, action: str) -> Task:
-    """The task after one more call.
+def spent(task: Task, *actions: str) -> Task:
+    """The task after one more call, of one action or of several at once.
 
     Raises:
-        PermissionDeniedError: it is no action of the task.
+        PermissionDeniedError: one is no action of the task.
         BudgetSpentError: it would be one too many.
     """
-    _require_action(task, action)
-    _require_left(task, action)
+    for action in actions:
+        _require_action(task, action)
+        _require_left(task, action)
     used = task.used
-    calls = {**used.calls_by_action, action: used.calls_by_action.get(action, 0) + 1}
+    calls = {**used.calls_by_action, **{one: used.calls_by_action.get(one, 0) + 1 for one in actions}}
     return replace(task, used=replace(used, calls=used.calls + 1, calls_by_action=calls))
 
 
@@ -113,4 +115,4 @@ def _require_left(task: Task, action: str) -> None:
     )
     for name, most, so_far in bounds:
         if most and so_far >= most:
-            raise BudgetSpentError(task.task_id, name, most)
+            raise BudgetSpentError(task.task_id, name, most, action)

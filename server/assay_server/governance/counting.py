@@ -1,5 +1,7 @@
 """Counting what tasks use: in the transaction that asks, so that no two callers are given the last of something."""
 
+from collections.abc import Sequence
+
 from assay_server.datastore.base import Transaction
 from assay_server.governance import budget as budgets
 from assay_server.governance import task_state
@@ -14,23 +16,35 @@ from assay_server.model.governed.task import TASK, Task
 def spend(tx: Transaction, task: Task, actor: str, action: str, now: int) -> Task | BudgetSpentError:
     """The task after one more call, which counts for those above it, too; or why there is none left.
 
-    What is refused counts as an attempt, and is returned since that has to be committed.
-
     Raises:
         InactiveTaskError: one of them is not active.
         PermissionDeniedError: it is no action of the task.
+    """
+    counted = one_more(tx, task, actor, (action,), now)
+    if isinstance(counted, BudgetSpentError):
+        return counted
+    for one in counted:
+        record(tx, event_of(tx, EventType.TASK_CHANGED, one, actor, now, change="called", action=action), (TASK, one))
+    return counted[0]
+
+
+def one_more(
+    tx: Transaction, task: Task, actor: str, actions: Sequence[str], now: int
+) -> list[Task] | BudgetSpentError:
+    """The task and those above it after one more call of these actions, for the caller to write down.
+
+    Where nothing is left that is written down here as an attempt, and returned since it has to be committed; raises
+    as `spend`.
     """
     counted: list[Task] = []
     for one in (task, *_above(tx, task)):
         task_state.require_active(one, now)
         try:
-            counted.append(budgets.spent(one, action))
+            counted.append(budgets.spent(one, *actions))
         except BudgetSpentError as error:
-            _exceeded(tx, one, action, error, actor, now)
+            _exceeded(tx, one, error.action, error, actor, now)
             return error
-    for one in counted:
-        record(tx, event_of(tx, EventType.TASK_CHANGED, one, actor, now, change="called", action=action), (TASK, one))
-    return counted[0]
+    return counted
 
 
 def note_failed(tx: Transaction, task: Task, actor: str, action: str, now: int) -> Task:

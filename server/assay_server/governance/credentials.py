@@ -12,6 +12,8 @@ from assay.errors import AssayError
 from assay.governed.authority import Authority
 from assay.governed.digest import digest
 from assay_server.datastore.base import Store, Transaction
+from assay_server.governance.budget import BudgetSpentError
+from assay_server.governance.counting import note_failed, one_more
 from assay_server.governance.deciding import Facts, facts_of, recorded
 from assay_server.governance.identifier import new_id
 from assay_server.governance.identity import principal_of
@@ -102,17 +104,22 @@ def _granted(tx: Transaction, policy: Policy, request: CredentialRequest, now: i
         authority = _authority(task, request)
     except AssayError as error:
         return error
+    actor, actions = str(request.instance), [action for access in authority for action in access.actions]
+    # Before policy is asked: whoever has no attempt left is not to keep it busy.
+    counted = one_more(tx, task, actor, actions, now)
+    if isinstance(counted, BudgetSpentError):
+        return counted
     principal = tx.governed.get(PRINCIPAL, task.principal)
-    facts = [facts_of(tx, task, principal, action) for access in authority for action in access.actions]
-    decisions = [
-        recorded(tx, policy, _asked(request, task, principal, each, now), str(request.instance)) for each in facts
-    ]
-    if refused := next((each for each in decisions if not each.allowed), None):
-        return DecisionRefusedError(refused)
+    facts = [facts_of(tx, task, principal, action) for action in actions]
+    decisions = [recorded(tx, policy, _asked(request, task, principal, each, now), actor) for each in facts]
+    if refused := [(one, action) for one, action in zip(decisions, actions, strict=True) if not one.allowed]:
+        for _, action in refused:
+            task = note_failed(tx, task, actor, action, now)
+        return DecisionRefusedError(refused[0][0])
     if principal is None:
         return TaskRefusedError("no such task")
     credential = _credential(request, task, authority, decisions, now)
-    _record(tx, credential, principal, str(request.instance), now)
+    _record(tx, credential, principal, counted, actor, now)
     return Granted(task, principal, authority, credential, request.confirmation)
 
 
@@ -179,7 +186,9 @@ def _credential(
     )
 
 
-def _record(tx: Transaction, credential: Credential, principal: Principal, actor: str, now: int) -> None:
+def _record(
+    tx: Transaction, credential: Credential, principal: Principal, counted: Sequence[Task], actor: str, now: int
+) -> None:
     event = Event(
         EventType.IDENTITY_ISSUED,
         now,
@@ -197,7 +206,7 @@ def _record(tx: Transaction, credential: Credential, principal: Principal, actor
             "decision_id": credential.decision_id,
         },
     )
-    record(tx, event, (CREDENTIAL, credential))
+    record(tx, event, (CREDENTIAL, credential), *((TASK, one) for one in counted))
     if now - principal.last_used_at >= _USED_EVERY:
         tx.governed.put(PRINCIPAL, replace(principal, last_used_at=now))
 

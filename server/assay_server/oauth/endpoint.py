@@ -14,10 +14,12 @@ from assay.governed import claims
 from assay.governed.authority import details
 from assay.svid import compact
 from assay.svid.refusal import SvidRefusedError
+from assay_server.governance.budget import BudgetSpentError
 from assay_server.governance.credentials import CredentialService, IssuedCredential
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError
 from assay_server.governance.request import Confirmation, CredentialRequest
 from assay_server.governance.selection import TaskSelection
+from assay_server.governance.task_state import InactiveTaskError
 from assay_server.governance.tokens import TYPE
 from assay_server.model.governed.task import Credential, Task
 from assay_server.oauth.bundles import OwnAuthorities
@@ -170,7 +172,7 @@ def refused(error: AssayError, *, detailed: bool) -> OAuthError:
         )
     if isinstance(error, AuthorityExceededError):
         return OAuthError("invalid_authorization_details" if detailed else "invalid_target", error.message)
-    if isinstance(error, PermissionDeniedError):
+    if isinstance(error, PermissionDeniedError | BudgetSpentError | InactiveTaskError):
         return OAuthError("invalid_grant", error.message)
     if error.kind is Kind.INVALID_ARGUMENT:
         return invalid_request(error.message)

@@ -121,7 +121,7 @@ async def test_a_person_follows_a_task_on_the_command_line(governed: Deployment,
     )
     assert issued["expires_at"] <= task["ends_at"]
     shown = governed.run("task", "show", "--id", task["id"], "--socket-path", str(governed.admin)).stdout
-    for said in ("answer ticket 7", "crm.read on https://crm/mcp", "Calls left     : 20", "task:open crm.read: allow"):
+    for said in ("answer ticket 7", "crm.read on https://crm/mcp", "Calls left     : 19", "task:open crm.read: allow"):
         assert said in shown
     assert issued["jti"] in shown
     assert issued["token"] not in shown

@@ -18,7 +18,8 @@ from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import FakeClock
 from assay_server.credential.authorities import Authorities
 from assay_server.datastore.base import Page, Store, Transaction
-from assay_server.governance.credentials import CredentialService
+from assay_server.governance.budget import BudgetSpentError
+from assay_server.governance.credentials import CredentialService, IssuedCredential
 from assay_server.governance.policies import ShippedPolicy
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError, TaskRefusedError
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
@@ -37,7 +38,7 @@ from assay_server.model.governed.event import EventType
 from assay_server.model.governed.noun import Noun
 from assay_server.model.governed.owner import OWNER, Owner, OwnerState
 from assay_server.model.governed.principal import PRINCIPAL, ActorType, Principal, PrincipalState
-from assay_server.model.governed.task import CREDENTIAL, TASK, Intent, Task, TaskState
+from assay_server.model.governed.task import CREDENTIAL, TASK, Budget, Intent, Task, TaskState
 
 ISSUER = "https://issuer.example"
 ALICE = Owner("person:alice@corp")
@@ -219,3 +220,28 @@ async def test_many_at_once_are_all_written_down(service: CredentialService, sto
     issued = await asyncio.gather(*(service.issue(asked()) for _ in range(32)))
     assert len({one.granted.credential.jti for one in issued}) == 32
     assert await store.read(lambda tx: tx.governed.count(CREDENTIAL, [("task", "tsk_1")])) == 32
+
+
+async def test_tokens_are_calls_of_the_budget_and_counted_exactly(
+    service: CredentialService, store: Store, clock: FakeClock
+) -> None:
+    await put(store, task_of(now_of(clock), budget=Budget(calls=10)))
+    answers = await asyncio.gather(*(service.issue(asked()) for _ in range(32)), return_exceptions=True)
+    assert sum(isinstance(one, IssuedCredential) for one in answers) == 10
+    assert sum(isinstance(one, BudgetSpentError) for one in answers) == 22
+    assert await store.read(lambda tx: tx.governed.count(CREDENTIAL, [("task", "tsk_1")])) == 10
+    task = await store.read(lambda tx: tx.governed.get(TASK, "tsk_1"))
+    assert task is not None
+    assert (task.used.calls, task.used.calls_by_action) == (10, {"crm.read": 10})
+
+
+async def test_what_policy_refuses_uses_up_attempts(service: CredentialService, store: Store, clock: FakeClock) -> None:
+    await put(store, task_of(now_of(clock), budget=Budget(attempts=2)), replace(ALICE, state=OwnerState.LEFT))
+    for _ in range(2):
+        with pytest.raises(DecisionRefusedError):
+            await service.issue(asked())
+    with pytest.raises(BudgetSpentError, match=r"attempts of crm\.read: 2"):
+        await service.issue(asked())
+    task = await store.read(lambda tx: tx.governed.get(TASK, "tsk_1"))
+    assert task is not None
+    assert task.used.calls == 0
