@@ -213,7 +213,9 @@ def messages(draw: st.DrawFn, descriptor: Descriptor, depth: int = 0) -> Message
         target = getattr(message, each.name)
         if each.message_type is not None:
             inner = messages(each.message_type, depth + 1)
-            if each.is_repeated:
+            if each.message_type.GetOptions().map_entry:  # the maps that there are have scalar values
+                target.update({one.key: one.value for one in cast("list[Any]", draw(st.lists(inner, max_size=3)))})
+            elif each.is_repeated:
                 target.extend(draw(st.lists(inner, max_size=3)))
             else:
                 target.CopyFrom(draw(inner))
