@@ -11,6 +11,9 @@ import pytest
 
 from assay.testing.deployment import Deployment
 
+# Choosing numbers is the whole machine's affair: not two at a time.
+pytestmark = pytest.mark.xdist_group("process numbers")
+
 # Has a child connect, and speaks on that connection itself: it is the child's to the kernel. What comes in at standard
 # input is done, what is found out is printed. The child and who has its number later are the same user.
 RELAY = """

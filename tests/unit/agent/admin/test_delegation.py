@@ -346,6 +346,8 @@ async def with_pid(pid: int, word: str) -> asyncio.subprocess.Process:
     pytest.skip("other processes took the number each time")
 
 
+# Choosing numbers is the whole machine's affair: not two at a time.
+@pytest.mark.xdist_group("process numbers")
 async def test_a_number_that_is_another_process_by_now_gets_nothing_of_either(
     admins: Admins, agent: LocalAgent, sleeper: asyncio.subprocess.Process
 ) -> None:
