@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.errors import NotFoundError
 from assay.selector import Selector
 from assay_agent.plugins.workloadattestor_names import group_name
 
@@ -74,16 +73,11 @@ def program_of(pid: int) -> str:
 
 
 def account_selectors(uid: int) -> frozenset[Selector]:
-    """What the unix attestor would find of a process that this user starts.
-
-    Raises:
-        NotFoundError: the account database has no such user, whose groups therefore are not known.
-    """
+    """What the unix attestor would find of a process that this user starts; without an account, the number alone."""
     try:
         account = pwd.getpwuid(uid)
     except (KeyError, OverflowError):
-        hint = "name one of its processes with --pid"
-        raise NotFoundError(f"no account has the user ID {uid}, so its groups are not known", hint=hint) from None
+        return frozenset({Selector("unix", f"uid:{uid}")})
     values = [f"uid:{uid}", f"user:{account.pw_name}", *_group("gid", "group", account.pw_gid)]
     for gid in os.getgrouplist(account.pw_name, account.pw_gid):
         values += _group("supplementary_gid", "supplementary_group", gid)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from assay.errors import NotFoundError
 from assay.selector import Selector
 from assay.testing.clock import FakeClock
 from assay_agent.cli.explain.process import (
@@ -87,6 +86,6 @@ async def test_a_users_account_gives_what_a_process_of_it_would() -> None:
     assert Selector("unix", "user:root") in account_selectors(0)
 
 
-def test_a_user_without_an_account() -> None:
-    with pytest.raises(NotFoundError, match="4000000000"):
-        account_selectors(4_000_000_000)
+def test_a_user_without_an_account_is_its_number() -> None:
+    """Such as that of a container, which the agent's log and its hint name."""
+    assert account_selectors(4_000_000_000) == {Selector("unix", "uid:4000000000")}
