@@ -11,7 +11,6 @@ from assay_server.api.principals import PrincipalsApi
 from assay_server.datastore.base import Store
 from assay_server.governance.bindings import BindingService
 from assay_server.governance.catalogue import GRANTS, RESOURCES, TOOLS, CatalogueService
-from assay_server.governance.ending import end_tasks
 from assay_server.governance.inventory import Inventory
 from assay_server.governance.owners import OwnerService
 from assay_server.governance.principals import PrincipalService
@@ -25,15 +24,15 @@ class Registration:
         self._store = store
         self._clock = clock
         self._trust_domain = trust_domain
-        self.sweeper = Sweeper(store, clock, end_tasks)
+        self.sweeper = Sweeper(store, clock)
 
     def owners(self) -> Service:
         """Who answers for principals."""
-        return served(OWNERS, OwnersApi(OwnerService(self._store, self._clock, end_tasks, self.sweeper.ask)))
+        return served(OWNERS, OwnersApi(OwnerService(self._store, self._clock, self.sweeper.ask)))
 
     def principals(self) -> Service:
         """Governed identities and their bindings."""
-        principals = PrincipalService(self._store, self._clock, self._trust_domain, end_tasks)
+        principals = PrincipalService(self._store, self._clock, self._trust_domain)
         bindings = BindingService(self._store, self._clock, self._trust_domain)
         return served(PRINCIPALS, PrincipalsApi(principals, bindings, Inventory(self._store, self._clock)))
 

@@ -8,10 +8,10 @@ from assay.clock import Clock
 from assay.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance.deed import Deed
+from assay_server.governance.ending import endable_tasks
 from assay_server.governance.journal import erase, record
 from assay_server.governance.missing import misplaced
 from assay_server.governance.naming import check_uri, check_word, check_words
-from assay_server.governance.stopping import endable_tasks
 from assay_server.model.governed.catalogue import GRANT, RESOURCE, TOOL, Grant, Resource, Tool
 from assay_server.model.governed.event import Event, EventType
 from assay_server.model.governed.noun import Noun, Terms

@@ -15,9 +15,10 @@ from assay_server.datastore.base import Store, Transaction
 from assay_server.governance.budget import BudgetSpentError
 from assay_server.governance.counting import note_failed, one_more
 from assay_server.governance.deciding import Facts, facts_of, recorded
+from assay_server.governance.ending import revoke_credential
 from assay_server.governance.identifier import new_id
 from assay_server.governance.identity import principal_of
-from assay_server.governance.journal import record
+from assay_server.governance.journal import Write, record
 from assay_server.governance.policies import PolicySource
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError, TaskRefusedError
 from assay_server.governance.request import Confirmation, CredentialRequest
@@ -110,7 +111,7 @@ def _granted(tx: Transaction, policy: Policy, request: CredentialRequest, now: i
     if isinstance(counted, BudgetSpentError):
         return counted
     principal = tx.governed.get(PRINCIPAL, task.principal)
-    facts = [facts_of(tx, task, principal, action) for action in actions]
+    facts = facts_of(tx, task, principal, actions)
     decisions = [recorded(tx, policy, _asked(request, task, principal, each, now), actor) for each in facts]
     if refused := [(one, action) for one, action in zip(decisions, actions, strict=True) if not one.allowed]:
         for _, action in refused:
@@ -206,17 +207,15 @@ def _record(
             "decision_id": credential.decision_id,
         },
     )
-    record(tx, event, (CREDENTIAL, credential), *((TASK, one) for one in counted))
+    writes: list[Write] = [(CREDENTIAL, credential), *((TASK, one) for one in counted)]
     if now - principal.last_used_at >= _USED_EVERY:
-        tx.governed.put(PRINCIPAL, replace(principal, last_used_at=now))
+        writes.append((PRINCIPAL, replace(principal, last_used_at=now)))
+    record(tx, event, *writes)
 
 
 def _revoke(tx: Transaction, jti: str, actor: str, cause: str, now: int) -> bool:
     credential = tx.governed.get(CREDENTIAL, jti)
     if credential is None or not credential.live(now):
         return False
-    event = Event(
-        EventType.REVOCATION, now, actor, jti, credential.task_id, credential.principal, details={"cause": cause}
-    )
-    record(tx, event, (CREDENTIAL, replace(credential, revoked_at=now, cause=cause)))
+    revoke_credential(tx, credential, cause, actor, now)
     return True

@@ -1,5 +1,6 @@
 """Asking policy inside a transaction: the registered facts, and the answer written down with its inputs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from assay_server.datastore.base import Transaction
@@ -25,13 +26,13 @@ class Facts:
     grants: tuple[Grant, ...] = ()
 
 
-def facts_of(tx: Transaction, task: Task, principal: Principal | None, action: str) -> Facts:
-    """The principal's owner and grants now, and the action's tool and resource by the catalogue."""
+def facts_of(tx: Transaction, task: Task, principal: Principal | None, actions: Iterable[str]) -> list[Facts]:
+    """For each action the principal's owner and grants now, and its tool and resource by the catalogue."""
     owner = tx.governed.get(OWNER, principal.owner if principal else task.owner)
-    tool = tx.governed.get(TOOL, action)
     held = [tx.governed.get(GRANT, name) for name in principal.grants] if principal else []
-    resource = tx.governed.get(RESOURCE, tool.resource) if tool else None
-    return Facts(owner, tool, resource, tuple(grant for grant in held if grant is not None))
+    grants = tuple(grant for grant in held if grant is not None)
+    tools = [tx.governed.get(TOOL, action) for action in actions]
+    return [Facts(owner, tool, tx.governed.get(RESOURCE, tool.resource) if tool else None, grants) for tool in tools]
 
 
 def recorded(tx: Transaction, policy: Policy, request: DecisionRequest, actor: str) -> Decision:

@@ -8,7 +8,9 @@ from assay_server.governance import task_state
 from assay_server.governance.journal import record
 from assay_server.model.governed.event import Event, EventType
 from assay_server.model.governed.principal import PRINCIPAL
-from assay_server.model.governed.task import CREDENTIAL, TASK, Credential, Task
+from assay_server.model.governed.task import CREDENTIAL, TASK, Credential, Task, TaskState
+
+_ENDABLE = (TaskState.ACTIVE, TaskState.SUSPENDED)
 
 PARENT_ENDED = "parent_ended"
 """The cause of the end of a task that stood below another."""
@@ -21,6 +23,27 @@ def end_tasks(tx: Transaction, tasks: Sequence[Task], cause: str, actor: str, no
     """
     for task in tasks:
         _end(tx, task, cause, actor, now)
+
+
+def endable_tasks(tx: Transaction, term: tuple[str, str]) -> list[Task]:
+    """The tasks that it is true of and that are not over."""
+    states = [tx.governed.find(TASK, [term, ("state", state.value)], Page())[0] for state in _ENDABLE]
+    return [task for tasks in states for task in tasks]
+
+
+def revoke_credential(tx: Transaction, credential: Credential, cause: str, actor: str, now: int) -> None:
+    """Revoke one by itself: its task goes on, or is over already."""
+    event = Event(
+        EventType.REVOCATION,
+        now,
+        actor,
+        credential.jti,
+        credential.task_id,
+        credential.principal,
+        _actor_type(tx, credential.principal),
+        {"cause": cause},
+    )
+    record(tx, event, (CREDENTIAL, replace(credential, revoked_at=now, cause=cause)))
 
 
 def revoke_credentials(
@@ -42,14 +65,18 @@ def credentials_of(tx: Transaction, task_id: str) -> list[Credential]:
 
 def event_of(tx: Transaction, kind: EventType, task: Task, actor: str, now: int, **details: object) -> Event:
     """An event about a task."""
-    principal = tx.governed.get(PRINCIPAL, task.principal)
-    actor_type = principal.actor_type.value if principal is not None else ""
+    actor_type = _actor_type(tx, task.principal)
     return Event(kind, now, actor, task.task_id, task.task_id, task.principal, actor_type, dict(details))
 
 
 def children_of(tx: Transaction, task: Task) -> Iterable[Task]:
     """The tasks right below it that have not ended."""
     return [one for one in tx.governed.find(TASK, [("parent", task.task_id)], Page())[0] if task_state.live(one)]
+
+
+def _actor_type(tx: Transaction, name: str) -> str:
+    principal = tx.governed.get(PRINCIPAL, name)
+    return principal.actor_type.value if principal is not None else ""
 
 
 def _end(tx: Transaction, task: Task, cause: str, actor: str, now: int) -> None:

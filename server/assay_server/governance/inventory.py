@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from assay.clock import Clock
 from assay.entry import Entry
 from assay_server.datastore.base import Page, Store, Transaction
+from assay_server.governance.ending import endable_tasks
 from assay_server.governance.missing import Missing
 from assay_server.governance.principal_check import missing_of
 from assay_server.governance.principals import known
-from assay_server.governance.stopping import endable_tasks, live_credentials
+from assay_server.governance.stopping import live_credentials
 from assay_server.model.governed.event import Event
 from assay_server.model.governed.owner import OWNER, OwnerState
 from assay_server.model.governed.principal import INSTANCE, PRINCIPAL, Instance, Principal, PrincipalState

@@ -4,7 +4,7 @@ What is refused before policy is asked leaves nothing; a refusal by policy leave
 look it up, and no task.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from assay.errors import (
@@ -27,7 +27,7 @@ from assay_server.governance.refusal import DecisionRefusedError
 from assay_server.governance.task_request import TaskRequest, check_covered, expires_at
 from assay_server.model.governed.decision import Decision, DecisionRequest, Point
 from assay_server.model.governed.event import Event, EventType
-from assay_server.model.governed.owner import OWNER, Owner, OwnerState
+from assay_server.model.governed.owner import OWNER, OwnerState
 from assay_server.model.governed.principal import PRINCIPAL, ActorType, Principal, PrincipalState
 from assay_server.model.governed.task import TASK, Task
 from assay_server.policy.engine import Policy
@@ -81,16 +81,19 @@ def open_task(
     """
     check_covered(request)
     budgets.check(request.budget, request.authority)
-    principal, owner = _principal(tx, opener.principal)
+    principal = _principal(tx, opener.principal)
     task = _task(terms, opener, request, principal, now)
     if (parent := _parent(tx, task, now)) is not None:
         task = replace(task, ends_at=min(task.ends_at, parent.ends_at))
         require_within(task, parent)
     _check_classes(principal, request.data_classes)
     _check_room(tx, opener.instance)
-    for resource, action in actions_of(request.authority):
-        _check_action(principal, resource, action, facts_of(tx, task, principal, action))
-    decisions = list(_decided(tx, policy, opener, task, principal, owner, 0 if parent is None else _depth(tx, parent)))
+    wanted = list(actions_of(request.authority))
+    facts = facts_of(tx, task, principal, [action for _, action in wanted])
+    for (resource, action), known in zip(wanted, facts, strict=True):
+        _check_action(principal, resource, action, known)
+    depth = 0 if parent is None else _depth(tx, parent)
+    decisions = list(_decided(tx, policy, opener, task, principal, facts, depth))
     if refused := next((one for one in decisions if not one.allowed), None):
         return DecisionRefusedError(refused)
     task = replace(task, policy_version=policy.version)
@@ -98,7 +101,7 @@ def open_task(
     return task
 
 
-def _principal(tx: Transaction, name: str) -> tuple[Principal, Owner]:
+def _principal(tx: Transaction, name: str) -> Principal:
     principal = tx.governed.get(PRINCIPAL, name)
     if principal is None:
         raise NotFoundError(f'no principal "{name}"', hint="see `assay principal list`")
@@ -108,7 +111,7 @@ def _principal(tx: Transaction, name: str) -> tuple[Principal, Owner]:
     owner = tx.governed.get(OWNER, principal.owner)
     if owner is None or owner.state is not OwnerState.ACTIVE:
         raise FailedPreconditionError(f'principal "{name}" has no live owner', hint="give it another owner")
-    return principal, owner
+    return principal
 
 
 def _task(terms: Terms, opener: Opener, request: TaskRequest, principal: Principal, now: int) -> Task:
@@ -197,16 +200,15 @@ def _check_action(principal: Principal, resource: str, action: str, facts: Facts
 
 
 def _decided(
-    tx: Transaction, policy: Policy, opener: Opener, task: Task, principal: Principal, owner: Owner, depth: int
+    tx: Transaction, policy: Policy, opener: Opener, task: Task, principal: Principal, each: Sequence[Facts], depth: int
 ) -> Iterable[Decision]:
     """One decision for each action, to the first that refuses."""
-    for _, action in actions_of(task.authority):
-        facts = facts_of(tx, task, principal, action)
+    for facts in each:
         asked = DecisionRequest(
             point=Point.OPEN,
             now=task.opened_at,
             principal=principal,
-            owner=owner,
+            owner=facts.owner,
             instance=opener.instance,
             task=task,
             tool=facts.tool,

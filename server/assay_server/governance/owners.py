@@ -10,7 +10,7 @@ from assay_server.governance.deed import Deed
 from assay_server.governance.journal import record
 from assay_server.governance.naming import check_owner_name
 from assay_server.governance.orphans import active_count, end_work, suspend_some
-from assay_server.governance.stopping import EndTasks, Stopped
+from assay_server.governance.stopping import Stopped
 from assay_server.model.governed.event import Event, EventType
 from assay_server.model.governed.owner import OWNER, Owner, OwnerState
 from assay_server.model.governed.principal import PRINCIPAL, PrincipalState
@@ -36,10 +36,9 @@ class Left:
 class OwnerService:
     """What operators do with owners; `actor` is who does it, `swept` has what is left over done at once."""
 
-    def __init__(self, store: Store, clock: Clock, end_tasks: EndTasks, sweep: Callable[[], None]) -> None:
+    def __init__(self, store: Store, clock: Clock, sweep: Callable[[], None]) -> None:
         self._store = store
         self._clock = clock
-        self._end_tasks = end_tasks
         self._sweep = sweep
 
     async def add(self, name: str, actor: str) -> Owner:
@@ -98,10 +97,10 @@ class OwnerService:
             raise FailedPreconditionError(f"owner {name} has left already")
         owner = replace(before, state=OwnerState.LEFT, left_at=deed.at)
         record(tx, told(owner, "left", deed), (OWNER, owner))
-        stopped = suspend_some(tx, name, deed, self._end_tasks)
+        stopped = suspend_some(tx, name, deed)
         pending = active_count(tx, name)
         if not pending:
-            stopped += end_work(tx, owner, deed, self._end_tasks)
+            stopped += end_work(tx, owner, deed)
         return Left(owner, stopped, pending)
 
 

@@ -111,8 +111,10 @@ def _asked(tx: Transaction, now: int, token: str) -> tuple[list[DecisionRequest]
 
 def _requests(tx: Transaction, task: Task, now: int) -> Iterator[DecisionRequest]:
     principal = tx.governed.get(PRINCIPAL, task.principal)
-    for resource, action in actions_of(task.authority):
-        yield _request(task, principal, facts_of(tx, task, principal, action), resource, now)
+    actions = list(actions_of(task.authority))
+    facts = facts_of(tx, task, principal, [action for _, action in actions])
+    for (resource, _), known in zip(actions, facts, strict=True):
+        yield _request(task, principal, known, resource, now)
 
 
 def _request(task: Task, principal: Principal | None, facts: Facts, audience: str, now: int) -> DecisionRequest:

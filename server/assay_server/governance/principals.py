@@ -15,7 +15,7 @@ from assay_server.governance.missing import Missing
 from assay_server.governance.naming import check_text
 from assay_server.governance.principal_check import check_fields, check_grants, check_owner, missing_of
 from assay_server.governance.principal_state import Move, moved, require_whole, touched
-from assay_server.governance.stopping import EndTasks, Stopped, stop, withhold
+from assay_server.governance.stopping import Stopped, stop, withhold
 from assay_server.model.governed.event import Event, EventType
 from assay_server.model.governed.principal import PRINCIPAL, Principal, PrincipalState
 
@@ -50,11 +50,10 @@ class Moved:
 class PrincipalService:
     """What operators do with principals; `actor` is who does it."""
 
-    def __init__(self, store: Store, clock: Clock, trust_domain: TrustDomain, end_tasks: EndTasks) -> None:
+    def __init__(self, store: Store, clock: Clock, trust_domain: TrustDomain) -> None:
         self._store = store
         self._clock = clock
         self._trust_domain = trust_domain
-        self._end_tasks = end_tasks
 
     async def register(self, principal: Principal, actor: str) -> Standing:
         """Put it on the stage: it gets nothing until it is activated.
@@ -90,9 +89,7 @@ class PrincipalService:
             FailedPreconditionError: its state does not allow it, or something is missing.
         """
         check_text("reason", reason)
-        return await self._write(
-            actor, lambda tx, deed: apply(tx, known(tx, name), move, reason, deed, self._end_tasks)
-        )
+        return await self._write(actor, lambda tx, deed: apply(tx, known(tx, name), move, reason, deed))
 
     async def standing(self, name: str) -> Standing:
         """The principal of that name.
@@ -140,9 +137,7 @@ def known(tx: Transaction, name: str) -> Principal:
     return found
 
 
-def apply(
-    tx: Transaction, principal: Principal, move: Move, reason: str, deed: Deed, end_tasks: EndTasks, *, cause: str = ""
-) -> Moved:
+def apply(tx: Transaction, principal: Principal, move: Move, reason: str, deed: Deed, *, cause: str = "") -> Moved:
     """Move it, and do what comes of that: withhold or grant, end for that cause, revoke, delete.
 
     Raises:
@@ -153,7 +148,7 @@ def apply(
         withhold(tx, after.name, withheld=False)
         record(tx, told(after, f"{move.value}d", deed, reason=reason), (PRINCIPAL, after))
         return Moved(after, Stopped())
-    stopped = stop(tx, principal, cause or _CAUSES[after.state], deed, end_tasks)
+    stopped = stop(tx, principal, cause or _CAUSES[after.state], deed)
     if after.state is PrincipalState.RETIRED:
         stopped = replace(stopped, bindings=delete_bindings(tx, principal, deed))
     event = told(

@@ -10,7 +10,7 @@ from assay.waiting import first_of
 from assay_server.datastore.base import Store
 from assay_server.governance.deed import Deed
 from assay_server.governance.orphans import sweep_slice, unswept
-from assay_server.governance.stopping import EndTasks, Stopped
+from assay_server.governance.stopping import Stopped
 
 INTERVAL = 5.0  # seconds
 ACTOR = "assay:sweeper"
@@ -21,10 +21,9 @@ log = structlog.get_logger(__name__)
 class Sweeper:
     """The task that leaves no principal without a live owner."""
 
-    def __init__(self, store: Store, clock: Clock, end_tasks: EndTasks) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._end_tasks = end_tasks
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
@@ -53,7 +52,7 @@ class Sweeper:
         stopped = Stopped()
         while True:
             deed = Deed(ACTOR, int(self._clock.now().timestamp()))
-            some = await self._store.write(lambda tx, deed=deed: sweep_slice(tx, owner, deed, self._end_tasks))  # type: ignore[misc]
+            some = await self._store.write(lambda tx, deed=deed: sweep_slice(tx, owner, deed))  # type: ignore[misc]
             if some is None:
                 break
             stopped += some

@@ -9,7 +9,14 @@ from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance import task_state
 from assay_server.governance.budget import BudgetSpentError
 from assay_server.governance.counting import note_failed, spend
-from assay_server.governance.ending import children_of, credentials_of, end_tasks, event_of, revoke_credentials
+from assay_server.governance.ending import (
+    children_of,
+    credentials_of,
+    end_tasks,
+    endable_tasks,
+    event_of,
+    revoke_credentials,
+)
 from assay_server.governance.journal import record
 from assay_server.governance.narrowing import BroaderError, Narrowing, narrowed, require_within
 from assay_server.governance.opening import Opener, Terms, open_task
@@ -132,8 +139,7 @@ class TaskService:
             return [
                 task
                 for name in sorted({one.principal for one in by.callers})
-                for state in (TaskState.ACTIVE, TaskState.SUSPENDED)
-                for task in tx.governed.find(TASK, [("principal", name), ("state", state.value)], Page())[0]
+                for task in endable_tasks(tx, ("principal", name))
                 if by.actor(task) is not None
             ]
 

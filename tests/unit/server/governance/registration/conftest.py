@@ -15,7 +15,6 @@ from assay_server.datastore.base import Page
 from assay_server.datastore.sql.store import SqlStore
 from assay_server.governance.bindings import BindingService, NewBinding
 from assay_server.governance.catalogue import GRANTS, RESOURCES, TOOLS, CatalogueService
-from assay_server.governance.ending import end_tasks
 from assay_server.governance.inventory import Inventory
 from assay_server.governance.owners import OwnerService
 from assay_server.governance.principal_state import Move
@@ -55,10 +54,10 @@ class House:
     def __init__(self, store: SqlStore, clock: FakeClock) -> None:
         self.store = store
         self.clock = clock
-        self.sweeper = Sweeper(store, clock, end_tasks)
+        self.sweeper = Sweeper(store, clock)
         self.swept = 0
-        self.owners = OwnerService(store, clock, end_tasks, self._ask)
-        self.principals = PrincipalService(store, clock, TD, end_tasks)
+        self.owners = OwnerService(store, clock, self._ask)
+        self.principals = PrincipalService(store, clock, TD)
         self.bindings = BindingService(store, clock, TD)
         self.inventory = Inventory(store, clock)
         self.resources = CatalogueService(RESOURCES, store, clock)

@@ -11,7 +11,6 @@ from assay.errors import AlreadyExistsError, FailedPreconditionError, InvalidArg
 from assay_server.datastore.base import Page
 from assay_server.governance import orphans
 from assay_server.governance.deed import Deed
-from assay_server.governance.ending import end_tasks
 from assay_server.governance.orphans import SLICE, sweep_slice
 from assay_server.governance.principal_state import Move
 from assay_server.governance.sweeper import ACTOR, INTERVAL
@@ -134,7 +133,7 @@ async def test_a_sweep_goes_on_where_it_was_killed(house: Any) -> None:
     """What is left to do is what the store says: another sweeper takes the next slice."""
     await many(house, 3 * SLICE)
     await house.owners.leave(ALICE, ME)
-    await house.store.write(lambda tx: sweep_slice(tx, ALICE, Deed(ACTOR, 1), end_tasks))
+    await house.store.write(lambda tx: sweep_slice(tx, ALICE, Deed(ACTOR, 1)))
     assert await active(house) == SLICE
     assert len((await house.sweeper.sweep()).principals) == SLICE
     assert await active(house) == 0
