@@ -5,7 +5,6 @@ Run by demo.py, which prints what comes of it.
 
 import asyncio
 import base64
-import hashlib
 import json
 import sys
 
@@ -32,9 +31,7 @@ class Agent:
 
     def __init__(self, tasks: TaskClient) -> None:
         self._tasks = tasks
-        members = jwk.emit(ec.generate_private_key(ec.SECP256R1()).public_key())
-        named = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
-        self._thumbprint = base64.urlsafe_b64encode(hashlib.sha256(named).digest()).rstrip(b"=").decode()
+        self._thumbprint = jwk.thumbprint(jwk.emit(ec.generate_private_key(ec.SECP256R1()).public_key()))
 
     async def open(self, goal: str, *authority: Access) -> OpenedTask | None:
         wanted = ", ".join(action for access in authority for action in access.actions)

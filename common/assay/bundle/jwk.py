@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import hashlib
+import json
 from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -11,6 +13,8 @@ from assay.crypto.keys import PublicKey, accepted
 from assay.errors import InvalidArgumentError
 
 _CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+# RFC 7638 section 3.2.
+_NAMING = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
 _CURVE_NAMES = {curve.name: name for name, curve in _CURVES.items()}
 
 
@@ -71,6 +75,13 @@ def _decode(text: str) -> bytes:
         return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError):
         raise InvalidArgumentError("a member is not base64url") from None
+
+
+def thumbprint(members: Mapping[str, object]) -> str:
+    """The name of an EC or RSA key by the members that describe it (RFC 7638 section 3)."""
+    named = {name: members[name] for name in _NAMING[str(members["kty"])]}
+    text = json.dumps(named, separators=(",", ":"), sort_keys=True)
+    return encode(hashlib.sha256(text.encode()).digest())
 
 
 def encode(data: bytes) -> str:

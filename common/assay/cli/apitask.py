@@ -1,6 +1,5 @@
 """`assay api task`: tasks as a workload has them, to try by hand."""
 
-import base64
 import hashlib
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -13,6 +12,7 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from assay.bundle import jwk
 from assay.cli.admin import check_listening, run
 from assay.cli.options import Output, OutputOption
 from assay.cli.output import go_time, print_json
@@ -157,7 +157,7 @@ def thumbprint(certificate: Path) -> str:
         der = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER)
     except (OSError, ValueError) as error:
         raise InvalidArgumentError(f"no certificate in {certificate}: {error}") from None
-    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+    return jwk.encode(hashlib.sha256(der).digest())
 
 
 def _ask(socket: str, call: Callable[[TaskClient], Awaitable[T]]) -> T:

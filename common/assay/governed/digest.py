@@ -1,9 +1,9 @@
 """Digests of JSON values: `sha-256:` and the unpadded base64url of SHA-256 over their canonical form (RFC 8785)."""
 
-import base64
 import hashlib
 from typing import Any
 
+from assay.bundle import jwk
 from assay.governed.authority import Authority, details
 
 INTENT = "mission-intent"
@@ -22,7 +22,7 @@ def digest(value: Any) -> str:  # noqa: ANN401 - any value of JSON
     import rfc8785  # noqa: PLC0415 - only governed identities need it
 
     hashed = hashlib.sha256(rfc8785.dumps(value)).digest()
-    return "sha-256:" + base64.urlsafe_b64encode(hashed).rstrip(b"=").decode()
+    return f"sha-256:{jwk.encode(hashed)}"
 
 
 def typed_digest(kind: str, issuer: str, value: Any) -> str:  # noqa: ANN401 - any value of JSON

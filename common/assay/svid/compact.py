@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+from assay.bundle import jwk
 from assay.bundle.strictjson import parse_object
 from assay.errors import InvalidArgumentError
+from assay.keymanager.base import SigningKey
 from assay.spiffeid import SpiffeId
 from assay.svid import jws
 from assay.svid.jws import ALGORITHMS
@@ -80,6 +82,13 @@ def decode(part: str) -> bytes:
     if binascii.b2a_base64(data, newline=False) != standard:
         raise SvidRefusedError(Reason.MALFORMED, "unable to parse JWT token: not base64url")
     return data
+
+
+def sign(header: Mapping[str, object], payload: Mapping[str, object], key: SigningKey) -> str:
+    """A token by this key, with the algorithm that its header names."""
+    parts = (json.dumps(part, separators=(",", ":")).encode() for part in (header, payload))
+    signed = ".".join(map(jwk.encode, parts))
+    return f"{signed}.{jwk.encode(jws.sign(str(header['alg']), key, signed.encode()))}"
 
 
 def key_id(header: Mapping[str, object]) -> str:

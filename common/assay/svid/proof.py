@@ -10,14 +10,13 @@ tokens that the verifier was not shown. `jti` has to be there; to remember it is
 
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
 from assay.bundle import jwk
 from assay.errors import InvalidArgumentError
-from assay.svid import compact, jws
+from assay.svid import compact
 from assay.svid.compact import LEEWAY
 from assay.svid.refusal import Reason, SvidRefusedError
 from assay.svid.witsvid import WitSvid
@@ -58,8 +57,7 @@ def prove(svid: WitSvid, audience: str, now: datetime, *, life: int = LIFE, acce
     }
     if access_token:
         claims["ath"] = _digest(access_token)
-    signed = ".".join(jwk.encode(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
-    return f"{signed}.{jwk.encode(jws.sign(svid.algorithm, svid.key, signed.encode()))}"
+    return compact.sign(header, claims, svid.key)
 
 
 def verify(proof: str, svid: WitSvid, audience: str, now: datetime, *, access_token: str = "") -> None:

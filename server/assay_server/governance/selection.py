@@ -7,8 +7,6 @@ from assay_server.governance.identity import principal_of
 from assay_server.governance.refusal import TaskRefusedError
 from assay_server.model.governed.task import TASK, Task
 
-_LOOKED_AT = 1000
-
 
 class TaskSelection:
     """Finds tasks of instances."""
@@ -24,23 +22,25 @@ class TaskSelection:
             TaskRefusedError: no active task of that instance has authority there, or more than one.
         """
         now = self._clock.now().timestamp()
-        found = await self._store.read(lambda tx: covering(tx, instance, audience, now))
+        found = await self._store.read(lambda tx: _covering(tx, instance, audience, now))
         if len(found) != 1:
             many = "more than one active task covers" if found else "no active task covers"
             raise TaskRefusedError(f"{many} that audience", hint="name the task" if found else "open a task")
         return found[0].task_id
 
 
-def covering(tx: Transaction, instance: SpiffeId, audience: str, now: float) -> list[Task]:
-    """The active tasks of that instance with authority at that audience; of two or more, at least two."""
-    principal = principal_of(tx, instance)
-    if principal is None:
-        return []
-    tasks, _ = tx.governed.find(TASK, [("active_of", principal)], Page(_LOOKED_AT))
+def covering(tx: Transaction, principal: str, instance: SpiffeId, audience: str, now: float) -> list[Task]:
+    """The active tasks of that principal in which this instance may have a token for the audience."""
+    tasks, _ = tx.governed.find(TASK, [("active_of", principal)], Page())
     return [
         task
         for task in tasks
         if task.active(now)
-        and task.instance in ("", str(instance))
+        and task.instance in {"", str(instance)}
         and any(access.resource == audience for access in task.authority)
     ]
+
+
+def _covering(tx: Transaction, instance: SpiffeId, audience: str, now: float) -> list[Task]:
+    principal = principal_of(tx, instance)
+    return [] if principal is None else covering(tx, principal, instance, audience, now)

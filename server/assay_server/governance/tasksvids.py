@@ -6,13 +6,13 @@ from assay.clock import Clock
 from assay.errors import PermissionDeniedError
 from assay.spiffeid import SpiffeId
 from assay_server.credential import Issuer
-from assay_server.datastore.base import Page, Store, Transaction
+from assay_server.datastore.base import Store
 from assay_server.governance.credentials import CredentialService, Granted, IssuedCredential, Sign
 from assay_server.governance.request import CredentialRequest
-from assay_server.model.governed.task import TASK, Task
+from assay_server.governance.selection import covering
+from assay_server.model.governed.task import Task
 
 KIND = "jwt-svid"
-_PAGE = 100
 
 
 class TaskSvids:
@@ -36,7 +36,7 @@ class TaskSvids:
         if len(audience) != 1:
             raise PermissionDeniedError("a token within a task is for one audience: ask for each by itself")
         now = self._clock.now().timestamp()
-        tasks = await self._store.read(lambda tx: _covering(tx, principal, instance, audience[0], now))
+        tasks = await self._store.read(lambda tx: covering(tx, principal, instance, audience[0], now))
         task = chosen([one for one in tasks if task_id in {"", one.task_id}], audience[0])
         request = CredentialRequest(task.task_id, instance, audience[0], None, requested_ttl=ttl, kind=KIND)
         return await self._credentials.issue(request)
@@ -66,20 +66,3 @@ def chosen(tasks: Sequence[Task], audience: str) -> Task:
             f'more than one active task covers the audience "{audience}": ask for a credential of one of them'
         )
     return tasks[0]
-
-
-def covers(task: Task, instance: SpiffeId, audience: str, now: float) -> bool:
-    """Whether that instance may have a token for the audience within the task."""
-    if task.instance not in {"", str(instance)} or not task.active(now):
-        return False
-    return any(access.resource == audience for access in task.authority)
-
-
-def _covering(tx: Transaction, principal: str, instance: SpiffeId, audience: str, now: float) -> list[Task]:
-    found: list[Task] = []
-    token = ""
-    while True:
-        tasks, token = tx.governed.find(TASK, [("active_of", principal)], Page(_PAGE, token))
-        found += [task for task in tasks if covers(task, instance, audience, now)]
-        if not token:
-            return found

@@ -15,7 +15,7 @@ from assay.verify import BundleSource, JwtVerifier, X509Verifier
 from assay_server.governance.request import Binding, Confirmation
 from assay_server.oauth.errors import OAuthError, invalid_client, invalid_request
 from assay_server.oauth.form import Form, only
-from assay_server.oauth.proof import certificate_thumbprint, check_attestation_pop, thumbprint
+from assay_server.oauth.proof import certificate_thumbprint, check_attestation_pop
 from assay_server.oauth.replay import Seen
 
 JWT_SPIFFE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
@@ -122,4 +122,6 @@ class ClientAuthentication:
             presented.proofs[0], svid.public_key, svid.algorithm, self._issuer, now.timestamp(), self._seen
         )
         members = jwk.emit(from_pkix(svid.public_key))
-        return Client(svid.spiffe_id, Method.WIT_SVID, Confirmation(Binding.DPOP, thumbprint(members)), svid.expires_at)
+        return Client(
+            svid.spiffe_id, Method.WIT_SVID, Confirmation(Binding.DPOP, jwk.thumbprint(members)), svid.expires_at
+        )

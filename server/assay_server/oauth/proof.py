@@ -3,9 +3,7 @@
 Both are JWTs that say for whom they are and when they were made, each taken once.
 """
 
-import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -23,7 +21,6 @@ LIFE = 300
 """Seconds that a proof is taken for after it was made."""
 _SKEW = 60
 _MAX_JTI = 200
-_THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
 
 
 def dpop_thumbprint(proof: str, method: str, url: str, now: float, seen: Seen) -> str:
@@ -43,7 +40,7 @@ def dpop_thumbprint(proof: str, method: str, url: str, now: float, seen: Seen) -
     if payload.get("htm") != method or payload.get("htu") != url:
         raise _bad("it is for another request")
     _check_fresh(payload, now, seen, "dpop")
-    return thumbprint(members)
+    return jwk.thumbprint(members)
 
 
 def check_attestation_pop(proof: str, public_key: bytes, algorithm: str, issuer: str, now: float, seen: Seen) -> None:
@@ -67,16 +64,9 @@ def check_attestation_pop(proof: str, public_key: bytes, algorithm: str, issuer:
         raise _unproven(error.description) from None
 
 
-def thumbprint(members: Mapping[str, object]) -> str:
-    """A public JWK's name (RFC 7638)."""
-    names = _THUMBPRINT_MEMBERS[str(members["kty"])]
-    text = json.dumps({name: members[name] for name in names}, separators=(",", ":"), sort_keys=True)
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-
-
 def certificate_thumbprint(certificate: bytes) -> str:
     """A certificate's (DER) name in `cnf` (RFC 8705 section 3.1)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(certificate).digest()).rstrip(b"=").decode()
+    return jwk.encode(hashlib.sha256(certificate).digest())
 
 
 def _check_fresh(payload: Mapping[str, object], now: float, seen: Seen, kind: str) -> None:

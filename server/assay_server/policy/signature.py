@@ -3,8 +3,6 @@
 The version is signed too, so that an old bundle cannot be pushed again as if it were new.
 """
 
-import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +11,7 @@ from assay.crypto.keys import to_pkix
 from assay.errors import InvalidArgumentError
 from assay.governed.digest import digest
 from assay.keymanager.base import SigningKey
-from assay.svid import compact, jws
+from assay.svid import compact
 from assay.svid.refusal import SvidRefusedError
 from assay.svid.witkey import algorithm_of, fits
 
@@ -35,8 +33,7 @@ def sign(key: SigningKey, said: Signed) -> str:
     algorithm = algorithm_of(key)
     header = {"alg": algorithm, "typ": TYPE, "jwk": jwk.emit(key.public_key())}
     payload = {"digest": said.digest, "version": said.version, "schema_version": said.schema_version}
-    signed = f"{_part(header)}.{_part(payload)}"
-    return f"{signed}.{_encoded(jws.sign(algorithm, key, signed.encode()))}"
+    return compact.sign(header, payload, key)
 
 
 def verified(signature: str) -> Signed:
@@ -65,11 +62,3 @@ def _said(payload: Mapping[str, object], signer: str) -> Signed:
             return Signed(found, version, schema_version, signer)
         case _:
             raise InvalidArgumentError("signature does not say digest, version and schema version")
-
-
-def _part(value: object) -> str:
-    return _encoded(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

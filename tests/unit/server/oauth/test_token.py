@@ -14,7 +14,7 @@ from assay_server.model.governed.principal import PRINCIPAL, PrincipalState
 from assay_server.model.governed.task import CREDENTIAL, TASK, TaskState
 from assay_server.oauth.client import JWT_SPIFFE
 from assay_server.oauth.grant import ACCESS_TOKEN, EXCHANGE
-from assay_server.oauth.proof import certificate_thumbprint, thumbprint
+from assay_server.oauth.proof import certificate_thumbprint
 
 ME = "spiffe://example.org/principal/bot"
 PATH = "/principal/bot"
@@ -62,7 +62,7 @@ async def test_a_client_with_a_jwt_svid_needs_a_dpop_proof(endpoint: Endpoint, f
     assert answer.status_code == 200, answer.text
     assert answer.json()["token_type"] == "DPoP"
     members = jwk.emit(endpoint.key.public_key())
-    assert said(answer.json()["access_token"])["cnf"] == {"jkt": thumbprint(members)}
+    assert said(answer.json()["access_token"])["cnf"] == {"jkt": jwk.thumbprint(members)}
 
 
 async def test_a_client_with_a_wit_svid_proves_its_key(endpoint: Endpoint, form: dict[str, str]) -> None:
@@ -72,7 +72,7 @@ async def test_a_client_with_a_wit_svid_proves_its_key(endpoint: Endpoint, form:
     answer = await endpoint.post("/token", form, **headers)
     assert answer.status_code == 200, answer.text
     members = jwk.emit(endpoint.key.public_key())
-    assert said(answer.json()["access_token"])["cnf"] == {"jkt": thumbprint(members)}
+    assert said(answer.json()["access_token"])["cnf"] == {"jkt": jwk.thumbprint(members)}
     again = await endpoint.post("/token", form, **headers)
     assert (again.status_code, again.json()["error"]) == (400, "invalid_client")
 
