@@ -1,21 +1,17 @@
 """A small client of the Workload API: one connection, one attempt for each call."""
 
-import os
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from assay.errors import UnavailableError
-from assay.rpc.client import Channel
 from assay.rpc.status import EndError
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.wire.status import code_of, refusal
 from assay.workloadapi import values
-from assay.workloadapi.address import Endpoint
+from assay.workloadapi.connected import Connected
 from assay.workloadapi.errors import MalformedResponseError
 from assay.workloadapi.values import HintedJwtSvid, HintedWitSvid, ValidatedJwt, X509Context
 from assay.workloadapi.wire import METADATA, SERVICE
@@ -30,7 +26,7 @@ Refused: TypeAlias = Callable[[MalformedResponseError], None]
 """Told of each message that was dropped whole."""
 
 
-class WorkloadApiClient:
+class WorkloadApiClient(Connected):
     """Use as an async context manager. `within` is in seconds, None for as long as it takes.
 
     Where no endpoint is given, `SPIFFE_ENDPOINT_SOCKET` names it. A stream that meets a malformed message ends with
@@ -40,21 +36,6 @@ class WorkloadApiClient:
         AssayError: the agent's refusal, of the kind its gRPC code stands for.
         MalformedResponseError: the response lacks what it must have, or is not what it says.
     """
-
-    def __init__(self, endpoint: Endpoint | Path | str | None = None) -> None:
-        self._channel = Channel(Endpoint.of(endpoint, os.environ).connect, max_message=MAX_MESSAGE_BYTES)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End every call and the connection."""
-        await self._channel.close()
 
     def watch_x509(
         self, *, within: float | None = None, on_malformed: Refused | None = None

@@ -9,22 +9,17 @@ There is no secret to hold: the agent attests who calls.
 """
 
 import json
-import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from assay.governed.authority import Access, Authority, authority_of, details
-from assay.rpc.client import Channel
-from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.status import EndError
 from assay.wire.status import code_of, refusal
-from assay.workloadapi.address import Endpoint
+from assay.workloadapi.connected import Connected
 from assay.workloadapi.errors import MalformedResponseError
 from assay.workloadapi.wire import METADATA
 from assay_proto.task.v1 import task_pb2 as pb
@@ -76,7 +71,7 @@ class Bounds:
     calls_by_action: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-class TaskClient:
+class TaskClient(Connected):
     """Use as an async context manager. `within` is in seconds, None for as long as it takes.
 
     Where no endpoint is given, `SPIFFE_ENDPOINT_SOCKET` names it.
@@ -86,21 +81,6 @@ class TaskClient:
             registration refuses, FailedPreconditionError for tasks that are over, ResourceExhaustedError for budgets.
         MalformedResponseError: the response is not what it says.
     """
-
-    def __init__(self, endpoint: Endpoint | Path | str | None = None) -> None:
-        self._channel = Channel(Endpoint.of(endpoint, os.environ).connect, max_message=MAX_MESSAGE_BYTES)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End every call and the connection."""
-        await self._channel.close()
 
     async def open(
         self,

@@ -1,50 +1,27 @@
 """The client of `assay.workloadapi`, with a thread of its own."""
 
-import weakref
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.workloadapi import client
 from assay.workloadapi.address import Endpoint
-from assay.workloadapi.blocking.background import Background
+from assay.workloadapi.blocking.backed import Backed
 from assay.workloadapi.client import Refused
 from assay.workloadapi.values import HintedJwtSvid, HintedWitSvid, ValidatedJwt, X509Context
 
 V = TypeVar("V")
 
 
-class WorkloadApiClient:
+class WorkloadApiClient(Backed[client.WorkloadApiClient]):
     """As `assay.workloadapi.WorkloadApiClient`, as a context manager. `on_malformed` is called in another thread.
 
     What watches should be closed, or run to its end, before the client is.
     """
 
     def __init__(self, endpoint: Endpoint | Path | str | None = None) -> None:
-        self._background = Background()
-        self._background.start()
-        self._finalizer = weakref.finalize(self, self._background.stop)
-        try:
-            self._client = self._background.run(lambda: _made(endpoint))
-        except BaseException:
-            self._finalizer()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End every call, the connection and the thread; does nothing in a forked child."""
-        if self._finalizer.alive and not self._background.forked:
-            self._background.run(self._client.close)
-            self._finalizer()
+        super().__init__(client.WorkloadApiClient, endpoint)
 
     def watch_x509(self, *, within: float | None = None, on_malformed: Refused | None = None) -> Generator[X509Context]:
         """X.509-SVIDs and bundles, now and on every change."""
@@ -91,26 +68,3 @@ class WorkloadApiClient:
     def validate_jwt(self, audience: str, token: str, *, within: float | None = None) -> ValidatedJwt:
         """The token's identity and claims, if it is valid for the audience."""
         return self._background.run(lambda: self._client.validate_jwt(audience, token, within=within))
-
-    def _iterated(self, watch: Callable[[], AsyncGenerator[V]]) -> Generator[V]:
-        values = self._background.run(lambda: _begun(watch))
-        try:
-            while (found := self._background.run(lambda: _next(values))) is not None:
-                yield found[0]
-        finally:
-            if self._finalizer.alive:
-                self._background.run(values.aclose)
-
-
-async def _made(endpoint: Endpoint | Path | str | None) -> client.WorkloadApiClient:
-    return client.WorkloadApiClient(endpoint)
-
-
-async def _begun(watch: Callable[[], AsyncGenerator[V]]) -> AsyncGenerator[V]:
-    return watch()
-
-
-async def _next(values: AsyncGenerator[V]) -> tuple[V] | None:
-    async for value in values:
-        return (value,)
-    return None

@@ -1,47 +1,24 @@
 """The client of tasks, with a thread of its own."""
 
-import weakref
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from assay.governed.authority import Access
 from assay.workloadapi import tasks
 from assay.workloadapi.address import Endpoint
-from assay.workloadapi.blocking.background import Background
+from assay.workloadapi.blocking.backed import Backed
 from assay.workloadapi.tasks import Bounds, OpenedTask, TaskCredential
 
 
-class TaskClient:
+class TaskClient(Backed[tasks.TaskClient]):
     """As `assay.workloadapi.tasks.TaskClient`, as a context manager; what the arguments are it says there.
 
     What watches should be closed, or run to its end, before the client is.
     """
 
     def __init__(self, endpoint: Endpoint | Path | str | None = None) -> None:
-        self._background = Background()
-        self._background.start()
-        self._finalizer = weakref.finalize(self, self._background.stop)
-        try:
-            self._client = self._background.run(lambda: _made(endpoint))
-        except BaseException:
-            self._finalizer()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End every call, the connection and the thread; does nothing in a forked child."""
-        if self._finalizer.alive and not self._background.forked:
-            self._background.run(self._client.close)
-            self._finalizer()
+        super().__init__(tasks.TaskClient, endpoint)
 
     def open(
         self,
@@ -129,22 +106,4 @@ class TaskClient:
 
     def watch(self, known: Mapping[str, int] | None = None) -> Generator[OpenedTask]:
         """This workload's tasks as they are, and each whenever its state, authority or end changes."""
-        values = self._background.run(lambda: _begun(self._client, known))
-        try:
-            while (found := self._background.run(lambda: _next(values))) is not None:
-                yield found
-        finally:
-            if self._finalizer.alive:
-                self._background.run(values.aclose)
-
-
-async def _made(endpoint: Endpoint | Path | str | None) -> tasks.TaskClient:
-    return tasks.TaskClient(endpoint)
-
-
-async def _begun(client: tasks.TaskClient, known: Mapping[str, int] | None) -> AsyncGenerator[OpenedTask]:
-    return client.watch(known)
-
-
-async def _next(values: AsyncGenerator[OpenedTask]) -> OpenedTask | None:
-    return await anext(values, None)
+        return self._iterated(lambda: self._client.watch(known))
