@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from assay.clock import Clock
 from assay.entry import Entry
 from assay.keymanager.base import KeyManager, KeyType, SigningKey
+from assay.rpc.lazy import LazyService
 from assay.rpc.method import Service
 from assay.spiffeid import TrustDomain
 from assay.wire.service import served
-from assay_server.api.lazy import LazyService
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.ratelimit import RateLimits
 from assay_server.config import ServerConfig

@@ -37,8 +37,8 @@ _API_NAMES = {
 }  # fmt: skip
 
 
-class LazyService(GenericHandler, Protocol):
-    """A service that loads what it takes when it is first called; `files` are its descriptors."""
+class DescribedService(GenericHandler, Protocol):
+    """A service that loads what it takes when it is first called; `files` are its descriptors, for reflection."""
 
     name: str
 
@@ -69,8 +69,8 @@ class Endpoints:
         self.room = Room(per_connection=2, per_caller=connections_per_user)
         options = Options(http2=Limits(streams=CALLS_AT_ONCE), calls_per_user=calls_per_user)
         self._server = Server(self._observed, options, room=self.room)
-        self._sds: LazyService | None = None
-        self._more: list[LazyService] = []
+        self._sds: DescribedService | None = None
+        self._more: list[DescribedService] = []
         self._workload_api = False
 
     def peer(self, context: wire.Context) -> Peer:
@@ -82,12 +82,12 @@ class Endpoints:
         self._workload_api = True
         wire.register(self._server, servicer)
 
-    def serve_sds(self, service: LazyService) -> None:
+    def serve_sds(self, service: DescribedService) -> None:
         """Serve Envoy's Secret Discovery Service with this, to calls without the security header."""
         self._sds = service
         self._server.add_generic_rpc_handlers((service,))
 
-    def serve_more(self, service: LazyService) -> None:
+    def serve_more(self, service: DescribedService) -> None:
         """Serve another service that asks for the security header itself."""
         self._more.append(service)
         self._server.add_generic_rpc_handlers((service,))
@@ -135,7 +135,7 @@ class Endpoints:
         return (*((wire.SERVICE,) if self._workload_api else ()), *(one.name for one in self._lazy))
 
     @property
-    def _lazy(self) -> Sequence[LazyService]:
+    def _lazy(self) -> Sequence[DescribedService]:
         return (*((self._sds,) if self._sds else ()), *self._more)
 
     def _files(self) -> Iterable["FileDescriptorProto"]:

@@ -1,10 +1,10 @@
 """The service as a server registers it; all that it takes is loaded once workloads have their SVIDs, or when called."""
 
 from collections.abc import Iterable
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from assay.rpc.method import Handler, Service
+from assay.rpc.lazy import LazyService
+from assay.rpc.method import Service
 from assay_agent.cache import Cache
 from assay_agent.config.settings import SdsSettings
 from assay_agent.instance.instances import Instances
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 NAME = "envoy.service.secret.v3.SecretDiscoveryService"
 
 
-class SdsService:
+class SdsService(LazyService):
     """Serves secrets of what the cache holds; see SecretDiscovery."""
-
-    name = NAME
 
     def __init__(
         self,
@@ -30,17 +28,12 @@ class SdsService:
         settings: SdsSettings,
         limits: SelectorLimits | None = None,
     ) -> None:
+        super().__init__(NAME, self._made)
         self._cache = cache
         self._instances = instances
         self._limits = limits
         self._callers = callers
         self._settings = settings
-
-    def service(self, handler_call_details: Any, /) -> Handler | None:  # noqa: ANN401 - grpc's type or ours
-        """The handler of that method, or None."""
-        if not handler_call_details.method.startswith(f"/{NAME}/"):
-            return None
-        return self._service.service(handler_call_details)
 
     @staticmethod
     def files() -> Iterable["FileDescriptorProto"]:
@@ -49,8 +42,7 @@ class SdsService:
 
         return sds_files()
 
-    @cached_property
-    def _service(self) -> Service:
+    def _made(self) -> Service:
         from assay_agent.sds.api import SecretDiscovery, handlers  # noqa: PLC0415 - see the module's first line
 
         return handlers(SecretDiscovery(self._cache, self._callers, self._instances, self._settings, self._limits))

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from assay.rpc.lazy import LazyService
 from assay.rpc.method import Service
 from assay.wire.reflection import Reflection
-from assay_server.api.lazy import LazyService
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import FileDescriptorProto

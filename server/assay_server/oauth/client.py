@@ -6,6 +6,7 @@ from enum import Enum
 from assay.authorize import Authorizer
 from assay.bundle import jwk
 from assay.clock import Clock
+from assay.crypto.certificate import dates_of, load
 from assay.crypto.keys import from_pkix
 from assay.errors import AssayError
 from assay.spiffeid import SpiffeId
@@ -107,10 +108,8 @@ class ClientAuthentication:
         if not only(form, "client_id"):
             raise invalid_client("client_id has to be the SPIFFE ID of the certificate")
         spiffe_id = self._x509.verify(chain)
-        from assay.svid import X509Svid  # noqa: PLC0415 - beside its verifier
-
         confirmation = Confirmation(Binding.CERTIFICATE, certificate_thumbprint(chain[0]))
-        return Client(spiffe_id, Method.X509_SVID, confirmation, X509Svid.parse(chain).not_after)
+        return Client(spiffe_id, Method.X509_SVID, confirmation, int(dates_of(load(chain[0]))[1].timestamp()))
 
     def _by_wit(self, presented: Presented) -> Client:
         if len(presented.attestations) != 1 or len(presented.proofs) != 1:

@@ -83,7 +83,7 @@ async def fill(store: Store, now: int) -> str:
     def write(tx: Transaction) -> str:
         for noun, value in objects:
             tx.governed.put(noun, value)  # type: ignore[arg-type]  # each with its own
-        facts = facts_of(tx, tasks[0], BOT, "crm.read")
+        (facts,) = facts_of(tx, tasks[0], BOT, ["crm.read"])
         asked = DecisionRequest(
             Point.ISSUE, now, BOT, facts.owner, "spiffe://a/b", tasks[0], facts.tool, facts.resource, CRM.uri,
             confirmed=True,
