@@ -13,7 +13,7 @@ from assay.crypto.keys import PublicKey, accepted
 from assay.errors import InvalidArgumentError
 
 _CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
-# RFC 7638 section 3.2.
+# The members that a thumbprint is of, in the order that it wants them in (RFC 7638 sections 3.2 and 3.3).
 _NAMING = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n")}
 _CURVE_NAMES = {curve.name: name for name, curve in _CURVES.items()}
 
@@ -80,7 +80,7 @@ def _decode(text: str) -> bytes:
 def thumbprint(members: Mapping[str, object]) -> str:
     """The name of an EC or RSA key by the members that describe it (RFC 7638 section 3)."""
     named = {name: members[name] for name in _NAMING[str(members["kty"])]}
-    text = json.dumps(named, separators=(",", ":"), sort_keys=True)
+    text = json.dumps(named, separators=(",", ":"))
     return encode(hashlib.sha256(text.encode()).digest())
 
 
