@@ -131,9 +131,11 @@ def _after_version(leaf: bytes) -> tuple[bytes, bytes]:
 
 
 def _is_serial(element: bytes) -> bool:
-    """Whether it is a number that is not negative, and no longer than RFC 5280 has it (4.1.2.2)."""
-    size = len(element) - 2
-    return 0 < size <= _LARGEST_SERIAL and element[0] == der.INTEGER and element[1] == size and element[2] < _NEGATIVE
+    """Whether it is a number that is not negative, in DER, and no longer than RFC 5280 has it (4.1.2.2)."""
+    content = element[2:]
+    if not 0 < len(content) <= _LARGEST_SERIAL or content[0] >= _NEGATIVE:
+        return False
+    return element == der.integer(int.from_bytes(content))
 
 
 def _is_signature(element: bytes) -> bool:

@@ -100,6 +100,18 @@ def test_no_octet_can_be_other_than_the_whole_look_would_have_it(home: Authority
     assert passed > 20
 
 
+@pytest.mark.parametrize("beginning", [b"\0\0", b"\0\1", b"\0\x7f", b"\0\x80", b"\x7f\xff", b"\x80\0", b"\xff\x80"])
+@pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
+def test_a_serial_number_is_read_as_the_whole_look_reads_it(home: Authority, beginning: bytes) -> None:
+    leaf, key = issue(home, profile())
+    number = x509.load_der_x509_certificate(leaf).serial_number
+    serial = number.to_bytes(number.bit_length() // 8 + 1)
+    known, whole = verdicts(home, leaf.replace(serial, beginning + serial[2:], 1), key)
+    assert known == whole
+    # Two octets where one would do are not DER.
+    assert (whole == "") == (beginning in {b"\0\x80", b"\x7f\xff", b"\x80\0"})
+
+
 def test_what_is_asked_for_is_asked_of_each(home: Authority) -> None:
     leaf, key = issue(home, profile())
     assert verdicts(home, leaf, key) == ("", "")
