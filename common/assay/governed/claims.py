@@ -21,3 +21,5 @@ TRANSACTION = "txn"
 TENANT = "tenant"
 ENVIRONMENT = "environment"
 DECISION = "decision_id"
+STATUS = "status"  # draft-ietf-oauth-status-list: {"status_list": {"idx", "uri"}}
+ACTION_CLASSES = "action_classes"  # the catalogue's class of each action in the token

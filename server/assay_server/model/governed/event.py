@@ -19,6 +19,11 @@ class EventType(Enum):
     DECISION = "decision"
     IDENTITY_ISSUED = "identity.issued"
     REVOCATION = "revocation"
+    TOOL_USE = "tool.use"
+    DATA_ACCESS = "data.access"
+    PRIVILEGE_ELEVATION = "privilege.elevation"
+    APPROVAL = "approval"
+    DELEGATION = "delegation"
     POLICY_CHANGED = "policy.changed"
     EXCEPTION = "exception"
 
