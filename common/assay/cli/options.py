@@ -17,9 +17,14 @@ class Output(StrEnum):
     JSON = "json"
 
 
+ADMIN_SOCKET_VARIABLE = "ASSAY_ADMIN_SOCKET"
+
 OutputOption: TypeAlias = Annotated[Output, typer.Option("--output", "-o", help="How to print the answer.")]
 AdminSocketOption: TypeAlias = Annotated[
-    Path, typer.Option("--socket-path", help="The server's admin socket.", metavar="PATH", readable=False)
+    Path,
+    typer.Option(
+        "--socket-path", help="The server's admin socket.", metavar="PATH", readable=False, envvar=ADMIN_SOCKET_VARIABLE
+    ),
 ]
 WorkloadSocketOption: TypeAlias = Annotated[
     Path, typer.Option("--socket-path", help="The agent's socket.", metavar="PATH", readable=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Output, OutputOption
+from assay.cli.options import ADMIN_SOCKET_VARIABLE, Output, OutputOption
 from assay.sockets import ADMIN_SOCKET
 
 app = typer.Typer(add_completion=False)
@@ -19,7 +19,9 @@ def explain(
     agent_config: Annotated[
         Path | None,
         typer.Option(
-            help="The agent's configuration; conf/agent/agent.conf if it is there.", metavar="FILE", readable=False
+            help="The agent's configuration; conf/agent/agent.conf, or what `assay up` runs here, if it is there.",
+            metavar="FILE",
+            readable=False,
         ),
     ] = None,
     expand_env: Annotated[
@@ -36,7 +38,10 @@ def explain(
     server_socket: Annotated[
         Path | None,
         typer.Option(
-            help=f"The server's admin socket; {ADMIN_SOCKET} if a server is there.", metavar="PATH", readable=False
+            help=f"The server's admin socket; {ADMIN_SOCKET} if a server is there.",
+            metavar="PATH",
+            readable=False,
+            envvar=ADMIN_SOCKET_VARIABLE,
         ),
     ] = None,
     nearest: Annotated[int, typer.Option(help="How many entries to show.", min=1)] = 3,

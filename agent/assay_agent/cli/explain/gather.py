@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from assay.cli.up.options import DEFAULT_STATE
+from assay.cli.up.state import AGENT_CONFIG, admin_socket
 from assay.clock import Clock, SystemClock
 from assay.config.source import read
 from assay.errors import AssayError, FailedPreconditionError, UnavailableError
@@ -22,6 +24,7 @@ from assay_agent.explanation.finding import Cause, Finding
 from assay_agent.explanation.findings import explain
 from assay_agent.explanation.scene import AgentView, Scene, ServerView, Sight, Workload
 
+UP_CONFIG = DEFAULT_STATE / AGENT_CONFIG
 AVAILABLE = frozenset(name for name, one in CATALOG["WorkloadAttestor"].items() if one is not None)
 
 
@@ -74,6 +77,7 @@ async def gather(request: Request) -> Explained:
         AssayError: neither the agent's configuration nor its socket is known, this user may not ask, or a server that
             was named does not answer.
     """
+    request = _beside_up(request)
     config = _config(request)
     clock = SystemClock()
     answer = await _agent(request, config, clock)
@@ -94,6 +98,13 @@ async def gather(request: Request) -> Explained:
     cases = [judge(one) for one in _workloads(request, answer)]
     config_path = request.agent_config or (DEFAULT_CONFIG if config is not None else None)
     return Explained(cases, answer.agent, server, trouble, config_path, request.server_socket or ADMIN_SOCKET)
+
+
+def _beside_up(request: Request) -> Request:
+    """Where nothing is named and nothing is where it is by default: the daemons that `assay up` has started here."""
+    if request.agent_config or request.agent_socket or DEFAULT_CONFIG.exists() or not UP_CONFIG.exists():
+        return request
+    return replace(request, agent_config=UP_CONFIG, server_socket=request.server_socket or admin_socket(DEFAULT_STATE))
 
 
 def _config(request: Request) -> AgentConfig | None:

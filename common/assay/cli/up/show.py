@@ -11,6 +11,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
+from assay.cli.options import ADMIN_SOCKET_VARIABLE
 from assay.cli.up.fetched import Fetched
 from assay.cli.up.steps import AUDIENCE, Steps
 from assay.config.duration import format_duration
@@ -46,7 +47,6 @@ class Screen:
             ("selectors", f"unix:{steps.selector}"),
             ("agent", str(steps.agent_id)),
             ("server", f"127.0.0.1:{steps.state.kept.port}"),
-            ("admin socket", str(steps.state.admin_socket)),
             ("logs", f"{steps.state.server_log}, {steps.state.agent_log.name}"),
         )
         self._say("")
@@ -54,13 +54,15 @@ class Screen:
             self._say(Text.assemble((f"{label:<17}", "bold"), value))
         self._say("")
         self._say(f"SPIFFE_ENDPOINT_SOCKET=unix:{steps.state.workload_socket}")
+        self._say(f"{ADMIN_SOCKET_VARIABLE}={steps.state.admin_socket}")
 
     def show_running(self) -> None:
         """What to do now."""
         command = "assay" if shutil.which("assay") else shlex.quote(sys.argv[0])
         self._say("")
-        self._say("Both are running; Ctrl-C stops them. In another terminal, export the line above, then:")
-        self._say(f"  {command} api fetch x509")
+        self._say("Both are running; Ctrl-C stops them. In another terminal, export these two lines, then:")
+        self._say(f"  {command} api fetch x509    # as a workload")
+        self._say(f"  {command} entry show        # as an operator")
 
     def show_rotated(self, svid: X509Svid, now: datetime) -> None:
         """A new X.509-SVID has come."""

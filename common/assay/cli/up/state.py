@@ -20,6 +20,7 @@ from assay.spiffeid import TrustDomain
 from assay.transport.unix import MAX_PATH_BYTES
 
 HOST = "127.0.0.1"
+SERVER_CONFIG, AGENT_CONFIG = "server.json", "agent.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class State:
     def write_server_config(self, log_level: str) -> Path:
         """Write server.json; its path."""
         data = self.folder / "server"
-        return self._write("server.json", {
+        return self._write(SERVER_CONFIG, {
             "server": {
                 "trust_domain": self.kept.trust_domain,
                 "bind_address": HOST,
@@ -77,7 +78,7 @@ class State:
     def write_agent_config(self, log_level: str) -> Path:
         """Write agent.json; its path."""
         data = self.folder / "agent"
-        return self._write("agent.json", {
+        return self._write(AGENT_CONFIG, {
             "agent": {
                 "trust_domain": self.kept.trust_domain,
                 "server_address": HOST,
@@ -100,6 +101,14 @@ class State:
         path = self.folder / name
         write_private(path, json.dumps(document, indent=2).encode() + b"\n")
         return path
+
+
+def admin_socket(folder: Path) -> Path | None:
+    """The admin socket of the server that was last run in that folder; None if none was."""
+    try:
+        return Path(json.loads((folder / SERVER_CONFIG).read_bytes())["server"]["socket_path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextmanager

@@ -33,7 +33,9 @@ def test_the_next_command_can_be_typed_as_shown(tmp_path: Path, monkeypatch: pyt
     assert bool(shutil.which("assay")) is there
     screen, out = shown(width=30)
     screen.show_running()
-    assert out.getvalue().splitlines()[-1] == (
-        "  assay api fetch x509" if there else "  '/else where/assay' api fetch x509"
-    )
+    command = "assay" if there else "'/else where/assay'"
+    assert out.getvalue().splitlines()[-2:] == [
+        f"  {command} api fetch x509    # as a workload",
+        f"  {command} entry show        # as an operator",
+    ]
     assert all(line == line.rstrip() for line in out.getvalue().splitlines())

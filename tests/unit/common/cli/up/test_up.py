@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def ended(pids: list[int]) -> bool:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    return tmp_path / "s"
+    return tmp_path / ".assay"
 
 
 def test_once_fetches_verifies_and_leaves_nobody_behind(state: Path) -> None:
@@ -100,12 +101,20 @@ def test_it_stays_until_it_is_told_and_tells_a_second_one(state: Path) -> None:
     with running(state) as (process, out):
         daemons = children_of(process.pid)
         assert len(daemons) == 2
-        (line,) = re.findall(r"^SPIFFE_ENDPOINT_SOCKET=(.*)$", out, re.MULTILINE)
-        fetched = subprocess.run(
-            [sys.executable, "-m", "assay.cli", "api", "fetch", "-o", "json"],
-            env={**os.environ, "SPIFFE_ENDPOINT_SOCKET": line.strip()}, capture_output=True, check=True,
-        )  # fmt: skip
-        assert json.loads(fetched.stdout)["svids"][0]["spiffe_id"].startswith("spiffe://example.org/user/")
+        exported = dict(re.findall(r"^([A-Z_]+)=(\S+)$", out, re.MULTILINE))
+        assert exported.keys() == {"SPIFFE_ENDPOINT_SOCKET", "ASSAY_ADMIN_SOCKET"}
+
+        def assay(*args: str, **env: str) -> Any:  # noqa: ANN401 - JSON
+            command = [sys.executable, "-m", "assay.cli", *args, "-o", "json"]
+            done = subprocess.run(command, env={**os.environ, **env}, cwd=state.parent, capture_output=True, check=True)
+            return json.loads(done.stdout)
+
+        fetched = assay("api", "fetch", **exported)
+        assert fetched["svids"][0]["spiffe_id"].startswith("spiffe://example.org/user/")
+        assert assay("entry", "show", **exported)["entries"]
+        # Without a word of where they are, from the folder in which they were started.
+        explained = assay("explain", "--pid", str(os.getpid()))
+        assert explained["server"]["entries"] == len(assay("entry", "show", **exported)["entries"])
         second = once(state)
         assert second.returncode == 1
         assert f"another `assay up` (process {process.pid}) is running" in second.stderr
