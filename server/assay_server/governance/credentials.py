@@ -19,7 +19,7 @@ from assay_server.governance.ending import revoke_credential
 from assay_server.governance.identifier import new_id
 from assay_server.governance.identity import principal_of
 from assay_server.governance.journal import Write, record
-from assay_server.governance.policies import PolicySource
+from assay_server.governance.policies import PolicySource, under_live
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError, TaskRefusedError
 from assay_server.governance.request import Confirmation, CredentialRequest
 from assay_server.model.governed.decision import Decision, DecisionRequest, Point
@@ -75,9 +75,9 @@ class CredentialService:
             DecisionRefusedError: policy refuses, or asks for approval.
             UnavailableError: there is no key to sign with, or no policy to decide by.
         """
-        policy, ends_at = await self._policies.current(), (*request.ends_at, self._signer_ends_at())
+        asked = replace(request, ends_at=(*request.ends_at, self._signer_ends_at()))
         now = int(self._clock.now().timestamp())
-        granted = await self._store.write(lambda tx: _granted(tx, policy, replace(request, ends_at=ends_at), now))
+        granted = await under_live(self._store, self._policies, lambda tx, policy: _granted(tx, policy, asked, now))
         if isinstance(granted, AssayError):
             raise granted
         return IssuedCredential(granted, self._sign(granted))

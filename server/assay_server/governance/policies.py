@@ -5,7 +5,8 @@ another. Nothing older is used in its place.
 """
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from assay.errors import AssayError, InvalidArgumentError, UnavailableError
 from assay_server.datastore.base import ChangeKind, Store, Transaction
@@ -16,6 +17,11 @@ from assay_server.policy.signature import verified
 _LIVE = f"{LIVE_POLICY.name}/{LIVE_POLICY.key(LivePolicy(0, 0))}"
 _BUNDLES = f"{POLICY_BUNDLE.name}/"
 _HINT = "push a policy that can be read, or `assay policy rollback` to one"
+
+_TRIES = 8
+"""How often policy may move while something is decided by it: each time somebody has pushed in between."""
+
+T = TypeVar("T")
 
 
 class PolicySource(Protocol):
@@ -79,6 +85,28 @@ class Policies:
             said = error.message if isinstance(error, AssayError) else "it cannot be read"
             self._live = UnavailableError(f"the live policy cannot be used: {said}", hint=_HINT)
         self._seen = sequence
+
+
+async def under_live(store: Store, policies: PolicySource, work: Callable[[Transaction, Policy], T]) -> T:
+    """What `work` comes to under the policy that is live in the very transaction it is done in.
+
+    Policy is read before, since parsing one takes long; when somebody has pushed another meanwhile, nothing is done and
+    it goes again. So what is written after a push was decided by what was pushed.
+
+    Raises:
+        UnavailableError: there is no policy that can be read, or another one each time.
+    """
+    for _ in range(_TRIES):
+        policy = await policies.current()
+        done = await store.write(lambda tx, one=policy: (work(tx, one),) if is_live(tx, one) else None)  # type: ignore[misc]
+        if done is not None:
+            return done[0]
+    raise UnavailableError("the live policy is not the one that is decided by", hint="try again")
+
+
+def is_live(tx: Transaction, policy: Policy) -> bool:
+    """Whether this is the policy that is live; a version never comes again with other contents."""
+    return live_of(tx).version == policy.version
 
 
 def live_bundle(tx: Transaction) -> PolicyBundle | None:

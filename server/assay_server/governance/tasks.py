@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from assay.clock import Clock
 from assay.errors import AlreadyExistsError, AssayError, InvalidArgumentError, NotFoundError
@@ -20,18 +21,21 @@ from assay_server.governance.ending import (
 from assay_server.governance.journal import record
 from assay_server.governance.narrowing import BroaderError, Narrowing, narrowed, require_within
 from assay_server.governance.opening import Opener, Terms, open_task
-from assay_server.governance.policies import PolicySource
+from assay_server.governance.policies import PolicySource, under_live
 from assay_server.governance.task_request import TaskRequest
 from assay_server.model.governed.decision import DECISION, Decision
 from assay_server.model.governed.event import EventType
 from assay_server.model.governed.principal import Trigger
 from assay_server.model.governed.task import TASK, Credential, Task, TaskState
+from assay_server.policy.engine import Policy
 
 NARROWED = "task_narrowed"
 """Why credentials end that had more than the task has now."""
 
 SUSPENDED = "task_suspended"
 MAX_EVENT_NAME = 256
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,9 @@ class TaskService:
 
     async def open(self, request: TaskRequest, opener: Opener) -> Task:
         """Open a task; raises as `opening.open_task`, and DecisionRefusedError when policy refuses."""
-        policy, now = await self._policies.current(), self._now()
-        opened = await self._store.write(lambda tx: open_task(tx, policy, self._terms, opener, request, now))
+        opened = await self._decided(
+            lambda tx, policy: open_task(tx, policy, self._terms, opener, request, self._now())
+        )
         if isinstance(opened, AssayError):
             raise opened
         return opened
@@ -99,15 +104,14 @@ class TaskService:
             AssayError: as `open`.
         """
         opener = replace(opener, trigger=event_trigger(source, event_id))
-        policy, now = await self._policies.current(), self._now()
 
-        def work(tx: Transaction) -> Task | AssayError:
+        def work(tx: Transaction, policy: Policy) -> Task | AssayError:
             found, _ = tx.governed.find(TASK, [("trigger", opener.trigger)], Page())
             if found:
                 return _same(found[0], opener, request)
-            return open_task(tx, policy, self._terms, opener, request, now)
+            return open_task(tx, policy, self._terms, opener, request, self._now())
 
-        opened = await self._store.write(work)
+        opened = await self._decided(work)
         if isinstance(opened, AssayError):
             raise opened
         return opened
@@ -238,6 +242,9 @@ class TaskService:
     async def failed(self, task_id: str, action: str, by: By) -> Task:
         """Count an attempt of an action that failed or was refused; raises as `spend`, but never for the budget."""
         return await self._counted(lambda tx, now: note_failed(tx, *_owned(tx, task_id, by), action, now))
+
+    async def _decided(self, work: Callable[[Transaction, Policy], T]) -> T:
+        return await under_live(self._store, self._policies, work)
 
     async def _change(self, task_id: str, by: By, change: Change) -> Task:
         now = self._now()

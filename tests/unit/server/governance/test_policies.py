@@ -10,11 +10,11 @@ from assay.errors import FailedPreconditionError, InvalidArgumentError, NotFound
 from assay.keymanager.base import KeyType, SigningKey
 from assay.testing.clock import FakeClock
 from assay_server.datastore.base import Page, Store
-from assay_server.governance.policies import Policies, key_of
+from assay_server.governance.policies import Policies, ShippedPolicy, key_of, live_of, under_live
 from assay_server.governance.policystore import PolicyStore
 from assay_server.model.governed.event import EventType
 from assay_server.model.governed.policybundle import LIVE_POLICY, POLICY_BUNDLE, LivePolicy
-from assay_server.policy.engine import SCHEMA_VERSION, bundle_digest, shipped
+from assay_server.policy.engine import SCHEMA_VERSION, Policy, bundle_digest, shipped
 from assay_server.policy.signature import Signed, sign, verified
 
 RULE = '@id("{}") forbid (principal, action, resource) when {{ context.depth > 3 }};'
@@ -175,3 +175,37 @@ async def test_a_bundle_that_is_gone_decides_nothing(versions: PolicyStore, poli
         await policies.current()
     await versions.rollback(0, ME)
     assert (await policies.current()).version == 0
+
+
+class MovedMeanwhile:
+    """Policies of a store, and somebody who pushes between the reading of one and the transaction, so often."""
+
+    def __init__(self, policies: Policies, versions: PolicyStore, times: int) -> None:
+        self._policies = policies
+        self._versions = versions
+        self._left = times
+
+    async def current(self) -> Policy:
+        policy = await self._policies.current()
+        if self._left:
+            self._left -= 1
+            await self._versions.push(files(f"push-{self._left}"), "", "", ME)
+        return policy
+
+
+@pytest.mark.parametrize("pushes", [0, 1, 3])
+async def test_what_is_decided_is_decided_by_the_policy_that_is_live_in_its_own_transaction(
+    store: Store, policies: Policies, versions: PolicyStore, pushes: int
+) -> None:
+    source = MovedMeanwhile(policies, versions, pushes)
+    used, live = await under_live(store, source, lambda tx, policy: (policy.version, live_of(tx).version))
+    assert used == live == pushes
+
+
+async def test_nothing_is_decided_while_policy_is_another_one_each_time(
+    store: Store, policies: Policies, versions: PolicyStore
+) -> None:
+    with pytest.raises(UnavailableError):
+        await under_live(store, MovedMeanwhile(policies, versions, 100), lambda tx, policy: policy)
+    with pytest.raises(UnavailableError):
+        await under_live(store, ShippedPolicy(), lambda tx, policy: policy)
