@@ -99,11 +99,12 @@ def _terms(noun: Noun[T], value: T) -> set[tuple[str, str]]:
 
 
 def _asked(noun: Noun[Any], terms: Terms) -> list[Condition]:
+    """The first term finds them, and its index says the kind: with the kind beside it SQLite reads all of that kind."""
     asked = [
         Condition(
-            sql.OF_TERM.replace("term_N", f"term_{at}").replace("value_N", f"value_{at}"),
-            {f"term_{at}": term, f"value_{at}": value},
+            (sql.OF_TERM_TOO if at else sql.OF_TERM).replace("term_N", f"term_{at}").replace("value_N", f"value_{at}"),
+            {"kind": noun.name, f"term_{at}": term, f"value_{at}": value},
         )
         for at, (term, value) in enumerate(terms)
     ]
-    return [Condition(sql.OF_KIND, {"kind": noun.name}), *asked]
+    return asked or [Condition(sql.OF_KIND, {"kind": noun.name})]

@@ -206,6 +206,6 @@ async def test_nothing_is_decided_while_policy_is_another_one_each_time(
     store: Store, policies: Policies, versions: PolicyStore
 ) -> None:
     with pytest.raises(UnavailableError):
-        await under_live(store, MovedMeanwhile(policies, versions, 100), lambda tx, policy: policy)
+        await under_live(store, MovedMeanwhile(policies, versions, 100), lambda _tx, policy: policy)
     with pytest.raises(UnavailableError):
-        await under_live(store, ShippedPolicy(), lambda tx, policy: policy)
+        await under_live(store, ShippedPolicy(), lambda _tx, policy: policy)

@@ -4,6 +4,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     insert,
     literal_column,
     select,
@@ -24,11 +25,13 @@ COUNT = counting(table)
 AFTER = table.c.position > bindparam("after")
 OF_KIND = table.c.kind == bindparam("kind")
 # The store numbers the names, one pair for each term that is asked for.
-OF_TERM = table.c.position.in_(
-    select(terms.c.governed).where(
-        terms.c.kind == bindparam("kind"), terms.c.term == bindparam("term_N"), terms.c.value == bindparam("value_N")
-    )
+_said = and_(
+    terms.c.kind == bindparam("kind"), terms.c.term == bindparam("term_N"), terms.c.value == bindparam("value_N")
 )
+OF_TERM = table.c.position.in_(select(terms.c.governed).where(_said))
+# Of those that the first term finds: a list of all that are active would be made for each question otherwise.
+# By name: a condition is written out alone, where Core would add the object's table to the inner one's.
+OF_TERM_TOO = exists(select(literal_column("1")).where(_said, terms.c.governed == literal_column("governed.position")))
 # With the index' own condition, without which it is not used.
 DUE_AFTER = (table.c.due > literal_column("0")) & (table.c.due > bindparam("due_after"))
 DUE = (

@@ -40,6 +40,12 @@ FROM governed_terms
 WHERE governed_terms.kind = :kind AND governed_terms.term = :term_N AND governed_terms.value = :value_N)\
 """
 
+OF_TERM_TOO = """\
+EXISTS (SELECT 1
+FROM governed_terms
+WHERE governed_terms.kind = :kind AND governed_terms.term = :term_N AND governed_terms.value = :value_N AND governed_terms.governed = governed.position)\
+"""
+
 DUE_AFTER = """\
 governed.due > 0 AND governed.due > :due_after\
 """
