@@ -42,10 +42,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A committed change and what the entry or node became by it: None when it is gone. Always None for other kinds."""
+    """A committed change and what the entry or node became by it: None when it is gone. Always None for other kinds.
+
+    `due` is when a governed object's time comes, as its noun says; 0 for never, and for all else.
+    """
 
     change: Change
     value: Entry | Node | None = None
+    due: int = 0
 
 
 class Match(Enum):
@@ -154,6 +158,14 @@ class Entries(Protocol):
 
     def bindings_at(self, spiffe_ids: Collection[SpiffeId]) -> list[Entry]:
         """The bindings for these SPIFFE IDs; one indexed query."""
+        ...
+
+    def principals_at(self, spiffe_id: SpiffeId) -> frozenset[str]:
+        """The principals whose bindings are for that SPIFFE ID and not withheld; one indexed query."""
+        ...
+
+    def principal_by(self, entry_id: str) -> str | None:
+        """The principal of the binding of that ID; None for one that is withheld, and for plain entries."""
         ...
 
     def expired(self, now: int) -> list[str]:
