@@ -24,7 +24,7 @@ _PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A decision, the texts of the policies that determined it, and the same policy's answer to the same inputs today."""
+    """A decision, the texts of the policies that determined it, and the same policy's answer to its inputs today."""
 
     decision: Decision
     texts: dict[str, str]
