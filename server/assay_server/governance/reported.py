@@ -5,8 +5,8 @@ not as it has to be is named and never copied, since it may be a parameter or a 
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +39,8 @@ _LENGTHS: Mapping[str, int] = MappingProxyType(
         "trace_id": 32,
     }
 )
+_NUMBERS = ("at", "staleness")
+_KEPT = tuple(each.name for each in fields(Report) if each.name not in {"kind", "task_id"})
 _FORMS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         "parameters_digest": re.compile(r"(sha-256:[A-Za-z0-9_-]{43})?"),
@@ -67,17 +69,20 @@ class Origin:
     at: int
 
 
-def events_of(report: Report, known: Known, origin: Origin) -> Iterator[Event]:
-    """The report's event, and an exception more for a use that should not have been, or was decided without knowing."""
+def events_of(report: Report, odd: Collection[str], known: Known, origin: Origin) -> Iterator[Event]:
+    """The report's event, and an exception more for a use that should not have been, or was decided without knowing.
+
+    `odd` are the fields that are misshapen.
+    """
     credential = known.credential
-    if (cause := _wrong(report, credential, origin.at)) or credential is None:
-        yield _event(EventType.EXCEPTION, report, known, origin, cause=cause)
+    if (cause := _wrong(report, odd, credential, origin.at)) or credential is None:
+        yield _exception(report, odd, known, origin, cause)
         return
-    yield _event(_KINDS[report.kind], report, known, origin)
+    yield _event(_KINDS[report.kind], known, origin, _said(report, odd))
     if report.outcome == "allowed" and _over(report, credential):
-        yield _event(EventType.EXCEPTION, report, known, origin, cause="allowed_after_end")
+        yield _exception(report, odd, known, origin, "allowed_after_end")
     if report.staleness:
-        yield _event(EventType.EXCEPTION, report, known, origin, cause="degraded_decision")
+        yield _exception(report, odd, known, origin, "degraded_decision")
 
 
 def gap(origin: Origin, first: int, last: int) -> Event:
@@ -88,16 +93,15 @@ def gap(origin: Origin, first: int, last: int) -> Event:
 
 def misshapen(report: Report) -> list[str]:
     """Names of its fields that are too long, not printable, of another form, or hold a token."""
-    said = asdict(report)
-    wrong = [name for name, most in _LENGTHS.items() if not _fits(name, said[name], most)]
-    return wrong + [name for name in ("at", "staleness") if not 0 <= said[name] <= MOST]
+    odd = [name for name, most in _LENGTHS.items() if not _fits(name, getattr(report, name), most)]
+    return odd + [name for name in _NUMBERS if not 0 <= getattr(report, name) <= MOST]
 
 
-def _wrong(report: Report, credential: Credential | None, now: int) -> str:
+def _wrong(report: Report, odd: Collection[str], credential: Credential | None, now: int) -> str:
     """Why it is not taken for what it says; empty if it is."""
     if report.kind not in _KINDS:
         return "report_kind_unknown"
-    if misshapen(report) or report.outcome not in _OUTCOMES:
+    if odd or report.outcome not in _OUTCOMES:
         return "report_malformed"
     if credential is None:
         return "credential_unknown"
@@ -116,14 +120,18 @@ def _over(report: Report, credential: Credential) -> bool:
     return report.at > ended + SKEW
 
 
-def _event(kind: EventType, report: Report, known: Known, origin: Origin, **more: object) -> Event:
-    wrong = set(misshapen(report))
-    said: dict[str, Any] = {name: value for name, value in asdict(report).items() if name not in wrong}
-    said.pop("task_id", None)
-    reported_kind = said.pop("kind", "")
-    details = {**more, "reporter": origin.reporter, "number": origin.number, **said}
-    if kind is EventType.EXCEPTION:
-        details |= {"kind": reported_kind} | ({"withheld": sorted(wrong)} if wrong else {})
+def _said(report: Report, odd: Collection[str]) -> dict[str, Any]:
+    """What is kept of it: all that is not misshapen. Of which task it is, and what kind, the event says."""
+    return {name: getattr(report, name) for name in _KEPT if name not in odd}
+
+
+def _exception(report: Report, odd: Collection[str], known: Known, origin: Origin, cause: str) -> Event:
+    kind = {"kind": report.kind} if "kind" not in odd else {}
+    withheld = {"withheld": sorted(odd)} if odd else {}
+    return _event(EventType.EXCEPTION, known, origin, {"cause": cause, **kind, **withheld, **_said(report, odd)})
+
+
+def _event(kind: EventType, known: Known, origin: Origin, said: Mapping[str, Any]) -> Event:
     credential = known.credential
     return Event(
         kind,
@@ -133,11 +141,11 @@ def _event(kind: EventType, report: Report, known: Known, origin: Origin, **more
         credential.task_id if credential else known.task_id,
         credential.principal if credential else "",
         known.actor_type,
-        details,
+        {"reporter": origin.reporter, "number": origin.number, **said},
     )
 
 
 def _fits(name: str, text: str, most: int) -> bool:
     form = _FORMS.get(name)
     shaped = form is None or form.fullmatch(text) is not None
-    return len(text) <= most and text.isprintable() and shaped and _TOKEN.search(text) is None
+    return len(text) <= most and text.isprintable() and shaped and not ("eyJ" in text and _TOKEN.search(text))

@@ -1,6 +1,7 @@
 """Reports of verifiers, taken into the ledger: each number once, and those that never came are said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId
@@ -12,7 +13,7 @@ from assay_server.model.governed.principal import PRINCIPAL
 from assay_server.model.governed.report import REPORTER, Report, Reporter
 from assay_server.model.governed.task import CREDENTIAL, TASK
 
-MAX_REPORTS = 64
+MAX_REPORTS = 32
 """In one transaction, which others wait for."""
 
 MAX_REPORTER = 128
@@ -59,14 +60,12 @@ def _events(tx: Transaction, origin: Origin, reports: Sequence[Report], last: in
         yield gap(origin, last + 1, first - 1)
     for number, report in enumerate(reports, first):
         if number > last:
-            yield from events_of(
-                report, _known(tx, report), Origin(origin.verifier, origin.reporter, number, origin.at)
-            )
+            odd = misshapen(report)
+            yield from events_of(report, odd, _known(tx, report, odd), replace(origin, number=number))
 
 
-def _known(tx: Transaction, report: Report) -> Known:
-    """What is registered; texts that are too long to be a key are not even looked for."""
-    odd = misshapen(report)
+def _known(tx: Transaction, report: Report, odd: Collection[str]) -> Known:
+    """What is registered; what is misshapen is not even looked for."""
     credential = None if "jti" in odd else tx.governed.get(CREDENTIAL, report.jti)
     if credential is not None:
         principal = tx.governed.get(PRINCIPAL, credential.principal)
