@@ -64,13 +64,14 @@ class PolicyApi:
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         """A decision, told again."""
         found = await self._review.explain(request.decision_id)
+        replayed = found.replayed
         return pb.ExplainResponse(
             decision=_decision(found.decision),
             policy_texts=found.texts,
             inputs=json.dumps(found.decision.inputs, sort_keys=True),
-            replayed=_decision(found.replayed) if found.replayed else None,
-            same=found.same,
-            why_not_replayed=found.why_not,
+            replayed=_decision(replayed.answer) if replayed.answer else None,
+            same=replayed.same,
+            why_not_replayed=replayed.why_not,
         )
 
     async def Diff(self, request: pb.DiffRequest, context: Context) -> pb.DiffResponse:

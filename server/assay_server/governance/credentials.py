@@ -15,6 +15,7 @@ from assay_server.datastore.base import Store, Transaction
 from assay_server.governance.budget import BudgetSpentError
 from assay_server.governance.counting import note_failed, one_more
 from assay_server.governance.deciding import Facts, facts_of, recorded
+from assay_server.governance.elevation import elevated, elevations_of_credential
 from assay_server.governance.ending import revoke_credential
 from assay_server.governance.identifier import new_id
 from assay_server.governance.identity import principal_of
@@ -122,6 +123,8 @@ def _granted(tx: Transaction, policy: Policy, request: CredentialRequest, now: i
         return TaskRefusedError("no such task")
     credential = _credential(request, task, authority, decisions, now)
     _record(tx, credential, principal, counted, actor, now)
+    for event in elevations_of_credential(credential, task, principal, actor, elevated(facts)):
+        record(tx, event)
     return Granted(task, principal, authority, credential, request.confirmation)
 
 

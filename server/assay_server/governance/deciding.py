@@ -49,10 +49,13 @@ def recorded(tx: Transaction, policy: Policy, request: DecisionRequest, actor: s
         {
             "point": decision.point.value,
             "effect": decision.effect.value,
+            "ttl": decision.ttl,
             "tool": request.tool.name if request.tool else "",
             "policies": list(decision.policies),
             "policy_version": decision.policy_version,
+            "policy_digest": decision.policy_digest,
             "reason": decision.reason,
+            "inputs_digest": decision.inputs_digest,
         },
     )
     record(tx, event, (DECISION, decision))

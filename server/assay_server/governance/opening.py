@@ -20,6 +20,7 @@ from assay_server.datastore.base import Transaction
 from assay_server.governance import budget as budgets
 from assay_server.governance import task_state
 from assay_server.governance.deciding import Facts, facts_of, recorded
+from assay_server.governance.elevation import delegations, elevated, elevations_of_task
 from assay_server.governance.identifier import new_id
 from assay_server.governance.journal import record
 from assay_server.governance.narrowing import require_within
@@ -98,6 +99,11 @@ def open_task(
         return DecisionRefusedError(refused)
     task = replace(task, policy_version=policy.version)
     record(tx, _opened(task, principal, opener, decisions), (TASK, task))
+    for event in (
+        *delegations(task, principal, opener.actor, parent, depth),
+        *elevations_of_task(task, principal, opener.actor, elevated(facts), [one.decision_id for one in decisions]),
+    ):
+        record(tx, event)
     return task
 
 

@@ -14,8 +14,9 @@ from assay_server.model.governed.decision import DECISION, Decision, DecisionReq
 from assay_server.model.governed.policybundle import PolicyBundle
 from assay_server.model.governed.principal import PRINCIPAL, Principal
 from assay_server.model.governed.task import TASK, Task
-from assay_server.policy.decide import decide, replay, same_answer
+from assay_server.policy.decide import decide
 from assay_server.policy.engine import Policy, compiled, shipped, shipped_text
+from assay_server.policy.replay import Replayed, replay
 from assay_server.policy.source import statements
 
 _PAGE = 100
@@ -23,20 +24,11 @@ _PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A decision, the texts of the policies that determined it, and what the same policy says of the same inputs today.
-
-    `replayed` is None where the policy is no longer at hand; `why_not` says why.
-    """
+    """A decision, the texts of the policies that determined it, and the same policy's answer to its inputs today."""
 
     decision: Decision
     texts: dict[str, str]
-    replayed: Decision | None
-    why_not: str = ""
-
-    @property
-    def same(self) -> bool:
-        """Whether the replay gave the same answer."""
-        return self.replayed is not None and same_answer(self.decision, self.replayed)
+    replayed: Replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +56,13 @@ class PolicyReview:
             decision = tx.governed.get(DECISION, decision_id)
             if decision is None:
                 raise NotFoundError("there is no such decision", hint="its ID begins with dec_")
-            return decision, _bundle(tx, decision)
+            return decision, bundle_of(tx, decision.policy_version)
 
         decision, bundle = await self._store.read(read)
-        if isinstance(bundle, str):
-            return Explained(decision, {}, None, bundle)
-        policy = shipped() if not bundle.version else await asyncio.to_thread(compiled, bundle)
-        texts = _texts(policy, decision.policies)
-        try:
-            return Explained(decision, texts, replay(policy, decision))
-        except (KeyError, ValueError):
-            return Explained(decision, texts, None, "what was kept of its inputs cannot be read")
+        policy = bundle if isinstance(bundle, str) else await asyncio.to_thread(ready, bundle)
+        if isinstance(policy, str):
+            return Explained(decision, {}, Replayed(None, why_not=policy))
+        return Explained(decision, _texts(policy, decision.policies), replay(policy, decision))
 
     async def differences(self, before: Policy, after: Policy) -> AsyncIterator[tuple[int, Sequence[Changed]]]:
         """Numbers of live tasks looked at, page by page, and what of them would change when they ask next."""
@@ -89,13 +77,21 @@ class PolicyReview:
         return int(self._clock.now().timestamp())
 
 
-def _bundle(tx: Transaction, decision: Decision) -> PolicyBundle | str:
-    """What it was decided by, or why that cannot be had."""
+def bundle_of(tx: Transaction, version: int) -> PolicyBundle | str:
+    """That version, or why it cannot be had."""
     try:
-        bundle = stored(tx, decision.policy_version) if decision.policy_version else shipped().bundle
+        return stored(tx, version) if version else shipped().bundle
     except AssayError as error:
         return error.message
-    return bundle if bundle.digest == decision.policy_digest else "the shipped set was another one then"
+
+
+def ready(bundle: PolicyBundle) -> Policy | str:
+    """The bundle ready to decide, which takes a while, or why it cannot be used."""
+    try:
+        return compiled(bundle) if bundle.version else shipped()
+    except (AssayError, ValueError) as error:
+        said = error.message if isinstance(error, AssayError) else "it cannot be read"
+        return f"version {bundle.version}: {said}"
 
 
 def _texts(policy: Policy, wanted: Sequence[str]) -> dict[str, str]:

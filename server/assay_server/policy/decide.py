@@ -1,4 +1,4 @@
-"""The one function that decides; pure, so that a decision can be replayed: same policy, same inputs, same answer.
+"""The one function that decides; pure, so that `replay` can decide again: same policy, same inputs, same answer.
 
 Anything but a clean Allow without errors is a refusal (Cedar passes over a `forbid` that fails, and would allow).
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 from assay_server.model.governed.decision import Decision, DecisionRequest, Effect, Point
 from assay_server.policy.cedar import Answer, ask
-from assay_server.policy.engine import Policy
-from assay_server.policy.inputs import inputs_of
+from assay_server.policy.engine import SCHEMA_VERSION, Policy, floor_digest
+from assay_server.policy.inputs import inputs_digest, inputs_of
 from assay_server.policy.rule import Rule
 from assay_server.policy.ttl import ttl_of
 from assay_server.policy.wording import advice_of, obligations_of, reason_of
@@ -21,16 +21,6 @@ Json = dict[str, Any]
 def decide(policy: Policy, request: DecisionRequest, decision_id: str) -> Decision:
     """The answer; its TTL ends no later than anything that it stands on. Never raises: what fails is refused."""
     return decided(policy, inputs_of(request), decision_id)
-
-
-def replay(policy: Policy, decision: Decision) -> Decision:
-    """What this policy says of the inputs of a decision."""
-    return decided(policy, decision.inputs, decision.decision_id)
-
-
-def same_answer(one: Decision, other: Decision) -> bool:
-    """Whether two decisions say the same of the same thing."""
-    return (one.effect, one.ttl, one.policies) == (other.effect, other.ttl, other.policies)
 
 
 def decided(policy: Policy, inputs: Json, decision_id: str) -> Decision:
@@ -51,6 +41,9 @@ def decided(policy: Policy, inputs: Json, decision_id: str) -> Decision:
         task_id=inputs["task"],
         obligations=dict(verdict.obligations),
         inputs=inputs,
+        inputs_digest=inputs_digest(inputs),
+        schema_version=SCHEMA_VERSION,
+        floor_digest=floor_digest(),
     )
 
 

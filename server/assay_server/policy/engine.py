@@ -75,6 +75,12 @@ def floor_rules() -> tuple[Rule, ...]:
 
 
 @cache
+def floor_digest() -> str:
+    """Of the floor and the schema, which come with the server and are no part of a bundle."""
+    return digest({"floor": shipped_text("floor.cedar"), "schema": schema_text()})
+
+
+@cache
 def schema() -> cedarpy.Schema:
     """The shipped schema, parsed."""
     return cedarpy.Schema.from_str(schema_text())

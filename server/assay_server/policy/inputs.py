@@ -3,8 +3,11 @@
 Raw parameters and the whole text of an intent are not among it: a digest and the goal are.
 """
 
+import hashlib
+import json
 from typing import Any
 
+from assay.bundle import jwk
 from assay_server.model.governed.catalogue import ActionClass, Risk, Tool
 from assay_server.model.governed.decision import DecisionRequest, Point
 from assay_server.model.governed.principal import ActorType, Principal
@@ -27,6 +30,12 @@ def inputs_of(request: DecisionRequest) -> Json:
         return told | _evaluated(request)
     except Exception as error:  # noqa: BLE001 - whatever it is, no answer but a refusal can be given
         return told | {"wrong": f"not readable: {type(error).__name__}"}
+
+
+def inputs_digest(inputs: Json) -> str:
+    """Of inputs as JSON in ASCII with sorted keys and no white space, which any number and any text has."""
+    written = json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()
+    return f"sha-256:{jwk.encode(hashlib.sha256(written).digest())}"
 
 
 def _told(request: DecisionRequest) -> Json:

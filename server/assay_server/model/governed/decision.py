@@ -76,7 +76,9 @@ class DecisionRequest:
 class Decision:
     """One answer. `ttl` is in seconds, 0 unless allowed; `policies` are the IDs that determined it.
 
-    `reason` says what decided, `advice` what a person can do about a refusal; `inputs` are the request as evaluated.
+    `reason` says what decided, `advice` what a person can do about a refusal; `inputs` are the request as evaluated, in
+    the words of `schema_version`. `floor_digest` is of what holds under every policy set. All of it is what a replay
+    needs; what was written before these were kept has them empty.
     """
 
     decision_id: str
@@ -93,6 +95,9 @@ class Decision:
     task_id: str
     obligations: dict[str, str] = field(default_factory=dict[str, str])
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
+    inputs_digest: str = ""
+    schema_version: int = 0
+    floor_digest: str = ""
 
     @property
     def allowed(self) -> bool:
