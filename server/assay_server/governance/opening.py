@@ -99,7 +99,7 @@ def open_task(
     task = replace(task, policy_version=policy.version)
     record(tx, _opened(task, principal, opener, decisions), (TASK, task))
     for event in (
-        *delegations(task, principal, opener.actor, parent, depth),
+        *delegations(task, principal, opener.actor, parent, facts[0].depth),
         *elevations_of_task(task, principal, opener.actor, elevated(facts), [one.decision_id for one in decisions]),
     ):
         record(tx, event)
