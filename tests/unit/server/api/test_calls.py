@@ -44,8 +44,8 @@ from assay_server.model.governed.noun import Noun
 from assay_server.model.governed.owner import OWNER, Owner
 from assay_server.model.governed.principal import PRINCIPAL, ActorType, Principal, PrincipalState, Trigger
 from assay_server.model.governed.task import CREDENTIAL, TASK, Task, TaskState
-from assay_server.policy.decide import replay, same_answer
 from assay_server.policy.engine import shipped
+from assay_server.policy.replay import replay
 
 Serve = Callable[[Service, Caller], Awaitable[grpc.aio.Channel]]
 
@@ -175,7 +175,7 @@ async def test_an_instance_asks_about_its_own_task_and_the_answer_is_written_dow
     assert (answer.effect, answer.task_id, answer.policy_version) == ("allow", task.id, 0)
     decision = await world.decision(answer)
     assert (decision.point.value, answer.valid_until) == ("tool:call", decision.at + VALID)
-    assert same_answer(decision, replay(shipped(), decision))
+    assert replay(shipped(), decision).same
     assert decision.inputs["question"]["context"]["paramsDigest"] == digest({"a": 2, "b": 1})
     used = (await world.task(task)).used
     assert (used.calls, used.calls_by_action, used.chain, used.steps) == (1, {"crm.read": 1}, ("crm.read",), 1)
