@@ -21,6 +21,7 @@ from assay_server.credential.authorities import Authorities
 from assay_server.datastore.base import Store, Transaction
 
 if TYPE_CHECKING:
+    from assay_server.governance.calling import CallService
     from assay_server.governance.credentials import CredentialService
     from assay_server.governance.policies import Policies
     from assay_server.governance.tasks import TaskService
@@ -138,12 +139,18 @@ class Governing:
         terms = Terms(self._issuer, limits.max_duration, limits.max_ai_agent_duration)
         return TaskService(ground.store, ground.clock, self.policies(), terms)
 
+    @cached_property
+    def _calls(self) -> "CallService":
+        from assay_server.governance.calling import CallService  # noqa: PLC0415 - with the first call
+
+        return CallService(self._ground.store, self.policies(), self._ground.clock)
+
     def _operator_tasks(self) -> Service:
         from assay_proto.task.v1 import task_pb2  # noqa: PLC0415 - with the first call
         from assay_server.api.task_operator import OperatorTasksApi  # noqa: PLC0415 - likewise
 
         descriptor = task_pb2.DESCRIPTOR.services_by_name["OperatorTasks"]
-        return served(descriptor, OperatorTasksApi(self._tasks, self._ground.clock))
+        return served(descriptor, OperatorTasksApi(self._tasks, self._calls, self._ground.clock))
 
     def _agent_tasks(self) -> Service:
         from assay_proto.task.v1 import task_pb2  # noqa: PLC0415 - with the first call
@@ -154,7 +161,9 @@ class Governing:
         ground = self._ground
         callers = Callers(ground.authorized, ground.store, ground.clock)
         watch = TaskWatch(ground.store, self._tasks)
-        api = AgentTasksApi(self._tasks, self._credentials(), watch, callers, ground.authorized, ground.clock)
+        api = AgentTasksApi(
+            self._tasks, self._credentials(), self._calls, watch, callers, ground.authorized, ground.clock
+        )
         return served(task_pb2.DESCRIPTOR.services_by_name["AgentTasks"], api)
 
     def _instances(self) -> Service:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from assay.governed.authority import Access, Authority, authority_of, details
+from assay.governed.digest import digest
 from assay.rpc.status import EndError
 from assay.wire.status import code_of, refusal
 from assay.workloadapi.connected import Connected
@@ -60,6 +61,29 @@ class TaskCredential:
     token: str = field(repr=False)
     jti: str
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallDecision:
+    """The answer about one call. `effect` is `allow`, `deny` or `needs_approval`; only the first lets it be made.
+
+    It is to be begun before `valid_until` (Unix seconds; 0 unless allowed), once. `advice` is what a person can do
+    about a refusal; who cannot comply with `obligations` does not make the call.
+    """
+
+    effect: str
+    reason: str
+    advice: str
+    obligations: Mapping[str, str]
+    decision_id: str
+    valid_until: int
+    policy_version: int
+    task_id: str
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the call may be made."""
+        return self.effect == "allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +188,49 @@ class TaskClient(Connected):
             raise MalformedResponseError("malformed response: there is no token in it")
         return TaskCredential(answer.token, answer.jti, answer.expires_at)
 
+    async def decide(
+        self,
+        action: str,
+        *,
+        jti: str = "",
+        task_id: str = "",
+        resource: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        parameters_digest: str = "",
+        call_id: str = "",
+        key_proved: bool = False,
+        within: float | None = None,
+    ) -> CallDecision:
+        """Ask whether one call may be made; if so it is counted. A refusal is an answer, and not raised.
+
+        Args:
+            action: the tool.
+            jti: the token that the call is made with, for verifiers of its audience and for whom it was issued to;
+            task_id: or this workload's own task.
+            resource: what it acts on; by itself the token's audience, or the tool's resource.
+            parameters: of the call, of which only the digest leaves this process;
+            parameters_digest: or the digest itself (`assay.governed.digest.digest`).
+            call_id: names the call among all that this workload asks about, so that asking again is not another call.
+                A verifier makes it up itself, and takes none from the caller.
+            key_proved: a verifier has seen the proof of the token's key.
+            within: seconds to wait for the answer.
+
+        Raises:
+            ValueError: the parameters cannot be said in JSON.
+            NotFoundError: there is no such token or task, or it is none of this workload's.
+        """
+        if parameters is not None:
+            parameters_digest = digest(dict(parameters))
+        request = pb.DecideRequest(action=action, resource=resource, call_id=call_id, key_proved=key_proved)
+        if parameters_digest:
+            request.parameters_digest = parameters_digest
+        if jti:
+            request.jti = jti
+        else:
+            request.task_id = task_id
+        answer = await self._unary("Decide", request, pb.DecideResponse, within)
+        return _decision(answer)
+
     async def narrow(
         self,
         task_id: str,
@@ -254,6 +321,21 @@ def _task(message: pb.Task) -> OpenedTask:
         ends_at=message.ends_at,
         heartbeat=message.heartbeat,
         message=message,
+    )
+
+
+def _decision(answer: pb.DecideResponse) -> CallDecision:
+    if not answer.effect or (answer.effect == "allow" and answer.valid_until <= 0):
+        raise MalformedResponseError("malformed response: there is no answer in it")
+    return CallDecision(
+        effect=answer.effect,
+        reason=answer.reason,
+        advice=answer.advice,
+        obligations=dict(answer.obligations),
+        decision_id=answer.decision_id,
+        valid_until=answer.valid_until,
+        policy_version=answer.policy_version,
+        task_id=answer.task_id,
     )
 
 

@@ -26,6 +26,7 @@ def resource_from_proto(message: pb.Resource, fields: Collection[str] | None = N
         tenant=message.tenant,
         sensitivity=_said(Sensitivity, message.sensitivity, "sensitivity", fields),
         data_classes=tuple(message.data_classes),
+        verifiers=tuple(message.verifiers),
     )
 
 
@@ -37,6 +38,7 @@ def resource_to_proto(resource: Resource) -> pb.Resource:
         tenant=resource.tenant,
         sensitivity=resource.sensitivity.value,
         data_classes=resource.data_classes,
+        verifiers=resource.verifiers,
     )
 
 

@@ -10,8 +10,10 @@ from assay.spiffeid import SpiffeId
 from assay_proto.task.v1 import task_pb2 as pb
 from assay_server.api.task_values import (
     attested_of,
+    call_of,
     credential_request_of,
     credential_to_proto,
+    decision_to_proto,
     narrowing_of,
     request_of,
     to_proto,
@@ -20,6 +22,7 @@ from assay_server.authorization.agent import check_agent
 from assay_server.authorization.caller import caller_id, current_caller
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.governance.callers import Callers, only
+from assay_server.governance.calling import CallService
 from assay_server.governance.credentials import CredentialService
 from assay_server.governance.opening import Opener
 from assay_server.governance.tasks import By, Caller, TaskService
@@ -35,6 +38,7 @@ class AgentTasksApi:
         self,
         tasks: TaskService,
         credentials: CredentialService,
+        calls: CallService,
         watch: TaskWatch,
         callers: Callers,
         authorized: AuthorizedEntries,
@@ -42,6 +46,7 @@ class AgentTasksApi:
     ) -> None:
         self._tasks = tasks
         self._credentials = credentials
+        self._calls = calls
         self._watch = watch
         self._callers = callers
         self._authorized = authorized
@@ -71,6 +76,12 @@ class AgentTasksApi:
         instance = SpiffeId.parse(by.actor(task) or "")
         issued = await self._credentials.issue(credential_request_of(asked, instance))
         return credential_to_proto(issued.granted.credential, issued.granted.authority, issued.token)
+
+    async def Decide(self, request: pb.AgentDecideRequest, context: Context) -> pb.DecideResponse:
+        """Whether a call may be made, asked by the instance whose task it is or by a verifier."""
+        call = call_of(request.request)
+        asker = await self._callers.asking(caller_id(), attested_of(request.workload))
+        return decision_to_proto(await self._calls.decide(call, asker))
 
     async def Narrow(self, request: pb.AgentNarrowRequest, context: Context) -> pb.Task:
         """Leave it less."""

@@ -6,8 +6,9 @@ from assay.rpc.method import Context
 from assay_proto.task.v1 import task_pb2 as pb
 from assay_server.api.actor import actor_of
 from assay_server.api.page import page_from_proto
-from assay_server.api.task_values import narrowing_of, request_of, shown, to_proto
+from assay_server.api.task_values import call_of, decision_to_proto, narrowing_of, request_of, shown, to_proto
 from assay_server.governance.budget import left
+from assay_server.governance.calling import Asker, CallService
 from assay_server.governance.opening import Opener
 from assay_server.governance.tasks import By, TaskService
 from assay_server.model.governed.task import TaskState
@@ -18,8 +19,9 @@ _FILTERS = ("principal", "owner", "tenant", "state", "tool", "instance")
 class OperatorTasksApi:
     """The OperatorTasks service."""
 
-    def __init__(self, tasks: TaskService, clock: Clock) -> None:
+    def __init__(self, tasks: TaskService, calls: CallService, clock: Clock) -> None:
         self._tasks = tasks
+        self._calls = calls
         self._clock = clock
 
     async def Open(self, request: pb.OperatorOpenRequest, context: Context) -> pb.Task:
@@ -46,6 +48,11 @@ class OperatorTasksApi:
         terms = [(name, value) for name in _FILTERS if (value := getattr(request, name))]
         found, token = await self._tasks.find(terms, page_from_proto(request))
         return pb.ListResponse(tasks=[to_proto(one) for one in found], next_page_token=token)
+
+    async def Decide(self, request: pb.OperatorDecideRequest, context: Context) -> pb.DecideResponse:
+        """Whether a call may be made, as its instance would be told."""
+        asker = Asker(By(actor_of(context)))
+        return decision_to_proto(await self._calls.decide(call_of(request.request), asker, request.instance))
 
     async def Narrow(self, request: pb.NarrowRequest, context: Context) -> pb.Task:
         """Leave it less."""

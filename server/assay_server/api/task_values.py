@@ -12,6 +12,7 @@ from assay.spiffeid import SpiffeId
 from assay_proto.task.v1 import task_pb2 as pb
 from assay_server.governance.budget import Left
 from assay_server.governance.callers import Attested
+from assay_server.governance.calling import Call, parameters_digest_of
 from assay_server.governance.narrowing import Narrowing
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
 from assay_server.governance.task_request import TaskRequest, constraints_of, details_of, intent_of
@@ -87,6 +88,40 @@ def credential_to_proto(credential: Credential, authority: Authority, token: str
         jti=credential.jti,
         expires_at=credential.expires_at,
         authorization_details=_json(details(authority)),
+    )
+
+
+def call_of(message: pb.DecideRequest) -> Call:
+    """The call that is asked about; of its parameters only the digest is taken further.
+
+    Raises:
+        InvalidArgumentError: parameters are no JSON, or too many.
+    """
+    parameters = message.parameters_digest
+    if message.HasField("parameters_json"):
+        parameters = parameters_digest_of(message.parameters_json)
+    return Call(
+        action=message.action,
+        jti=message.jti,
+        task_id=message.task_id,
+        resource=message.resource,
+        parameters_digest=parameters,
+        call_id=message.call_id,
+        proved=message.key_proved,
+    )
+
+
+def decision_to_proto(decision: Decision) -> pb.DecideResponse:
+    """The answer."""
+    return pb.DecideResponse(
+        effect=decision.effect.value,
+        reason=decision.reason,
+        advice=decision.advice,
+        obligations=decision.obligations,
+        decision_id=decision.decision_id,
+        valid_until=decision.at + decision.ttl if decision.allowed else 0,
+        policy_version=decision.policy_version,
+        task_id=decision.task_id,
     )
 
 

@@ -94,6 +94,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
             f"{_GOVERNANCE_API}Principals/",
             _OPERATOR,
             *("Register", "Update", "Activate", "Suspend", "Resume", "Retire", "Get", "List"),
+            *("SetRisk", "Quarantine", "Release"),
             *("Bind", "Unbind", "ListBindings"),
         ),
         **{
@@ -106,14 +107,14 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         **_rules(
             _AGENT_TASKS_API,
             Who.AGENT,
-            *("Open", "Get", "List", "Credential", "Narrow", "Complete", "Heartbeat", "Watch"),
+            *("Open", "Get", "List", "Credential", "Decide", "Narrow", "Complete", "Heartbeat", "Watch"),
         ),
         **_rules(
             _OPERATOR_TASKS_API,
             _OPERATOR,
-            *("Open", "OpenForEvent", "Show", "List", "Narrow", "Complete", "Suspend", "Resume", "Revoke"),
+            *("Open", "OpenForEvent", "Show", "List", "Decide", "Narrow", "Complete", "Suspend", "Resume", "Revoke"),
         ),
-        **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID"),
+        **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID", "NewWITSVID"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
             for version in ("v1", "v1alpha")

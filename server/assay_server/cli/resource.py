@@ -40,6 +40,9 @@ def add(
     data_class: Annotated[
         list[str] | None, typer.Option("--data-class", help="Data it holds; more than once.", metavar="NAME")
     ] = None,
+    verifier: Annotated[
+        list[str] | None, typer.Option(help="SPIFFE ID of a workload that guards it; more than once.", metavar="ID")
+    ] = None,
     socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
@@ -50,6 +53,7 @@ def add(
         tenant=tenant,
         sensitivity=sensitivity,
         data_classes=listed(data_class),
+        verifiers=listed(verifier),
     )
     _print(ask(socket_path, catalogue_stub, lambda stub: stub.AddResource(made, timeout=TIMEOUT)), output)
 
@@ -66,15 +70,19 @@ def update(
     data_class: Annotated[
         list[str] | None, typer.Option("--data-class", help="Data it holds; more than once.", metavar="NAME")
     ] = None,
+    verifier: Annotated[
+        list[str] | None, typer.Option(help="SPIFFE ID of a workload that guards it; more than once.", metavar="ID")
+    ] = None,
     socket_path: AdminSocketOption = ADMIN_SOCKET,
     output: OutputOption = Output.PRETTY,
 ) -> None:
-    """Change what is given of a resource; the data classes are replaced whole."""
+    """Change what is given of a resource; data classes and verifiers are replaced whole."""
     given: dict[str, object] = {
         "environment": environment,
         "sensitivity": sensitivity,
         "tenant": tenant,
         "data_classes": data_class,
+        "verifiers": verifier,
     }
     resource = pb.Resource(
         uri=name,
@@ -82,6 +90,7 @@ def update(
         sensitivity=sensitivity or "",
         tenant=tenant or "",
         data_classes=listed(data_class),
+        verifiers=listed(verifier),
     )
     request = pb.UpdateResourceRequest(resource=resource, fields=named_fields(given))
     _print(ask(socket_path, catalogue_stub, lambda stub: stub.UpdateResource(request, timeout=TIMEOUT)), output)
@@ -152,4 +161,5 @@ def _rows(one: pb.Resource) -> list[tuple[str, object]]:
         ("Tenant", one.tenant or "(everybody's)"),
         ("Sensitivity", one.sensitivity),
         ("Data classes", ", ".join(one.data_classes) or "(none)"),
+        ("Verifiers", ", ".join(one.verifiers) or "(none)"),
     ]

@@ -77,6 +77,28 @@ def spent(task: Task, *actions: str) -> Task:
     return replace(task, used=replace(used, calls=used.calls + 1, calls_by_action=calls))
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What of a call was counted before, with the token that it is made with: as a call, as one of its action."""
+
+    call: bool = False
+    action: bool = False
+
+
+def called(task: Task, action: str, paid: Paid) -> Task:
+    """The task after a call of that action, which is the last of its chain now; raises as `spent`."""
+    _require_action(task, action)
+    _require_left(task, action, paid)
+    used = task.used
+    by_action = dict(used.calls_by_action)
+    by_action[action] = by_action.get(action, 0) + (not paid.action)
+    chain = (*(each for each in used.chain if each != action), action)
+    more = replace(
+        used, calls=used.calls + (not paid.call), calls_by_action=by_action, chain=chain, steps=used.steps + 1
+    )
+    return replace(task, used=more)
+
+
 def failed(task: Task, action: str) -> Task:
     """The task after one more attempt of an action that failed or was refused."""
     _require_action(task, action)
@@ -106,11 +128,15 @@ def _require_action(task: Task, action: str) -> None:
         raise PermissionDeniedError(f"{action} is no action of task {task.task_id}")
 
 
-def _require_left(task: Task, action: str) -> None:
+def _require_left(task: Task, action: str, paid: Paid = Paid()) -> None:
     budget, used = task.budget, task.used
     bounds = (
-        ("calls", budget.calls, used.calls),
-        (f"calls of {action}", budget.calls_by_action.get(action, 0), used.calls_by_action.get(action, 0)),
+        ("calls", 0 if paid.call else budget.calls, used.calls),
+        (
+            f"calls of {action}",
+            0 if paid.action else budget.calls_by_action.get(action, 0),
+            used.calls_by_action.get(action, 0),
+        ),
         (f"attempts of {action}", budget.attempts, used.attempts.get(action, 0)),
     )
     for name, most, so_far in bounds:

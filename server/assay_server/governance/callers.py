@@ -11,7 +11,8 @@ from assay.selector import Selector
 from assay.spiffeid import SpiffeId
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.datastore.base import Page, Store, Transaction
-from assay_server.governance.tasks import Caller
+from assay_server.governance.calling import Asker
+from assay_server.governance.tasks import By, Caller
 from assay_server.model.governed.principal import INSTANCE
 
 MAX_ENTRIES = 1000
@@ -44,23 +45,40 @@ class Callers:
             PermissionDeniedError: the agent has no binding of a governed principal that matches the workload.
             FailedPreconditionError: the instance has no identity yet.
         """
-        if len(workload.matches) > MAX_ENTRIES:
-            raise InvalidArgumentError(f"too many entries for one workload: at most {MAX_ENTRIES}")
-        view = await self._authorized.view(agent)
-        now = self._clock.now().timestamp()
-        found = [entry for one in workload.matches if (entry := view.get(one)) is not None]
-        bindings = [entry for entry in found if binds(entry, workload.selectors, now)]
+        bindings = [entry for entry in await self._matching(agent, workload) if entry.principal]
         if not bindings:
             raise PermissionDeniedError(
                 "no governed principal is registered for this workload", hint="see `assay principal bind`"
             )
         return await self._store.read(lambda tx: _callers(tx, agent, bindings, workload))
 
+    async def asking(self, agent: SpiffeId, workload: Attested) -> Asker:
+        """Who asks about a call: the instances that the workload is, if any, and its registered SPIFFE IDs.
 
-def binds(entry: Entry, selectors: AbstractSet[Selector], now: float) -> bool:
-    """Whether it makes a workload with these selectors an instance of a principal."""
+        Raises:
+            InvalidArgumentError: too many entries are named.
+            PermissionDeniedError: the agent has no entry that matches the workload.
+        """
+        entries = await self._matching(agent, workload)
+        if not entries:
+            raise PermissionDeniedError("nothing is registered for this workload")
+        bindings = [entry for entry in entries if entry.principal]
+        callers = await self._store.read(lambda tx: _identified(tx, agent, bindings, workload))
+        return Asker(By(callers=callers), frozenset(str(entry.spiffe_id) for entry in entries))
+
+    async def _matching(self, agent: SpiffeId, workload: Attested) -> list[Entry]:
+        if len(workload.matches) > MAX_ENTRIES:
+            raise InvalidArgumentError(f"too many entries for one workload: at most {MAX_ENTRIES}")
+        view = await self._authorized.view(agent)
+        now = self._clock.now().timestamp()
+        found = [entry for one in workload.matches if (entry := view.get(one)) is not None]
+        return [entry for entry in found if grants(entry, workload.selectors, now)]
+
+
+def grants(entry: Entry, selectors: AbstractSet[Selector], now: float) -> bool:
+    """Whether it gives a workload with these selectors an identity."""
     expired = bool(entry.expires_at) and entry.expires_at <= now
-    return bool(entry.principal) and not entry.withheld and not expired and set(entry.selectors) <= selectors
+    return not entry.withheld and not expired and set(entry.selectors) <= selectors
 
 
 def value_of(instance_from: str, selectors: Iterable[Selector]) -> str | None:
@@ -88,11 +106,17 @@ def only(callers: Sequence[Caller], principal: str) -> Caller:
 
 
 def _callers(tx: Transaction, agent: SpiffeId, bindings: Collection[Entry], workload: Attested) -> tuple[Caller, ...]:
-    found = ((entry.principal, _instance(tx, agent, entry, workload)) for entry in bindings)
-    identified = {(principal, name) for principal, name in found if name is not None}
+    identified = _identified(tx, agent, bindings, workload)
     if not identified:
         raise FailedPreconditionError("this instance has no identity yet: fetch its X.509-SVID first")
-    return tuple(Caller(*one) for one in sorted(identified))
+    return identified
+
+
+def _identified(
+    tx: Transaction, agent: SpiffeId, bindings: Collection[Entry], workload: Attested
+) -> tuple[Caller, ...]:
+    found = ((entry.principal, _instance(tx, agent, entry, workload)) for entry in bindings)
+    return tuple(Caller(*one) for one in sorted({(principal, name) for principal, name in found if name is not None}))
 
 
 def _instance(tx: Transaction, agent: SpiffeId, entry: Entry, workload: Attested) -> str | None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from assay.clock import Clock
-from assay.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from assay.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError, prefixed
+from assay.spiffeid import SpiffeId
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance.deed import Deed
 from assay_server.governance.ending import endable_tasks
@@ -18,6 +19,8 @@ from assay_server.model.governed.noun import Noun, Terms
 from assay_server.model.governed.principal import PRINCIPAL
 
 T = TypeVar("T")
+
+MAX_VERIFIERS = 32
 
 _NAMED = 5
 """How many a refusal names."""
@@ -151,6 +154,11 @@ def _check_resource(resource: Resource) -> None:
     if resource.tenant:
         check_word("tenant", resource.tenant)
     check_words("data class", resource.data_classes)
+    if len(resource.verifiers) > MAX_VERIFIERS:
+        raise InvalidArgumentError(f"a resource has at most {MAX_VERIFIERS} verifiers")
+    for one in resource.verifiers:
+        with prefixed("verifier"):
+            SpiffeId.parse(one)
 
 
 def _check_tool(tool: Tool) -> None:
@@ -189,7 +197,7 @@ def _principals(tx: Transaction, term: tuple[str, str]) -> Iterable[str]:
 
 RESOURCES = Kind(
     RESOURCE,
-    ("environment", "tenant", "sensitivity", "data_classes"),
+    ("environment", "tenant", "sensitivity", "data_classes", "verifiers"),
     _check_resource,
     lambda _tx, _one: None,
     _tools_of,

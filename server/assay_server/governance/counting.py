@@ -1,6 +1,6 @@
 """Counting what tasks use: in the transaction that asks, so that no two callers are given the last of something."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from assay_server.datastore.base import Transaction
 from assay_server.governance import budget as budgets
@@ -36,11 +36,18 @@ def one_more(
     Where nothing is left that is written down here as an attempt, and returned since it has to be committed; raises
     as `spend`.
     """
+    return counted_up(tx, task, actor, now, lambda one: budgets.spent(one, *actions))
+
+
+def counted_up(
+    tx: Transaction, task: Task, actor: str, now: int, count: Callable[[Task], Task]
+) -> list[Task] | BudgetSpentError:
+    """The task and those above it after that, as `one_more`; `count` raises as the functions of `budget` do."""
     counted: list[Task] = []
-    for one in (task, *_above(tx, task)):
+    for one in (task, *above(tx, task)):
         task_state.require_active(one, now)
         try:
-            counted.append(budgets.spent(one, *actions))
+            counted.append(count(one))
         except BudgetSpentError as error:
             _exceeded(tx, one, error.action, error, actor, now)
             return error
@@ -56,7 +63,8 @@ def note_failed(tx: Transaction, task: Task, actor: str, action: str, now: int) 
     return counted
 
 
-def _above(tx: Transaction, task: Task) -> list[Task]:
+def above(tx: Transaction, task: Task) -> list[Task]:
+    """The tasks that it stands below, the nearest first."""
     found: list[Task] = []
     while task.parent and (parent := tx.governed.get(TASK, task.parent)) is not None:
         found.append(parent)

@@ -163,8 +163,12 @@ def _asked(
         confirmed=request.confirmation is not None,
         requested_ttl=request.requested_ttl,
         ends_at=request.ends_at,
+        chain=facts.chain,
+        steps=facts.steps,
+        depth=facts.depth,
         grants=facts.grants,
         kind=request.kind,
+        customer=facts.customer,
     )
 
 
@@ -184,6 +188,7 @@ def _credential(
         issued_at=now,
         expires_at=min(now + ttl, task.ends_at, *request.ends_at),
         decision_id=decisions[0].decision_id,
+        actions=tuple(dict.fromkeys(action for access in authority for action in access.actions)),
     )
 
 

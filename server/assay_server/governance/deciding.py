@@ -1,9 +1,10 @@
 """Asking policy inside a transaction: the registered facts, and the answer written down with its inputs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assay_server.datastore.base import Transaction
+from assay_server.governance.counting import above
 from assay_server.governance.identifier import new_id
 from assay_server.governance.journal import record
 from assay_server.model.governed.catalogue import GRANT, RESOURCE, TOOL, Grant, Resource, Tool
@@ -15,15 +16,26 @@ from assay_server.model.governed.task import Task
 from assay_server.policy.decide import decide
 from assay_server.policy.engine import Policy
 
+CUSTOMERS = "allowed_customers"
+"""The constraint of a task that names customers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is registered of an action: None where it is not, which policy takes for a refusal."""
+    """What is registered of an action: None where it is not, which policy takes for a refusal.
+
+    And what is known of its task: the chain of actions so far, of all tasks that stand below the same one, how many
+    stand before it, and whose affairs it is about.
+    """
 
     owner: Owner | None
     tool: Tool | None
     resource: Resource | None
     grants: tuple[Grant, ...] = ()
+    chain: tuple[str, ...] = ()
+    steps: int = 0
+    depth: int = 0
+    customer: str = ""
 
 
 def facts_of(tx: Transaction, task: Task, principal: Principal | None, actions: Iterable[str]) -> list[Facts]:
@@ -32,12 +44,29 @@ def facts_of(tx: Transaction, task: Task, principal: Principal | None, actions: 
     held = [tx.governed.get(GRANT, name) for name in principal.grants] if principal else []
     grants = tuple(grant for grant in held if grant is not None)
     tools = [tx.governed.get(TOOL, action) for action in actions]
-    return [Facts(owner, tool, tx.governed.get(RESOURCE, tool.resource) if tool else None, grants) for tool in tools]
+    before = above(tx, task)
+    top = before[-1] if before else task
+    situation = top.used.chain, top.used.steps, len(before), customer_of(top)
+    return [
+        Facts(owner, tool, tx.governed.get(RESOURCE, tool.resource) if tool else None, grants, *situation)
+        for tool in tools
+    ]
 
 
-def recorded(tx: Transaction, policy: Policy, request: DecisionRequest, actor: str) -> Decision:
+def customer_of(task: Task) -> str:
+    """Whose affairs a task is about: the only one of `allowed_customers`, if it was not the workload that said so."""
+    allowed = task.constraints.get(CUSTOMERS)
+    said_by_itself = task.trigger.startswith("workload:")
+    return allowed[0] if not said_by_itself and isinstance(allowed, list) and len(allowed) == 1 else ""
+
+
+def recorded(
+    tx: Transaction, policy: Policy, request: DecisionRequest, actor: str, call: str = "", call_digest: str = ""
+) -> Decision:
     """The decision, which is in the store when the transaction is."""
     decision = decide(policy, request, new_id("dec", request.now))
+    if call:
+        decision = replace(decision, call=call, call_digest=call_digest)
     event = Event(
         EventType.DECISION,
         request.now,

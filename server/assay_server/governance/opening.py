@@ -92,8 +92,7 @@ def open_task(
     facts = facts_of(tx, task, principal, [action for _, action in wanted])
     for (resource, action), known in zip(wanted, facts, strict=True):
         _check_action(principal, resource, action, known)
-    depth = 0 if parent is None else _depth(tx, parent)
-    decisions = list(_decided(tx, policy, opener, task, principal, facts, depth))
+    decisions = list(_decided(tx, policy, opener, task, principal, facts))
     if refused := next((one for one in decisions if not one.allowed), None):
         return DecisionRefusedError(refused)
     task = replace(task, policy_version=policy.version)
@@ -200,7 +199,7 @@ def _check_action(principal: Principal, resource: str, action: str, facts: Facts
 
 
 def _decided(
-    tx: Transaction, policy: Policy, opener: Opener, task: Task, principal: Principal, each: Sequence[Facts], depth: int
+    tx: Transaction, policy: Policy, opener: Opener, task: Task, principal: Principal, each: Sequence[Facts]
 ) -> Iterable[Decision]:
     """One decision for each action, to the first that refuses."""
     for facts in each:
@@ -214,8 +213,11 @@ def _decided(
             tool=facts.tool,
             resource=facts.resource,
             confirmed=bool(opener.instance),
-            depth=depth,
+            chain=facts.chain,
+            steps=facts.steps,
+            depth=facts.depth,
             grants=facts.grants,
+            customer=facts.customer,
         )
         decision = recorded(tx, policy, asked, opener.actor)
         yield decision

@@ -130,7 +130,11 @@ def _request(task: Task, principal: Principal | None, facts: Facts, audience: st
         resource=facts.resource,
         audience=audience,
         confirmed=True,
+        chain=facts.chain,
+        steps=facts.steps,
+        depth=facts.depth,
         grants=facts.grants,
+        customer=facts.customer,
     )
 
 

@@ -65,11 +65,8 @@ class _Verdict:
 
 
 def _verdict(policy: Policy, inputs: Json) -> _Verdict:
-    if missing := inputs.get("missing"):
-        advice = "register what is missing, in the catalogue or of the principal"
-        return _Verdict(Effect.DENY, f"missing: {', '.join(missing)}", advice)
-    if wrong := inputs.get("wrong"):
-        return _Verdict(Effect.DENY, wrong, "see what is registered of the principal and the tool")
+    if (refused := _refused_unasked(inputs)) is not None:
+        return refused
     try:
         answer = asked(policy, inputs, asking=True)
         if answer.allowed:
@@ -81,6 +78,18 @@ def _verdict(policy: Policy, inputs: Json) -> _Verdict:
         return _refused(policy, answer, lifted=rest.allowed and _allowed(policy, inputs, rest).effect is Effect.ALLOW)
     except Exception as error:  # noqa: BLE001 - whatever it is, no answer but a refusal can be given
         return _Verdict(Effect.DENY, f"could not be evaluated: {error}")
+
+
+def _refused_unasked(inputs: Json) -> _Verdict | None:
+    """What no policy is asked about."""
+    if barred := inputs.get("barred"):
+        return _Verdict(Effect.DENY, barred, "open a task for it, or ask for a token of one that still may")
+    if missing := inputs.get("missing"):
+        advice = "register what is missing, in the catalogue or of the principal"
+        return _Verdict(Effect.DENY, f"missing: {', '.join(missing)}", advice)
+    if wrong := inputs.get("wrong"):
+        return _Verdict(Effect.DENY, wrong, "see what is registered of the principal and the tool")
+    return None
 
 
 def asked(policy: Policy, inputs: Json, *, asking: bool) -> Answer:

@@ -24,6 +24,7 @@ _BEYOND_READING = tuple(each for each in ActionClass if each not in _READING)
 
 def question_of(request: DecisionRequest, principal: Principal, task: Task, tool: Tool, resource: Resource) -> Json:
     """Cedar's request."""
+    chain, steps = _chain(request, task)
     return {
         "principal": _uid(_kind(principal), principal.name),
         "action": _uid("Action", request.point.value),
@@ -36,10 +37,10 @@ def question_of(request: DecisionRequest, principal: Principal, task: Task, tool
             "credential": request.kind,
             "confirmed": request.confirmed,
             "requestedTtl": request.requested_ttl,
-            "riskScore": request.risk_score,
-            "chain": sorted(set(request.chain)),
-            "previous": request.chain[-1] if request.chain else "",
-            "steps": len(request.chain),
+            "riskScore": max(request.risk_score, principal.risk_score),
+            "chain": sorted(set(chain)),
+            "previous": chain[-1] if chain else "",
+            "steps": steps,
             "depth": request.depth,
             "paramsDigest": request.parameters_digest,
             "approved": approved(request),
@@ -54,7 +55,7 @@ def entities_of(
     request: DecisionRequest, principal: Principal, owner: Owner, task: Task, tool: Tool, resource: Resource
 ) -> list[Json]:
     """The principal, its owner, its grants, the tool and the task, which Cedar reads faster so than as context."""
-    who = _principal(principal, owner, quarantined=request.quarantined)
+    who = _principal(principal, owner, quarantined=request.quarantined or principal.quarantined)
     what = _tool(tool, resource), _task(task, tool, request.now)
     return [_owner(owner), who, *what, *(_grant(each) for each in request.grants)]
 
@@ -73,6 +74,13 @@ def approved(request: DecisionRequest) -> bool:
 def holder_of(principal: Principal) -> Holder:
     """Whose grants it may have."""
     return Holder.HUMAN if principal.actor_type is ActorType.HUMAN else Holder.MACHINE
+
+
+def _chain(request: DecisionRequest, task: Task) -> tuple[tuple[str, ...], int]:
+    """The actions before this one, each once, and how many they were."""
+    if request.chain is None:
+        return task.used.chain, task.used.steps
+    return request.chain, max(request.steps, len(request.chain))
 
 
 def _kind(principal: Principal) -> str:

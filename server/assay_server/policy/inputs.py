@@ -19,6 +19,8 @@ _READS = {ActionClass.NON_CONSEQUENTIAL, ActionClass.CONSEQUENTIAL_READ}
 def inputs_of(request: DecisionRequest) -> Json:
     """The request as JSON; never raises, for what cannot be read is said instead, and refused."""
     told = _told(request)
+    if request.barred:
+        return told | {"barred": request.barred}
     try:
         if missing := _missing(request):
             return told | {"missing": missing}
@@ -52,7 +54,7 @@ def _missing(request: DecisionRequest) -> list[str]:
         "task.intent.goal": task is None or task.intent.goal,
         "resource.environment": resource is None or resource.environment,
         "instance": request.point is Point.OPEN or request.instance,
-        "audience": request.point is not Point.ISSUE or request.audience,
+        "audience": request.point is Point.OPEN or request.audience,
     }
     return [name for name, value in needed.items() if value is None or value == ""]
 

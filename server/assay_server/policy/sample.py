@@ -28,7 +28,18 @@ _MORE: Mapping[str, tuple[str, ...]] = {
     "approval": ("valid_for",),
 }
 _NOT_HERE: Mapping[str, tuple[str, ...]] = {
-    "request": ("principal", "owner", "task", "tool", "resource", "grants", "approval", "parameters", "point"),
+    "request": (
+        "principal",
+        "owner",
+        "task",
+        "tool",
+        "resource",
+        "grants",
+        "approval",
+        "parameters",
+        "point",
+        "barred",
+    ),
     "task": ("intent", "used", "constraints"),
 }
 _TYPES: Mapping[str, type[Any]] = {

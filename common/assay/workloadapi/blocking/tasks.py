@@ -8,7 +8,7 @@ from assay.governed.authority import Access
 from assay.workloadapi import tasks
 from assay.workloadapi.address import Endpoint
 from assay.workloadapi.blocking.backed import Backed
-from assay.workloadapi.tasks import Bounds, OpenedTask, TaskCredential
+from assay.workloadapi.tasks import Bounds, CallDecision, OpenedTask, TaskCredential
 
 
 class TaskClient(Backed[tasks.TaskClient]):
@@ -71,6 +71,34 @@ class TaskClient(Backed[tasks.TaskClient]):
         return self._background.run(
             lambda: self._client.credential(
                 task_id, audience, actions=actions, ttl=ttl, jkt=jkt, x5t_s256=x5t_s256, within=within
+            )
+        )
+
+    def decide(
+        self,
+        action: str,
+        *,
+        jti: str = "",
+        task_id: str = "",
+        resource: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        parameters_digest: str = "",
+        call_id: str = "",
+        key_proved: bool = False,
+        within: float | None = None,
+    ) -> CallDecision:
+        """Ask whether one call may be made; if so it is counted. A refusal is an answer, and not raised."""
+        return self._background.run(
+            lambda: self._client.decide(
+                action,
+                jti=jti,
+                task_id=task_id,
+                resource=resource,
+                parameters=parameters,
+                parameters_digest=parameters_digest,
+                call_id=call_id,
+                key_proved=key_proved,
+                within=within,
             )
         )
 

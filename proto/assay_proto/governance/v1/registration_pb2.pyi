@@ -273,6 +273,10 @@ class Principal(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    RISK_SCORE_FIELD_NUMBER: _builtins.int
+    RISK_REASON_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    QUARANTINE_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     actor_type: _builtins.str
     """human, service, machine, ai_agent"""
@@ -293,6 +297,11 @@ class Principal(_message.Message):
     created_at: _builtins.int
     updated_at: _builtins.int
     revision: _builtins.int
+    risk_score: _builtins.int
+    """0 to 100, and why."""
+    risk_reason: _builtins.str
+    quarantined: _builtins.bool
+    quarantine_reason: _builtins.str
     @_builtins.property
     def data_classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -330,10 +339,14 @@ class Principal(_message.Message):
         created_at: _builtins.int = ...,
         updated_at: _builtins.int = ...,
         revision: _builtins.int = ...,
+        risk_score: _builtins.int = ...,
+        risk_reason: _builtins.str = ...,
+        quarantined: _builtins.bool = ...,
+        quarantine_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_approvals", b"_approvals", "_heartbeat", b"_heartbeat", "approvals", b"approvals", "heartbeat", b"heartbeat"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_approvals", b"_approvals", "_heartbeat", b"_heartbeat", "actor_type", b"actor_type", "approvals", b"approvals", "created_at", b"created_at", "data_classes", b"data_classes", "environment", b"environment", "grants", b"grants", "heartbeat", b"heartbeat", "id_template", b"id_template", "model", b"model", "name", b"name", "owner", b"owner", "purpose", b"purpose", "revision", b"revision", "risk_class", b"risk_class", "state", b"state", "state_reason", b"state_reason", "tenant", b"tenant", "tools", b"tools", "triggers", b"triggers", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_approvals", b"_approvals", "_heartbeat", b"_heartbeat", "actor_type", b"actor_type", "approvals", b"approvals", "created_at", b"created_at", "data_classes", b"data_classes", "environment", b"environment", "grants", b"grants", "heartbeat", b"heartbeat", "id_template", b"id_template", "model", b"model", "name", b"name", "owner", b"owner", "purpose", b"purpose", "quarantine_reason", b"quarantine_reason", "quarantined", b"quarantined", "revision", b"revision", "risk_class", b"risk_class", "risk_reason", b"risk_reason", "risk_score", b"risk_score", "state", b"state", "state_reason", b"state_reason", "tenant", b"tenant", "tools", b"tools", "triggers", b"triggers", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__approvals: _TypeAlias = _typing.Literal["approvals"]  # noqa: Y015
     _WhichOneofArgType__approvals: _TypeAlias = _typing.Literal["_approvals", b"_approvals"]  # noqa: Y015
@@ -461,6 +474,32 @@ class ChangeRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChangeRequest: _TypeAlias = ChangeRequest  # noqa: Y015
+
+@_typing.final
+class RiskRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    score: _builtins.int
+    """0 to 100."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        score: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RiskRequest: _TypeAlias = RiskRequest  # noqa: Y015
 
 @_typing.final
 class ChangeResponse(_message.Message):
@@ -851,6 +890,7 @@ class Resource(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     SENSITIVITY_FIELD_NUMBER: _builtins.int
     DATA_CLASSES_FIELD_NUMBER: _builtins.int
+    VERIFIERS_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
     environment: _builtins.str
     tenant: _builtins.str
@@ -859,6 +899,10 @@ class Resource(_message.Message):
     """public, internal, confidential, restricted"""
     @_builtins.property
     def data_classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def verifiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """SPIFFE IDs of the workloads that guard it: they may ask for decisions about tokens for it."""
+
     def __init__(
         self,
         *,
@@ -867,10 +911,11 @@ class Resource(_message.Message):
         tenant: _builtins.str = ...,
         sensitivity: _builtins.str = ...,
         data_classes: _abc.Iterable[_builtins.str] | None = ...,
+        verifiers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_classes", b"data_classes", "environment", b"environment", "sensitivity", b"sensitivity", "tenant", b"tenant", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_classes", b"data_classes", "environment", b"environment", "sensitivity", b"sensitivity", "tenant", b"tenant", "uri", b"uri", "verifiers", b"verifiers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -305,6 +305,21 @@ class PrincipalsStub:
                 request_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.SerializeToString,
                 response_deserializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeResponse.FromString,
                 _registered_method=True)
+        self.SetRisk = channel.unary_unary(
+                '/assay.governance.v1.Principals/SetRisk',
+                request_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.RiskRequest.SerializeToString,
+                response_deserializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.FromString,
+                _registered_method=True)
+        self.Quarantine = channel.unary_unary(
+                '/assay.governance.v1.Principals/Quarantine',
+                request_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.SerializeToString,
+                response_deserializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.FromString,
+                _registered_method=True)
+        self.Release = channel.unary_unary(
+                '/assay.governance.v1.Principals/Release',
+                request_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.SerializeToString,
+                response_deserializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.FromString,
+                _registered_method=True)
         self.Retire = channel.unary_unary(
                 '/assay.governance.v1.Principals/Retire',
                 request_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.SerializeToString,
@@ -366,6 +381,26 @@ class PrincipalsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Resume(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRisk(self, request, context):
+        """SetRisk says how doubtful the principal is, which policy is asked with from then on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Quarantine(self, request, context):
+        """Quarantine has every decision about it refused until it is released; its identities stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Release(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -436,6 +471,21 @@ def add_PrincipalsServicer_to_server(servicer, server):
                     servicer.Resume,
                     request_deserializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.FromString,
                     response_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeResponse.SerializeToString,
+            ),
+            'SetRisk': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRisk,
+                    request_deserializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.RiskRequest.FromString,
+                    response_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.SerializeToString,
+            ),
+            'Quarantine': grpc.unary_unary_rpc_method_handler(
+                    servicer.Quarantine,
+                    request_deserializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.FromString,
+                    response_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.SerializeToString,
+            ),
+            'Release': grpc.unary_unary_rpc_method_handler(
+                    servicer.Release,
+                    request_deserializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.FromString,
+                    response_serializer=assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.SerializeToString,
             ),
             'Retire': grpc.unary_unary_rpc_method_handler(
                     servicer.Retire,
@@ -603,6 +653,87 @@ class Principals:
             '/assay.governance.v1.Principals/Resume',
             assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.SerializeToString,
             assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRisk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assay.governance.v1.Principals/SetRisk',
+            assay__proto_dot_governance_dot_v1_dot_registration__pb2.RiskRequest.SerializeToString,
+            assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Quarantine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assay.governance.v1.Principals/Quarantine',
+            assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.SerializeToString,
+            assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Release(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assay.governance.v1.Principals/Release',
+            assay__proto_dot_governance_dot_v1_dot_registration__pb2.ChangeRequest.SerializeToString,
+            assay__proto_dot_governance_dot_v1_dot_registration__pb2.Principal.FromString,
             options,
             channel_credentials,
             insecure,

@@ -104,6 +104,11 @@ class PrincipalsStub:
     Activate: _grpc.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.ChangeResponse]
     Suspend: _grpc.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.ChangeResponse]
     Resume: _grpc.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.ChangeResponse]
+    SetRisk: _grpc.UnaryUnaryMultiCallable[_registration_pb2.RiskRequest, _registration_pb2.Principal]
+    """SetRisk says how doubtful the principal is, which policy is asked with from then on."""
+    Quarantine: _grpc.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.Principal]
+    """Quarantine has every decision about it refused until it is released; its identities stay."""
+    Release: _grpc.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.Principal]
     Retire: _grpc.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.ChangeResponse]
     """Retire is for ever: bindings are deleted, tasks ended, credentials revoked."""
     Get: _grpc.UnaryUnaryMultiCallable[_registration_pb2.PrincipalName, _registration_pb2.PrincipalReport]
@@ -122,6 +127,11 @@ class PrincipalsAsyncStub(PrincipalsStub):
     Activate: _aio.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.ChangeResponse]  # type: ignore[assignment]
     Suspend: _aio.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.ChangeResponse]  # type: ignore[assignment]
     Resume: _aio.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.ChangeResponse]  # type: ignore[assignment]
+    SetRisk: _aio.UnaryUnaryMultiCallable[_registration_pb2.RiskRequest, _registration_pb2.Principal]  # type: ignore[assignment]
+    """SetRisk says how doubtful the principal is, which policy is asked with from then on."""
+    Quarantine: _aio.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.Principal]  # type: ignore[assignment]
+    """Quarantine has every decision about it refused until it is released; its identities stay."""
+    Release: _aio.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.Principal]  # type: ignore[assignment]
     Retire: _aio.UnaryUnaryMultiCallable[_registration_pb2.ChangeRequest, _registration_pb2.ChangeResponse]  # type: ignore[assignment]
     """Retire is for ever: bindings are deleted, tasks ended, credentials revoked."""
     Get: _aio.UnaryUnaryMultiCallable[_registration_pb2.PrincipalName, _registration_pb2.PrincipalReport]  # type: ignore[assignment]
@@ -167,6 +177,29 @@ class PrincipalsServicer(metaclass=_abc_1.ABCMeta):
         request: _registration_pb2.ChangeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registration_pb2.ChangeResponse, _abc.Awaitable[_registration_pb2.ChangeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SetRisk(
+        self,
+        request: _registration_pb2.RiskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registration_pb2.Principal, _abc.Awaitable[_registration_pb2.Principal]]:
+        """SetRisk says how doubtful the principal is, which policy is asked with from then on."""
+
+    @_abc_1.abstractmethod
+    def Quarantine(
+        self,
+        request: _registration_pb2.ChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registration_pb2.Principal, _abc.Awaitable[_registration_pb2.Principal]]:
+        """Quarantine has every decision about it refused until it is released; its identities stay."""
+
+    @_abc_1.abstractmethod
+    def Release(
+        self,
+        request: _registration_pb2.ChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registration_pb2.Principal, _abc.Awaitable[_registration_pb2.Principal]]: ...
 
     @_abc_1.abstractmethod
     def Retire(

@@ -24,28 +24,33 @@ _sym_db = _symbol_database.Default()
 
 from assay_proto.spire.api.types import jwtsvid_pb2 as assay__proto_dot_spire_dot_api_dot_types_dot_jwtsvid__pb2
 from assay_proto.spire.api.types import status_pb2 as assay__proto_dot_spire_dot_api_dot_types_dot_status__pb2
+from assay_proto.spire.api.types import witsvid_pb2 as assay__proto_dot_spire_dot_api_dot_types_dot_witsvid__pb2
 from assay_proto.spire.api.types import x509svid_pb2 as assay__proto_dot_spire_dot_api_dot_types_dot_x509svid__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&assay_proto/instance/v1/instance.proto\x12\x11\x61ssay.instance.v1\x1a)assay_proto/spire/api/types/jwtsvid.proto\x1a(assay_proto/spire/api/types/status.proto\x1a*assay_proto/spire/api/types/x509svid.proto\"D\n\x11NewX509SVIDParams\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0b\n\x03\x63sr\x18\x03 \x01(\x0c\"O\n\x17\x42\x61tchNewX509SVIDRequest\x12\x34\n\x06params\x18\x01 \x03(\x0b\x32$.assay.instance.v1.NewX509SVIDParams\"\xbb\x01\n\x18\x42\x61tchNewX509SVIDResponse\x12\x43\n\x07results\x18\x01 \x03(\x0b\x32\x32.assay.instance.v1.BatchNewX509SVIDResponse.Result\x1aZ\n\x06Result\x12\'\n\x06status\x18\x01 \x01(\x0b\x32\x17.spire.api.types.Status\x12\'\n\x04svid\x18\x02 \x01(\x0b\x32\x19.spire.api.types.X509SVID\"Z\n\x11NewJWTSVIDRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x10\n\x08\x61udience\x18\x03 \x03(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\"M\n\x12NewJWTSVIDResponse\x12&\n\x04svid\x18\x01 \x01(\x0b\x32\x18.spire.api.types.JWTSVID\x12\x0f\n\x07task_id\x18\x02 \x01(\t2\xd3\x01\n\tInstances\x12k\n\x10\x42\x61tchNewX509SVID\x12*.assay.instance.v1.BatchNewX509SVIDRequest\x1a+.assay.instance.v1.BatchNewX509SVIDResponse\x12Y\n\nNewJWTSVID\x12$.assay.instance.v1.NewJWTSVIDRequest\x1a%.assay.instance.v1.NewJWTSVIDResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&assay_proto/instance/v1/instance.proto\x12\x11\x61ssay.instance.v1\x1a)assay_proto/spire/api/types/jwtsvid.proto\x1a(assay_proto/spire/api/types/status.proto\x1a)assay_proto/spire/api/types/witsvid.proto\x1a*assay_proto/spire/api/types/x509svid.proto\"D\n\x11NewX509SVIDParams\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x0b\n\x03\x63sr\x18\x03 \x01(\x0c\"O\n\x17\x42\x61tchNewX509SVIDRequest\x12\x34\n\x06params\x18\x01 \x03(\x0b\x32$.assay.instance.v1.NewX509SVIDParams\"\xbb\x01\n\x18\x42\x61tchNewX509SVIDResponse\x12\x43\n\x07results\x18\x01 \x03(\x0b\x32\x32.assay.instance.v1.BatchNewX509SVIDResponse.Result\x1aZ\n\x06Result\x12\'\n\x06status\x18\x01 \x01(\x0b\x32\x17.spire.api.types.Status\x12\'\n\x04svid\x18\x02 \x01(\x0b\x32\x19.spire.api.types.X509SVID\"Z\n\x11NewJWTSVIDRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x10\n\x08\x61udience\x18\x03 \x03(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\"M\n\x12NewJWTSVIDResponse\x12&\n\x04svid\x18\x01 \x01(\x0b\x32\x18.spire.api.types.JWTSVID\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"o\n\x11NewWITSVIDRequest\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12\x10\n\x08instance\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\x11\n\talgorithm\x18\x04 \x01(\t\x12\x0f\n\x07task_id\x18\x05 \x01(\t\"M\n\x12NewWITSVIDResponse\x12&\n\x04svid\x18\x01 \x01(\x0b\x32\x18.spire.api.types.WITSVID\x12\x0f\n\x07task_id\x18\x02 \x01(\t2\xae\x02\n\tInstances\x12k\n\x10\x42\x61tchNewX509SVID\x12*.assay.instance.v1.BatchNewX509SVIDRequest\x1a+.assay.instance.v1.BatchNewX509SVIDResponse\x12Y\n\nNewJWTSVID\x12$.assay.instance.v1.NewJWTSVIDRequest\x1a%.assay.instance.v1.NewJWTSVIDResponse\x12Y\n\nNewWITSVID\x12$.assay.instance.v1.NewWITSVIDRequest\x1a%.assay.instance.v1.NewWITSVIDResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'assay_proto.instance.v1.instance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NEWX509SVIDPARAMS']._serialized_start=190
-  _globals['_NEWX509SVIDPARAMS']._serialized_end=258
-  _globals['_BATCHNEWX509SVIDREQUEST']._serialized_start=260
-  _globals['_BATCHNEWX509SVIDREQUEST']._serialized_end=339
-  _globals['_BATCHNEWX509SVIDRESPONSE']._serialized_start=342
-  _globals['_BATCHNEWX509SVIDRESPONSE']._serialized_end=529
-  _globals['_BATCHNEWX509SVIDRESPONSE_RESULT']._serialized_start=439
-  _globals['_BATCHNEWX509SVIDRESPONSE_RESULT']._serialized_end=529
-  _globals['_NEWJWTSVIDREQUEST']._serialized_start=531
-  _globals['_NEWJWTSVIDREQUEST']._serialized_end=621
-  _globals['_NEWJWTSVIDRESPONSE']._serialized_start=623
-  _globals['_NEWJWTSVIDRESPONSE']._serialized_end=700
-  _globals['_INSTANCES']._serialized_start=703
-  _globals['_INSTANCES']._serialized_end=914
+  _globals['_NEWX509SVIDPARAMS']._serialized_start=233
+  _globals['_NEWX509SVIDPARAMS']._serialized_end=301
+  _globals['_BATCHNEWX509SVIDREQUEST']._serialized_start=303
+  _globals['_BATCHNEWX509SVIDREQUEST']._serialized_end=382
+  _globals['_BATCHNEWX509SVIDRESPONSE']._serialized_start=385
+  _globals['_BATCHNEWX509SVIDRESPONSE']._serialized_end=572
+  _globals['_BATCHNEWX509SVIDRESPONSE_RESULT']._serialized_start=482
+  _globals['_BATCHNEWX509SVIDRESPONSE_RESULT']._serialized_end=572
+  _globals['_NEWJWTSVIDREQUEST']._serialized_start=574
+  _globals['_NEWJWTSVIDREQUEST']._serialized_end=664
+  _globals['_NEWJWTSVIDRESPONSE']._serialized_start=666
+  _globals['_NEWJWTSVIDRESPONSE']._serialized_end=743
+  _globals['_NEWWITSVIDREQUEST']._serialized_start=745
+  _globals['_NEWWITSVIDREQUEST']._serialized_end=856
+  _globals['_NEWWITSVIDRESPONSE']._serialized_start=858
+  _globals['_NEWWITSVIDRESPONSE']._serialized_end=935
+  _globals['_INSTANCES']._serialized_start=938
+  _globals['_INSTANCES']._serialized_end=1240
 # @@protoc_insertion_point(module_scope)

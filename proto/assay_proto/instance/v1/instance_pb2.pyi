@@ -7,6 +7,7 @@ who that is.
 
 from assay_proto.spire.api.types import jwtsvid_pb2 as _jwtsvid_pb2
 from assay_proto.spire.api.types import status_pb2 as _status_pb2
+from assay_proto.spire.api.types import witsvid_pb2 as _witsvid_pb2
 from assay_proto.spire.api.types import x509svid_pb2 as _x509svid_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -168,3 +169,61 @@ class NewJWTSVIDResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NewJWTSVIDResponse: _TypeAlias = NewJWTSVIDResponse  # noqa: Y015
+
+@_typing.final
+class NewWITSVIDRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.str
+    instance: _builtins.str
+    """Empty for an entry that does not name instances."""
+    public_key: _builtins.bytes
+    """PKIX DER, and the algorithm that the key signs with."""
+    algorithm: _builtins.str
+    task_id: _builtins.str
+    """Empty: the one active task of the instance."""
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.str = ...,
+        instance: _builtins.str = ...,
+        public_key: _builtins.bytes = ...,
+        algorithm: _builtins.str = ...,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "entry_id", b"entry_id", "instance", b"instance", "public_key", b"public_key", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewWITSVIDRequest: _TypeAlias = NewWITSVIDRequest  # noqa: Y015
+
+@_typing.final
+class NewWITSVIDResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SVID_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """The task that the token ends with; empty if it stands on none."""
+    @_builtins.property
+    def svid(self) -> _witsvid_pb2.WITSVID: ...
+    def __init__(
+        self,
+        *,
+        svid: _witsvid_pb2.WITSVID | None = ...,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["svid", b"svid"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["svid", b"svid", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewWITSVIDResponse: _TypeAlias = NewWITSVIDResponse  # noqa: Y015

@@ -44,6 +44,11 @@ class InstancesStub:
                 request_serializer=assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewJWTSVIDRequest.SerializeToString,
                 response_deserializer=assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewJWTSVIDResponse.FromString,
                 _registered_method=True)
+        self.NewWITSVID = channel.unary_unary(
+                '/assay.instance.v1.Instances/NewWITSVID',
+                request_serializer=assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewWITSVIDRequest.SerializeToString,
+                response_deserializer=assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewWITSVIDResponse.FromString,
+                _registered_method=True)
 
 
 class InstancesServicer:
@@ -64,6 +69,14 @@ class InstancesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def NewWITSVID(self, request, context):
+        """A WIT-SVID for an entry that is bound to a principal, bound to a key of that instance. For an AI agent there is one
+        only within its one active task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InstancesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -76,6 +89,11 @@ def add_InstancesServicer_to_server(servicer, server):
                     servicer.NewJWTSVID,
                     request_deserializer=assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewJWTSVIDRequest.FromString,
                     response_serializer=assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewJWTSVIDResponse.SerializeToString,
+            ),
+            'NewWITSVID': grpc.unary_unary_rpc_method_handler(
+                    servicer.NewWITSVID,
+                    request_deserializer=assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewWITSVIDRequest.FromString,
+                    response_serializer=assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewWITSVIDResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -132,6 +150,33 @@ class Instances:
             '/assay.instance.v1.Instances/NewJWTSVID',
             assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewJWTSVIDRequest.SerializeToString,
             assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewJWTSVIDResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NewWITSVID(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assay.instance.v1.Instances/NewWITSVID',
+            assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewWITSVIDRequest.SerializeToString,
+            assay__proto_dot_instance_dot_v1_dot_instance__pb2.NewWITSVIDResponse.FromString,
             options,
             channel_credentials,
             insecure,

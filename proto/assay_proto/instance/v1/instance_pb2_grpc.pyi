@@ -39,6 +39,10 @@ class InstancesStub:
     """
     NewJWTSVID: _grpc.UnaryUnaryMultiCallable[_instance_pb2.NewJWTSVIDRequest, _instance_pb2.NewJWTSVIDResponse]
     """A JWT-SVID for an entry that is bound to a principal. For an AI agent there is one only within a task of its."""
+    NewWITSVID: _grpc.UnaryUnaryMultiCallable[_instance_pb2.NewWITSVIDRequest, _instance_pb2.NewWITSVIDResponse]
+    """A WIT-SVID for an entry that is bound to a principal, bound to a key of that instance. For an AI agent there is one
+    only within its one active task.
+    """
 
 @_typing.type_check_only
 class InstancesAsyncStub(InstancesStub):
@@ -49,6 +53,10 @@ class InstancesAsyncStub(InstancesStub):
     """
     NewJWTSVID: _aio.UnaryUnaryMultiCallable[_instance_pb2.NewJWTSVIDRequest, _instance_pb2.NewJWTSVIDResponse]  # type: ignore[assignment]
     """A JWT-SVID for an entry that is bound to a principal. For an AI agent there is one only within a task of its."""
+    NewWITSVID: _aio.UnaryUnaryMultiCallable[_instance_pb2.NewWITSVIDRequest, _instance_pb2.NewWITSVIDResponse]  # type: ignore[assignment]
+    """A WIT-SVID for an entry that is bound to a principal, bound to a key of that instance. For an AI agent there is one
+    only within its one active task.
+    """
 
 class InstancesServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -68,5 +76,15 @@ class InstancesServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_instance_pb2.NewJWTSVIDResponse, _abc.Awaitable[_instance_pb2.NewJWTSVIDResponse]]:
         """A JWT-SVID for an entry that is bound to a principal. For an AI agent there is one only within a task of its."""
+
+    @_abc_1.abstractmethod
+    def NewWITSVID(
+        self,
+        request: _instance_pb2.NewWITSVIDRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_instance_pb2.NewWITSVIDResponse, _abc.Awaitable[_instance_pb2.NewWITSVIDResponse]]:
+        """A WIT-SVID for an entry that is bound to a principal, bound to a key of that instance. For an AI agent there is one
+        only within its one active task.
+        """
 
 def add_InstancesServicer_to_server(servicer: InstancesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -540,6 +540,125 @@ class CredentialResponse(_message.Message):
 Global___CredentialResponse: _TypeAlias = CredentialResponse  # noqa: Y015
 
 @_typing.final
+class DecideRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JTI_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    PARAMETERS_DIGEST_FIELD_NUMBER: _builtins.int
+    PARAMETERS_JSON_FIELD_NUMBER: _builtins.int
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    KEY_PROVED_FIELD_NUMBER: _builtins.int
+    jti: _builtins.str
+    task_id: _builtins.str
+    action: _builtins.str
+    """The tool."""
+    resource: _builtins.str
+    """Empty: the token's audience, or the tool's resource by the catalogue."""
+    parameters_digest: _builtins.str
+    parameters_json: _builtins.str
+    call_id: _builtins.str
+    """Names the call among all that this caller asks about in the task: asked again, it is counted once. A verifier makes
+    it up itself and never takes one from whom it verifies. Empty: each asking is a call.
+    """
+    key_proved: _builtins.bool
+    """A verifier has seen the proof of the key that the token is bound to."""
+    def __init__(
+        self,
+        *,
+        jti: _builtins.str = ...,
+        task_id: _builtins.str = ...,
+        action: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        parameters_digest: _builtins.str = ...,
+        parameters_json: _builtins.str = ...,
+        call_id: _builtins.str = ...,
+        key_proved: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "jti", b"jti", "parameters", b"parameters", "parameters_digest", b"parameters_digest", "parameters_json", b"parameters_json", "task_id", b"task_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "action", b"action", "call_id", b"call_id", "jti", b"jti", "key_proved", b"key_proved", "parameters", b"parameters", "parameters_digest", b"parameters_digest", "parameters_json", b"parameters_json", "resource", b"resource", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_about: _TypeAlias = _typing.Literal["jti", "task_id"]  # noqa: Y015
+    _WhichOneofArgType_about: _TypeAlias = _typing.Literal["about", b"about"]  # noqa: Y015
+    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["parameters_digest", "parameters_json"]  # noqa: Y015
+    _WhichOneofArgType_parameters: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_about) -> _WhichOneofReturnType_about | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_parameters) -> _WhichOneofReturnType_parameters | None: ...
+
+Global___DecideRequest: _TypeAlias = DecideRequest  # noqa: Y015
+
+@_typing.final
+class DecideResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ObligationsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    EFFECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    OBLIGATIONS_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    effect: _builtins.str
+    """`allow`, `deny` or `needs_approval`; whatever is not known is a refusal."""
+    reason: _builtins.str
+    advice: _builtins.str
+    """What a person can do about a refusal."""
+    decision_id: _builtins.str
+    valid_until: _builtins.int
+    """The call is to be begun before this, and no other is allowed by it; 0 unless allowed."""
+    policy_version: _builtins.int
+    task_id: _builtins.str
+    @_builtins.property
+    def obligations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What goes with the answer; who cannot comply does not make the call."""
+
+    def __init__(
+        self,
+        *,
+        effect: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        advice: _builtins.str = ...,
+        obligations: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        decision_id: _builtins.str = ...,
+        valid_until: _builtins.int = ...,
+        policy_version: _builtins.int = ...,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "decision_id", b"decision_id", "effect", b"effect", "obligations", b"obligations", "policy_version", b"policy_version", "reason", b"reason", "task_id", b"task_id", "valid_until", b"valid_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideResponse: _TypeAlias = DecideResponse  # noqa: Y015
+
+@_typing.final
 class NarrowRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -839,6 +958,30 @@ class AgentCredentialRequest(_message.Message):
 Global___AgentCredentialRequest: _TypeAlias = AgentCredentialRequest  # noqa: Y015
 
 @_typing.final
+class AgentDecideRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKLOAD_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def workload(self) -> Global___Workload: ...
+    @_builtins.property
+    def request(self) -> Global___DecideRequest: ...
+    def __init__(
+        self,
+        *,
+        workload: Global___Workload | None = ...,
+        request: Global___DecideRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "workload", b"workload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "workload", b"workload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgentDecideRequest: _TypeAlias = AgentDecideRequest  # noqa: Y015
+
+@_typing.final
 class AgentNarrowRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -993,6 +1136,30 @@ class OpenForEventRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OpenForEventRequest: _TypeAlias = OpenForEventRequest  # noqa: Y015
+
+@_typing.final
+class OperatorDecideRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """As which instance (SPIFFE ID); empty: the token's or the task's."""
+    @_builtins.property
+    def request(self) -> Global___DecideRequest: ...
+    def __init__(
+        self,
+        *,
+        request: Global___DecideRequest | None = ...,
+        instance: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OperatorDecideRequest: _TypeAlias = OperatorDecideRequest  # noqa: Y015
 
 @_typing.final
 class ShowRequest(_message.Message):

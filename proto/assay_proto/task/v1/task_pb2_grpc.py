@@ -56,6 +56,11 @@ class TasksStub:
                 request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialRequest.SerializeToString,
                 response_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialResponse.FromString,
                 _registered_method=True)
+        self.Decide = channel.unary_unary(
+                '/assay.task.v1.Tasks/Decide',
+                request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.DecideRequest.SerializeToString,
+                response_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.FromString,
+                _registered_method=True)
         self.Narrow = channel.unary_unary(
                 '/assay.task.v1.Tasks/Narrow',
                 request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.NarrowRequest.SerializeToString,
@@ -111,6 +116,14 @@ class TasksServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Decide(self, request, context):
+        """Decide on one call before it is made, and count it. For the workload whose task it is, and for a verifier, any
+        attested workload, about tokens whose audience it serves; others are told NOT_FOUND. A refusal is an answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Narrow(self, request, context):
         """Leave the task less: never more. What was handed out with more is revoked.
         """
@@ -161,6 +174,11 @@ def add_TasksServicer_to_server(servicer, server):
                     servicer.Credential,
                     request_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialRequest.FromString,
                     response_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialResponse.SerializeToString,
+            ),
+            'Decide': grpc.unary_unary_rpc_method_handler(
+                    servicer.Decide,
+                    request_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.DecideRequest.FromString,
+                    response_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.SerializeToString,
             ),
             'Narrow': grpc.unary_unary_rpc_method_handler(
                     servicer.Narrow,
@@ -293,6 +311,33 @@ class Tasks:
             '/assay.task.v1.Tasks/Credential',
             assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialRequest.SerializeToString,
             assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Decide(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assay.task.v1.Tasks/Decide',
+            assay__proto_dot_task_dot_v1_dot_task__pb2.DecideRequest.SerializeToString,
+            assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -442,6 +487,11 @@ class AgentTasksStub:
                 request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.AgentCredentialRequest.SerializeToString,
                 response_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialResponse.FromString,
                 _registered_method=True)
+        self.Decide = channel.unary_unary(
+                '/assay.task.v1.AgentTasks/Decide',
+                request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.AgentDecideRequest.SerializeToString,
+                response_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.FromString,
+                _registered_method=True)
         self.Narrow = channel.unary_unary(
                 '/assay.task.v1.AgentTasks/Narrow',
                 request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.AgentNarrowRequest.SerializeToString,
@@ -487,6 +537,12 @@ class AgentTasksServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Credential(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Decide(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -538,6 +594,11 @@ def add_AgentTasksServicer_to_server(servicer, server):
                     servicer.Credential,
                     request_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.AgentCredentialRequest.FromString,
                     response_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialResponse.SerializeToString,
+            ),
+            'Decide': grpc.unary_unary_rpc_method_handler(
+                    servicer.Decide,
+                    request_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.AgentDecideRequest.FromString,
+                    response_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.SerializeToString,
             ),
             'Narrow': grpc.unary_unary_rpc_method_handler(
                     servicer.Narrow,
@@ -669,6 +730,33 @@ class AgentTasks:
             '/assay.task.v1.AgentTasks/Credential',
             assay__proto_dot_task_dot_v1_dot_task__pb2.AgentCredentialRequest.SerializeToString,
             assay__proto_dot_task_dot_v1_dot_task__pb2.CredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Decide(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assay.task.v1.AgentTasks/Decide',
+            assay__proto_dot_task_dot_v1_dot_task__pb2.AgentDecideRequest.SerializeToString,
+            assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -818,6 +906,11 @@ class OperatorTasksStub:
                 request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.ListRequest.SerializeToString,
                 response_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.Decide = channel.unary_unary(
+                '/assay.task.v1.OperatorTasks/Decide',
+                request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.OperatorDecideRequest.SerializeToString,
+                response_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.FromString,
+                _registered_method=True)
         self.Narrow = channel.unary_unary(
                 '/assay.task.v1.OperatorTasks/Narrow',
                 request_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.NarrowRequest.SerializeToString,
@@ -871,6 +964,13 @@ class OperatorTasksServicer:
 
     def List(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Decide(self, request, context):
+        """Decide on a call as if its instance asked, and count it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -929,6 +1029,11 @@ def add_OperatorTasksServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.ListRequest.FromString,
                     response_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.ListResponse.SerializeToString,
+            ),
+            'Decide': grpc.unary_unary_rpc_method_handler(
+                    servicer.Decide,
+                    request_deserializer=assay__proto_dot_task_dot_v1_dot_task__pb2.OperatorDecideRequest.FromString,
+                    response_serializer=assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.SerializeToString,
             ),
             'Narrow': grpc.unary_unary_rpc_method_handler(
                     servicer.Narrow,
@@ -1065,6 +1170,33 @@ class OperatorTasks:
             '/assay.task.v1.OperatorTasks/List',
             assay__proto_dot_task_dot_v1_dot_task__pb2.ListRequest.SerializeToString,
             assay__proto_dot_task_dot_v1_dot_task__pb2.ListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Decide(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assay.task.v1.OperatorTasks/Decide',
+            assay__proto_dot_task_dot_v1_dot_task__pb2.OperatorDecideRequest.SerializeToString,
+            assay__proto_dot_task_dot_v1_dot_task__pb2.DecideResponse.FromString,
             options,
             channel_credentials,
             insecure,

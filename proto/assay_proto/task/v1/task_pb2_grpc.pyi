@@ -48,6 +48,10 @@ class TasksStub:
     """The caller's tasks that have not ended."""
     Credential: _grpc.UnaryUnaryMultiCallable[_task_pb2.CredentialRequest, _task_pb2.CredentialResponse]
     """A token for one audience within the task, bound to a key of the caller's."""
+    Decide: _grpc.UnaryUnaryMultiCallable[_task_pb2.DecideRequest, _task_pb2.DecideResponse]
+    """Decide on one call before it is made, and count it. For the workload whose task it is, and for a verifier, any
+    attested workload, about tokens whose audience it serves; others are told NOT_FOUND. A refusal is an answer.
+    """
     Narrow: _grpc.UnaryUnaryMultiCallable[_task_pb2.NarrowRequest, _task_pb2.Task]
     """Leave the task less: never more. What was handed out with more is revoked."""
     Complete: _grpc.UnaryUnaryMultiCallable[_task_pb2.CompleteRequest, _task_pb2.Task]
@@ -73,6 +77,10 @@ class TasksAsyncStub(TasksStub):
     """The caller's tasks that have not ended."""
     Credential: _aio.UnaryUnaryMultiCallable[_task_pb2.CredentialRequest, _task_pb2.CredentialResponse]  # type: ignore[assignment]
     """A token for one audience within the task, bound to a key of the caller's."""
+    Decide: _aio.UnaryUnaryMultiCallable[_task_pb2.DecideRequest, _task_pb2.DecideResponse]  # type: ignore[assignment]
+    """Decide on one call before it is made, and count it. For the workload whose task it is, and for a verifier, any
+    attested workload, about tokens whose audience it serves; others are told NOT_FOUND. A refusal is an answer.
+    """
     Narrow: _aio.UnaryUnaryMultiCallable[_task_pb2.NarrowRequest, _task_pb2.Task]  # type: ignore[assignment]
     """Leave the task less: never more. What was handed out with more is revoked."""
     Complete: _aio.UnaryUnaryMultiCallable[_task_pb2.CompleteRequest, _task_pb2.Task]  # type: ignore[assignment]
@@ -121,6 +129,16 @@ class TasksServicer(metaclass=_abc_1.ABCMeta):
         """A token for one audience within the task, bound to a key of the caller's."""
 
     @_abc_1.abstractmethod
+    def Decide(
+        self,
+        request: _task_pb2.DecideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_pb2.DecideResponse, _abc.Awaitable[_task_pb2.DecideResponse]]:
+        """Decide on one call before it is made, and count it. For the workload whose task it is, and for a verifier, any
+        attested workload, about tokens whose audience it serves; others are told NOT_FOUND. A refusal is an answer.
+        """
+
+    @_abc_1.abstractmethod
     def Narrow(
         self,
         request: _task_pb2.NarrowRequest,
@@ -165,6 +183,7 @@ class AgentTasksStub:
     Get: _grpc.UnaryUnaryMultiCallable[_task_pb2.AgentGetRequest, _task_pb2.Task]
     List: _grpc.UnaryUnaryMultiCallable[_task_pb2.AgentListRequest, _task_pb2.ListResponse]
     Credential: _grpc.UnaryUnaryMultiCallable[_task_pb2.AgentCredentialRequest, _task_pb2.CredentialResponse]
+    Decide: _grpc.UnaryUnaryMultiCallable[_task_pb2.AgentDecideRequest, _task_pb2.DecideResponse]
     Narrow: _grpc.UnaryUnaryMultiCallable[_task_pb2.AgentNarrowRequest, _task_pb2.Task]
     Complete: _grpc.UnaryUnaryMultiCallable[_task_pb2.AgentCompleteRequest, _task_pb2.Task]
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_task_pb2.AgentHeartbeatRequest, _task_pb2.Task]
@@ -179,6 +198,7 @@ class AgentTasksAsyncStub(AgentTasksStub):
     Get: _aio.UnaryUnaryMultiCallable[_task_pb2.AgentGetRequest, _task_pb2.Task]  # type: ignore[assignment]
     List: _aio.UnaryUnaryMultiCallable[_task_pb2.AgentListRequest, _task_pb2.ListResponse]  # type: ignore[assignment]
     Credential: _aio.UnaryUnaryMultiCallable[_task_pb2.AgentCredentialRequest, _task_pb2.CredentialResponse]  # type: ignore[assignment]
+    Decide: _aio.UnaryUnaryMultiCallable[_task_pb2.AgentDecideRequest, _task_pb2.DecideResponse]  # type: ignore[assignment]
     Narrow: _aio.UnaryUnaryMultiCallable[_task_pb2.AgentNarrowRequest, _task_pb2.Task]  # type: ignore[assignment]
     Complete: _aio.UnaryUnaryMultiCallable[_task_pb2.AgentCompleteRequest, _task_pb2.Task]  # type: ignore[assignment]
     Heartbeat: _aio.UnaryUnaryMultiCallable[_task_pb2.AgentHeartbeatRequest, _task_pb2.Task]  # type: ignore[assignment]
@@ -214,6 +234,13 @@ class AgentTasksServicer(metaclass=_abc_1.ABCMeta):
         request: _task_pb2.AgentCredentialRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_pb2.CredentialResponse, _abc.Awaitable[_task_pb2.CredentialResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Decide(
+        self,
+        request: _task_pb2.AgentDecideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_pb2.DecideResponse, _abc.Awaitable[_task_pb2.DecideResponse]]: ...
 
     @_abc_1.abstractmethod
     def Narrow(
@@ -258,6 +285,8 @@ class OperatorTasksStub:
     Show: _grpc.UnaryUnaryMultiCallable[_task_pb2.ShowRequest, _task_pb2.ShowResponse]
     """The task with what it was decided by, what it handed out and what is left of its budget."""
     List: _grpc.UnaryUnaryMultiCallable[_task_pb2.ListRequest, _task_pb2.ListResponse]
+    Decide: _grpc.UnaryUnaryMultiCallable[_task_pb2.OperatorDecideRequest, _task_pb2.DecideResponse]
+    """Decide on a call as if its instance asked, and count it."""
     Narrow: _grpc.UnaryUnaryMultiCallable[_task_pb2.NarrowRequest, _task_pb2.Task]
     Complete: _grpc.UnaryUnaryMultiCallable[_task_pb2.CompleteRequest, _task_pb2.Task]
     Suspend: _grpc.UnaryUnaryMultiCallable[_task_pb2.SuspendRequest, _task_pb2.Task]
@@ -277,6 +306,8 @@ class OperatorTasksAsyncStub(OperatorTasksStub):
     Show: _aio.UnaryUnaryMultiCallable[_task_pb2.ShowRequest, _task_pb2.ShowResponse]  # type: ignore[assignment]
     """The task with what it was decided by, what it handed out and what is left of its budget."""
     List: _aio.UnaryUnaryMultiCallable[_task_pb2.ListRequest, _task_pb2.ListResponse]  # type: ignore[assignment]
+    Decide: _aio.UnaryUnaryMultiCallable[_task_pb2.OperatorDecideRequest, _task_pb2.DecideResponse]  # type: ignore[assignment]
+    """Decide on a call as if its instance asked, and count it."""
     Narrow: _aio.UnaryUnaryMultiCallable[_task_pb2.NarrowRequest, _task_pb2.Task]  # type: ignore[assignment]
     Complete: _aio.UnaryUnaryMultiCallable[_task_pb2.CompleteRequest, _task_pb2.Task]  # type: ignore[assignment]
     Suspend: _aio.UnaryUnaryMultiCallable[_task_pb2.SuspendRequest, _task_pb2.Task]  # type: ignore[assignment]
@@ -317,6 +348,14 @@ class OperatorTasksServicer(metaclass=_abc_1.ABCMeta):
         request: _task_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_pb2.ListResponse, _abc.Awaitable[_task_pb2.ListResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Decide(
+        self,
+        request: _task_pb2.OperatorDecideRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_pb2.DecideResponse, _abc.Awaitable[_task_pb2.DecideResponse]]:
+        """Decide on a call as if its instance asked, and count it."""
 
     @_abc_1.abstractmethod
     def Narrow(

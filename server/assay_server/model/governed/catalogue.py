@@ -36,13 +36,17 @@ class Sensitivity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A system or data set by its URI, which is the audience of the tokens for it. An empty tenant is everybody's."""
+    """A system or data set by its URI, which is the audience of the tokens for it. An empty tenant is everybody's.
+
+    `verifiers` are the SPIFFE IDs of the workloads that guard it: they may ask for decisions about tokens for it.
+    """
 
     uri: str
     environment: str
     tenant: str
     sensitivity: Sensitivity
     data_classes: tuple[str, ...] = ()
+    verifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

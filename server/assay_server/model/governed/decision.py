@@ -42,10 +42,12 @@ class DecisionRequest:
 
     A field that is None is missing; where the point needs it, the answer is deny. Times are Unix seconds, TTLs seconds.
     `tool` and `resource` are the catalogue's, one request for each action. `confirmed` says that the caller holds a key
-    that the credential is, or will be, bound to. `chain` are the actions of the task before this, oldest first, `depth`
-    how many principals stand before it. `ends_at` are all ends that no credential may outlive beside the task's:
-    of the subject's token, of the signing key. `grants` are the catalogue's of the principal's. `kind` is the
-    credential's; `customer` whose affairs the task is about, where that is known. `quarantined` principals get nothing.
+    that the credential is, or will be, bound to. `chain` are the actions of the task before this, oldest first (None:
+    as the task itself has them), `steps` how many there were where that is more; `depth` is how many principals stand
+    before it. `ends_at` are all ends that no credential may outlive beside the task's: of the subject's token, of the
+    signing key. `grants` are the catalogue's of the principal's. `kind` is the credential's; `customer` whose affairs
+    the task is about, where that is known. `risk_score` and `quarantined` may say worse than what is registered of the
+    principal. `barred` says why it is refused whatever policy says, such as a budget that is spent.
     """
 
     point: Point
@@ -61,7 +63,8 @@ class DecisionRequest:
     requested_ttl: int = 0
     ends_at: tuple[int, ...] = ()
     risk_score: int = 0
-    chain: tuple[str, ...] = ()
+    chain: tuple[str, ...] | None = None
+    steps: int = 0
     depth: int = 0
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     parameters_digest: str = ""
@@ -70,6 +73,7 @@ class DecisionRequest:
     kind: str = "at+jwt"
     customer: str = ""
     quarantined: bool = False
+    barred: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Decision:
     """One answer. `ttl` is in seconds, 0 unless allowed; `policies` are the IDs that determined it.
 
     `reason` says what decided, `advice` what a person can do about a refusal; `inputs` are the request as evaluated.
+    `call` is what whoever asked names the call, and `call_digest` what it was asked about.
     """
 
     decision_id: str
@@ -93,6 +98,8 @@ class Decision:
     task_id: str
     obligations: dict[str, str] = field(default_factory=dict[str, str])
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
+    call: str = ""
+    call_digest: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -104,5 +111,9 @@ DECISION = Noun(
     "decision",
     Decision,
     key=lambda one: one.decision_id,
-    terms=lambda one: [("task", one.task_id), ("principal", one.principal)],
+    terms=lambda one: [
+        ("task", one.task_id),
+        ("principal", one.principal),
+        *([("call", one.call)] if one.call else []),
+    ],
 )

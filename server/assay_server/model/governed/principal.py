@@ -46,7 +46,8 @@ class Principal:
 
     `approvals` are the action classes that need a human's approval (an empty tuple: none do, which was decided).
     `heartbeat` is the telemetry requirement: at most so many seconds between two heartbeats of a task.
-    `tools` is the most that any task of it may be given, `grants` are names of the catalogue's.
+    `tools` is the most that any task of it may be given, `grants` are names of the catalogue's. `risk_score` (0 to 100)
+    says how doubtful it is; while it is `quarantined`, all decisions about it are refusals.
     """
 
     name: str
@@ -70,6 +71,10 @@ class Principal:
     updated_at: int = 0
     revision: int = 0
     last_used_at: int = 0
+    risk_score: int = 0
+    risk_reason: str = ""
+    quarantined: bool = False
+    quarantine_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,16 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What of the budget is gone."""
+    """What of the budget is gone, and the chain of actions: each tool once, by its last allowed call; `steps` are all.
+
+    A task below another counts for that one, too, whose chain is therefore that of all of them.
+    """
 
     calls: int = 0
     calls_by_action: dict[str, int] = field(default_factory=dict[str, int])
     attempts: dict[str, int] = field(default_factory=dict[str, int])
+    chain: tuple[str, ...] = ()
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A token that was handed out, never the token itself. `kind` is `at+jwt`, `jwt-svid` or `wit-svid`."""
+    """A token that was handed out, never the token itself. `kind` is `at+jwt`, `jwt-svid` or `wit-svid`.
+
+    `actions` are those that it names. Its issue counted as one call, and as one of each action: `called` are those that
+    have been called with it since.
+    """
 
     jti: str
     kind: str
@@ -119,6 +128,8 @@ class Credential:
     decision_id: str
     revoked_at: int = 0
     cause: str = ""
+    actions: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
 
     def live(self, now: float) -> bool:
         """Whether it still counts at `now` (Unix seconds), its task apart."""

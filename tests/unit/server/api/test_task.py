@@ -23,6 +23,7 @@ from assay_server.authorization.index import AuthorizedEntries
 from assay_server.credential.authorities import Authorities
 from assay_server.datastore.base import Store, Transaction
 from assay_server.governance.callers import Callers
+from assay_server.governance.calling import CallService
 from assay_server.governance.credentials import CredentialService
 from assay_server.governance.opening import Terms
 from assay_server.governance.policies import ShippedPolicy
@@ -79,8 +80,11 @@ async def tasks(store: Store, clock: FakeClock) -> TaskService:
 
 
 @pytest.fixture
-async def operator(serve: Serve, tasks: TaskService, clock: FakeClock) -> Stub:
-    service = served(pb.DESCRIPTOR.services_by_name["OperatorTasks"], OperatorTasksApi(tasks, clock))
+async def operator(serve: Serve, tasks: TaskService, store: Store, clock: FakeClock) -> Stub:
+    service = served(
+        pb.DESCRIPTOR.services_by_name["OperatorTasks"],
+        OperatorTasksApi(tasks, CallService(store, ShippedPolicy(), clock), clock),
+    )
     return task_pb2_grpc.OperatorTasksStub(await serve(service, Caller(CallerKind.LOCAL)))
 
 
@@ -89,8 +93,9 @@ async def agent(serve: Serve, tasks: TaskService, store: Store, clock: FakeClock
     tokens = TaskTokens(ISSUER, TD, authorities)
     credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at)
     authorized = AuthorizedEntries(store, TD, clock)
+    calls = CallService(store, ShippedPolicy(), clock)
     api = AgentTasksApi(
-        tasks, credentials, TaskWatch(store, tasks), Callers(authorized, store, clock), authorized, clock
+        tasks, credentials, calls, TaskWatch(store, tasks), Callers(authorized, store, clock), authorized, clock
     )
 
     async def dial(agent_id: SpiffeId) -> Stub:
