@@ -22,7 +22,7 @@ from assay_server.datastore.base import Store, Transaction
 
 if TYPE_CHECKING:
     from assay_server.governance.calling import CallService
-    from assay_server.governance.credentials import CredentialService
+    from assay_server.governance.credentials import CredentialService, Sign
     from assay_server.governance.policies import Policies
     from assay_server.governance.tasks import TaskService
     from assay_server.governing_registration import Registration
@@ -170,12 +170,13 @@ class Governing:
         from assay_proto.instance.v1 import instance_pb2  # noqa: PLC0415 - loaded with the first call
         from assay_server.api.instance import InstanceApi  # noqa: PLC0415 - likewise
         from assay_server.governance.instances import Instances  # noqa: PLC0415 - likewise
-        from assay_server.governance.tasksvids import TaskSvids  # noqa: PLC0415 - likewise
+        from assay_server.governance.tasksvids import TaskSvids, TaskWits  # noqa: PLC0415 - likewise
 
         ground = self._ground
         instances = Instances(ground.store, ground.clock, ground.trust_domain)
         tokens = TaskSvids(ground.store, self._svid_credentials(), ground.clock)
-        api = InstanceApi(ground.issuer, ground.authorized, ground.limits, instances, tokens)
+        wits = TaskWits(ground.store, self._wit_credentials, ground.issuer, ground.clock)
+        api = InstanceApi(ground.issuer, ground.authorized, ground.limits, instances, tokens, wits)
         return served(instance_pb2.DESCRIPTOR.services_by_name["Instances"], api)
 
     def _svid_credentials(self) -> "CredentialService":
@@ -185,6 +186,12 @@ class Governing:
         ground = self._ground
         sign = signing(ground.issuer)
         return CredentialService(ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.jwt_ends_at)
+
+    def _wit_credentials(self, sign: "Sign") -> "CredentialService":
+        from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        return CredentialService(ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.wit_ends_at)
 
     def _registering(self, name: str, made: Callable[["Registration"], Service]) -> Service:
         return self._lazy(name, lambda: made(self._registration))

@@ -93,7 +93,15 @@ class WitCache:
         Raises:
             AssayError: the server gave none and none that is kept is still valid.
         """
-        return await self._kept.get(key_of(entry), self._fresh, lambda: self._mint(entry))
+        return await self._kept.get(key_of(entry), self._fresh, lambda: self._mint(entry, self._source))
+
+    async def mint(self, entry: Entry, source: WitSource) -> Wit:
+        """One that nobody else has, from there: not kept, since the task that it stands on may end.
+
+        Raises:
+            AssayError: the server gave none.
+        """
+        return await self._mint(entry, source)
 
     def clear(self) -> None:
         """Forget all: the server's keys are others now."""
@@ -116,16 +124,16 @@ class WitCache:
     def _fresh(self, wit: Wit) -> bool:
         return self._clock.now().timestamp() < wit.renew_at
 
-    async def _mint(self, entry: Entry) -> Wit:
+    async def _mint(self, entry: Entry, source: WitSource) -> Wit:
         with measured(self._metrics, FETCH):
-            return await self._made(entry)
+            return await self._made(entry, source)
 
-    async def _made(self, entry: Entry) -> Wit:
+    async def _made(self, entry: Entry, source: WitSource) -> Wit:
         from assay.svid import witkey  # noqa: PLC0415 - few workloads ask for one, and all wait for the agent to start
 
         key = await self._new_key()
         algorithm = witkey.algorithm_of(key)
-        issued = await self._source.new_wit_svid(entry.id, to_pkix(key.public_key()), algorithm)
+        issued = await source.new_wit_svid(entry.id, to_pkix(key.public_key()), algorithm)
         _check(issued, entry, key)
         at = renew_at(issued.issued_at, issued.expires_at, draw(issued.token.encode()))
         return Wit(issued.token, witkey.emit(key, algorithm), issued.expires_at, at)

@@ -7,7 +7,7 @@ from assay.rpc.client import Channel
 from assay.wire import spiffeid as spiffeid_wire
 from assay.wire.service import Stub
 from assay_agent.client.refusal import from_status, refusals
-from assay_agent.client.values import InstanceRequest, PrincipalJwt
+from assay_agent.client.values import InstanceRequest, IssuedWit, PrincipalJwt
 from assay_proto.instance.v1 import instance_pb2 as pb
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["Instances"]
@@ -49,6 +49,24 @@ async def new_jwt_svid(
         raise UnavailableError("JWT-SVID response is malformed")
     spiffe_id = spiffeid_wire.from_proto(svid.id)
     return PrincipalJwt(svid.token, spiffe_id, svid.issued_at, svid.expires_at, response.task_id)
+
+
+async def new_wit_svid(
+    channel: Channel,
+    entry_id: str,
+    value: str,
+    public_key: bytes,
+    algorithm: str,
+    timeout: float,  # noqa: ASYNC109 - likewise
+) -> IssuedWit:
+    """A WIT-SVID of that instance for that key (PKIX DER); of an AI agent's within its one active task."""
+    request = pb.NewWITSVIDRequest(entry_id=entry_id, instance=value, public_key=public_key, algorithm=algorithm)
+    with refusals():
+        response = await Stub(channel, _SERVICE).NewWITSVID(request, timeout=timeout)
+    svid = response.svid
+    if not svid.token or not 0 < svid.issued_at <= svid.expires_at:
+        raise UnavailableError("WIT-SVID response is malformed")
+    return IssuedWit(svid.token, svid.issued_at, svid.expires_at)
 
 
 def _chain(result: pb.BatchNewX509SVIDResponse.Result) -> tuple[bytes, ...] | AssayError:

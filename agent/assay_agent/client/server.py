@@ -195,6 +195,13 @@ class ServerClient:
         async with self._connection.line() as line:
             return await instance.new_jwt_svid(line.channel, entry_id, value, audience, TIMEOUT)
 
+    async def new_instance_wit(self, entry_id: str, value: str, public_key: bytes, algorithm: str) -> IssuedWit:
+        """A WIT-SVID for an entry of a principal and that key (PKIX DER); `value` as for `new_instance_jwt`."""
+        from assay_agent.client import instance  # noqa: PLC0415 - likewise
+
+        async with self._connection.line() as line:
+            return await instance.new_wit_svid(line.channel, entry_id, value, public_key, algorithm, TIMEOUT)
+
     async def _federated_bundle(
         self, line: Line, workers: asyncio.Semaphore, trust_domain: TrustDomain
     ) -> Bundle | None:

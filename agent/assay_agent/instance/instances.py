@@ -8,6 +8,7 @@ from assay.errors import UnavailableError
 from assay.spiffeid import SpiffeId
 from assay_agent.cache import Cache
 from assay_agent.cache.subscription import PATIENCE
+from assay_agent.cache.wit import Wit, WitCache
 from assay_agent.client.values import PrincipalJwt
 from assay_agent.instance.svids import InstanceSvids
 from assay_agent.instance.tokens import PrincipalTokens
@@ -48,6 +49,10 @@ class Instances:
             AssayError: the instance cannot be told, or the server refuses.
         """
         return await self._tokens.fetch(entry, await self._value(who, entry), audience)
+
+    async def wit(self, who: Attested, entry: Entry, wits: WitCache) -> Wit:
+        """A WIT-SVID for an entry of a principal, under the SPIFFE ID that this process has by it; raises as `jwt`."""
+        return await wits.mint(entry, self._tokens.wits(await self._value(who, entry)))
 
     async def spiffe_id(self, who: Attested, entry: Entry) -> SpiffeId:
         """The SPIFFE ID that the server gives this process by that entry, which is in its X.509-SVID.

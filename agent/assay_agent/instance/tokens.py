@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from assay.bundle import Bundle
@@ -9,7 +10,7 @@ from assay.clock import Clock
 from assay.entry import Entry
 from assay_agent.cache.jwt import expires_soon
 from assay_agent.cache.signers import Signers
-from assay_agent.cache.tokens import TokenCache
+from assay_agent.cache.tokens import Issued, TokenCache
 from assay_agent.client.values import PrincipalJwt
 
 Key = tuple[str, str, tuple[str, ...]]
@@ -17,11 +18,27 @@ Key = tuple[str, str, tuple[str, ...]]
 
 
 class PrincipalTokenSource(Protocol):
-    """Where they come from: ServerClient."""
+    """Where they come from: ServerClient. Every method raises AssayError."""
 
     async def new_instance_jwt(self, entry_id: str, value: str, audience: Sequence[str]) -> PrincipalJwt:
-        """Have one issued; raises AssayError."""
+        """Have one issued."""
         ...
+
+    async def new_instance_wit(self, entry_id: str, value: str, public_key: bytes, algorithm: str) -> Issued:
+        """Have one issued for that key (PKIX DER)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceWits:
+    """WIT-SVIDs of one instance, as a WitCache asks for them."""
+
+    source: PrincipalTokenSource
+    value: str
+
+    async def new_wit_svid(self, entry_id: str, public_key: bytes, algorithm: str) -> Issued:
+        """Have one issued."""
+        return await self.source.new_instance_wit(entry_id, self.value, public_key, algorithm)
 
 
 class PrincipalTokens:
@@ -63,6 +80,10 @@ class PrincipalTokens:
             return await self._mint(entry, value, asked)
         key = (entry.id, value, tuple(sorted(asked)))
         return await self._kept.get(key, self._fresh, lambda: self._mint(entry, value, asked))
+
+    def wits(self, value: str) -> InstanceWits:
+        """Where WIT-SVIDs of that instance come from."""
+        return InstanceWits(self._source, value)
 
     def use(self, max_size: int, hit_timeout: float) -> None:
         """Keep at most so many from now on, and wait so many seconds for a renewal."""

@@ -123,7 +123,7 @@ class WorkloadApi:
         wanted = _requested_id(request.spiffe_id, "FetchWITSVID")
         self._check_wit("fetching WIT-SVIDs is not implemented")
         caller = await self._attest(context, "FetchWITSVID")
-        await WitFollower(self._cache, self._wits, self._clock, caller, wanted).follow(context)
+        await WitFollower(self._cache, self._wits, self._instances, self._clock, caller, wanted).follow(context)
 
     @guarded
     async def FetchWITBundles(self, _request: pb.WITBundlesRequest, context: Context) -> None:

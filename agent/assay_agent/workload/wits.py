@@ -3,19 +3,20 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from assay.backoff import Backoff
 from assay.clock import Clock
 from assay.entry import Entry
-from assay.errors import AssayError, PermissionDeniedError
+from assay.errors import AssayError
 from assay.spiffeid import SpiffeId
 from assay.waiting import first_of
 from assay.workloadapi.wire import Context
 from assay_agent.cache import Cache
 from assay_agent.cache.wit import Key, Wit, WitCache, key_of
+from assay_agent.instance.instances import Instances
 from assay_agent.workload.caller import Caller
 from assay_agent.workload.streams import SERVICE, no_identity, passed_on
 from assay_proto.workloadapi import workloadapi_pb2 as pb
@@ -34,6 +35,7 @@ class WitFollower:
 
     cache: Cache
     wits: WitCache
+    instances: Instances
     clock: Clock
     caller: Caller
     wanted: SpiffeId | None
@@ -50,7 +52,7 @@ class WitFollower:
         with self.cache.subscribe(self.caller.selectors, signed=False) as views:
             await anext(views)
             while True:
-                entries = self._entitled()
+                entries = await self._entitled()
                 found = await self._fetch(entries, found)
                 reply = _encode(entries, found)
                 if reply != sent:
@@ -67,15 +69,23 @@ class WitFollower:
     def _now(self) -> float:
         return self.clock.now().timestamp()
 
-    def _entitled(self) -> Sequence[Entry]:
-        entries = self.cache.matching(self.caller.selectors)
+    async def _entitled(self) -> Sequence[Entry]:
+        """The caller's entries; those that name instances have the SPIFFE ID that it has by them."""
+        entries = [*self.cache.matching(self.caller.selectors), *await self._own()]
         if self.wanted is not None:
-            entries = tuple(entry for entry in entries if entry.spiffe_id == self.wanted)
-        if not entries and self.cache.instanced(self.caller.selectors):
-            raise PermissionDeniedError("instances have no WIT-SVIDs: ask for a task's credential")
+            entries = [entry for entry in entries if entry.spiffe_id == self.wanted]
         if not entries:
             raise no_identity(self.caller, METHOD)
         return entries
+
+    async def _own(self) -> Sequence[Entry]:
+        found: list[Entry] = []
+        for entry in self.cache.instanced(self.caller.selectors):
+            try:
+                found.append(replace(entry, spiffe_id=await self.instances.spiffe_id(self.caller, entry)))
+            except AssayError as error:
+                log.warning("Instance is not known", pid=self.caller.peer.pid, entry=entry.id, error=str(error))
+        return found
 
     async def _fetch(self, entries: Sequence[Entry], held: Mapping[Key, Wit]) -> dict[Key, Wit]:
         """What is held and not due, and the rest; one that the server refuses does not keep the caller from others."""
@@ -98,6 +108,8 @@ class WitFollower:
     async def _one(self, entry: Entry, held: Wit | None) -> Wit:
         if held is not None and self._now < held.renew_at and self.wits.trusts(held):
             return held
+        if entry.principal:
+            return await self.instances.wit(self.caller, entry, self.wits)
         return await self.wits.fetch(entry)
 
     def _pause(self, found: Mapping[Key, Wit], failures: int) -> float:

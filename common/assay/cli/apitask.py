@@ -17,7 +17,7 @@ from assay.cli.admin import check_listening, run
 from assay.cli.options import Output, OutputOption
 from assay.cli.output import go_time, print_json
 from assay.cli.taking import taking
-from assay.cli.tasks import TaskFlags, TaskOption, allowed, plain, print_line, print_task
+from assay.cli.tasks import CallFlags, TaskFlags, TaskOption, allowed, plain, print_decision, print_line, print_task
 from assay.errors import InvalidArgumentError, PermissionDeniedError
 from assay.sockets import WORKLOAD_SOCKET
 from assay.workloadapi.address import ENVIRONMENT, Endpoint
@@ -103,6 +103,23 @@ def credential(
         print_json({"token": found.token, "jti": found.jti, "expires_at": found.expires_at})
         return
     typer.echo(f"Until {go_time(found.expires_at)} ({found.jti}):\n{found.token}")
+
+
+@app.command(epilog="Example: assay api task decide --id tsk_01J9ZQ8Y3V0000000000000000 --action crm.read")
+@taking(CallFlags)
+def decide(
+    flags: CallFlags,
+    *,
+    key_proved: Annotated[
+        bool, typer.Option("--key-proved", help="As a verifier: the proof of the token's key was seen.")
+    ] = False,
+    socket_path: SocketOption = DEFAULT_SOCKET,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Ask whether a call may be made, and count it if so: of this process, or with a token for what it guards."""
+    request = flags.request()
+    request.key_proved = key_proved
+    print_decision(_ask(socket_path, lambda client: client.send_decide(request, within=TIMEOUT)), output)
 
 
 @app.command(

@@ -14,6 +14,7 @@ from assay.cli.output import go_time, print_json, printable
 from assay.cli.taking import Flags
 from assay.errors import InvalidArgumentError
 from assay.governed.authority import DETAIL_TYPE
+from assay.governed.digest import digest
 from assay.workloadapi.tasks import state_name
 from assay_proto.task.v1 import task_pb2 as pb
 
@@ -96,6 +97,55 @@ class TaskFlags(Flags):
             hint = "name tools with --allow, such as https://crm/mcp=crm.read"
             raise InvalidArgumentError("a task needs something that it may do", hint=hint)
         return allowed(self.allow)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFlags(Flags):
+    """The call that is asked about."""
+
+    task: Annotated[str, typer.Option("--id", help="The task that it is in.", metavar="TASK")] = ""
+    jti: Annotated[str, typer.Option(help="The token that it is made with, in place of --id.", metavar="JTI")] = ""
+    action: Annotated[str, typer.Option(help="The tool.", metavar="TOOL")]
+    resource: Annotated[str, typer.Option(help="What it acts on, if it is to be compared.", metavar="URI")] = ""
+    parameters: Annotated[
+        str, typer.Option(help="Its parameters as JSON; only their digest is sent.", metavar="JSON")
+    ] = ""
+    call_id: Annotated[str, typer.Option(help="Names the call: asked again, it is counted once.", metavar="NAME")] = ""
+
+    def request(self) -> pb.DecideRequest:
+        """The message.
+
+        Raises:
+            InvalidArgumentError: the parameters are no JSON.
+        """
+        request = pb.DecideRequest(action=self.action, resource=self.resource, call_id=self.call_id)
+        if self.jti:
+            request.jti = self.jti
+        if self.task or not self.jti:
+            request.task_id = self.task
+        if self.parameters:
+            request.parameters_digest = _digest_of(self.parameters)
+        return request
+
+
+def print_decision(answer: pb.DecideResponse, output: Output) -> None:
+    """The answer, and the exit that goes with it: 1 for a refusal."""
+    if output is Output.JSON:
+        print_json(plain(answer))
+    else:
+        until = f" until {go_time(answer.valid_until)}" if answer.valid_until else ""
+        obligations = ", ".join(f"{name}: {value}" for name, value in sorted(answer.obligations.items()))
+        rows = [
+            ("Answer", f"{answer.effect}{until}"),
+            ("Reason", answer.reason),
+            ("Advice", answer.advice),
+            ("Obligations", obligations),
+            ("Decision", f"{answer.decision_id} (policy v{answer.policy_version})"),
+            ("Task", answer.task_id),
+        ]
+        _print_rows((label, value) for label, value in rows if value)
+    if answer.effect != "allow":
+        raise typer.Exit(1)
 
 
 def allowed(given: Iterable[str]) -> str:
@@ -249,6 +299,13 @@ def _plain_value(message: Message, field: Any, value: str | int) -> Any:  # noqa
     if field.name in _TEXTS_OF_JSON:
         return json.loads(str(value)) if value else None
     return value
+
+
+def _digest_of(parameters: str) -> str:
+    try:
+        return digest(json.loads(parameters))
+    except (ValueError, RecursionError):
+        raise InvalidArgumentError("--parameters is no JSON that everybody reads alike") from None
 
 
 def _pairs(given: Iterable[str], flag: str) -> Iterable[tuple[str, str]]:

@@ -228,8 +228,11 @@ class TaskClient(Connected):
             request.jti = jti
         else:
             request.task_id = task_id
-        answer = await self._unary("Decide", request, pb.DecideResponse, within)
-        return _decision(answer)
+        return _decision(await self.send_decide(request, within=within))
+
+    async def send_decide(self, request: pb.DecideRequest, *, within: float | None = None) -> pb.DecideResponse:
+        """The answer about the call that the message says."""
+        return await self._unary("Decide", request, pb.DecideResponse, within)
 
     async def narrow(
         self,

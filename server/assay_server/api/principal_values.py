@@ -79,6 +79,10 @@ def principal_to_proto(principal: Principal) -> pb.Principal:
         created_at=principal.created_at,
         updated_at=principal.updated_at,
         revision=principal.revision,
+        risk_score=principal.risk_score,
+        risk_reason=principal.risk_reason,
+        quarantined=principal.quarantined,
+        quarantine_reason=principal.quarantine_reason,
     )
     if principal.approvals is not None:
         message.approvals.SetInParent()

@@ -53,6 +53,20 @@ class PrincipalsApi:
         """Put it to work again."""
         return await self._move(request, Move.RESUME, context)
 
+    async def SetRisk(self, request: pb.RiskRequest, context: Context) -> pb.Principal:
+        """Say how doubtful it is."""
+        score, actor = request.score, actor_of(context)
+        return principal_to_proto(await self._principals.set_risk(request.name, score, request.reason, actor))
+
+    async def Quarantine(self, request: pb.ChangeRequest, context: Context) -> pb.Principal:
+        """Have every decision about it refused."""
+        return principal_to_proto(await self._principals.quarantine(request.name, request.reason, actor_of(context)))
+
+    async def Release(self, request: pb.ChangeRequest, context: Context) -> pb.Principal:
+        """Take it out of quarantine."""
+        actor = actor_of(context)
+        return principal_to_proto(await self._principals.quarantine(request.name, request.reason, actor, released=True))
+
     async def Retire(self, request: pb.ChangeRequest, context: Context) -> pb.ChangeResponse:
         """Stop it for ever."""
         return await self._move(request, Move.RETIRE, context)

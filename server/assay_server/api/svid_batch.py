@@ -77,7 +77,9 @@ def check_taskless(entry: Entry, taskless: AbstractSet[str]) -> None:
         PermissionDeniedError: that principal's tokens exist only within a task.
     """
     if entry.principal and entry.principal not in taskless:
-        raise PermissionDeniedError(f"tokens of principal {entry.principal} exist only within a task: open a task")
+        raise PermissionDeniedError(
+            f"tokens of principal {entry.principal} exist only within a task, and while it is in no quarantine"
+        )
 
 
 def _order(entry: Entry | AssayError, request: SigningRequest | AssayError) -> LeafOrder | AssayError:

@@ -15,7 +15,14 @@ from assay.wire.governance import principals_stub
 from assay_proto.governance.v1 import registration_pb2 as pb
 from assay_server.cli.governed import PAGE, ask, extended
 from assay_server.cli.principalflags import PrincipalFlags, WantedFlags, cleared
-from assay_server.cli.principalform import print_binding, print_principal, print_summary, standing_words, stopped_words
+from assay_server.cli.principalform import (
+    doubt_words,
+    print_binding,
+    print_principal,
+    print_summary,
+    standing_words,
+    stopped_words,
+)
 
 if TYPE_CHECKING:
     from assay_proto.governance.v1.registration_pb2_grpc import PrincipalsAsyncStub
@@ -27,6 +34,7 @@ app = typer.Typer(
 )
 
 NameArgument: TypeAlias = Annotated[str, typer.Argument(help="The principal's name.", metavar="NAME")]
+NeededReasonOption: TypeAlias = Annotated[str, typer.Option("--reason", help="Why; needed.", metavar="TEXT")]
 ReasonOption: TypeAlias = Annotated[str, typer.Option(help="Why, for whoever asks later.", metavar="TEXT")]
 
 
@@ -109,6 +117,46 @@ def resume(
 ) -> None:
     """Put a suspended principal back to work. Tasks that ended stay so."""
     _move(name, reason, lambda stub, request: stub.Resume(request, timeout=TIMEOUT), socket_path, output)
+
+
+@app.command(epilog='Example: assay principal risk support-bot --score 70 --reason "reads tickets of other tenants"')
+def risk(
+    name: NameArgument,
+    *,
+    score: Annotated[int, typer.Option(help="How doubtful it is, 0 to 100.", min=0, max=100)],
+    reason: NeededReasonOption,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Say how doubtful a principal is: policy is asked with that from now on."""
+    request = pb.RiskRequest(name=name, score=score, reason=reason)
+    _print_doubt(ask(socket_path, principals_stub, lambda stub: stub.SetRisk(request, timeout=TIMEOUT)), output)
+
+
+@app.command(epilog='Example: assay principal quarantine support-bot --reason "unusual exports"')
+def quarantine(
+    name: NameArgument,
+    *,
+    reason: NeededReasonOption,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Refuse every task, token and call of a principal until it is released; its X.509-SVIDs stay."""
+    request = pb.ChangeRequest(name=name, reason=reason)
+    _print_doubt(ask(socket_path, principals_stub, lambda stub: stub.Quarantine(request, timeout=TIMEOUT)), output)
+
+
+@app.command(epilog='Example: assay principal release support-bot --reason "it was a test"')
+def release(
+    name: NameArgument,
+    *,
+    reason: NeededReasonOption,
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Take a principal out of quarantine. Tasks that ended stay so."""
+    request = pb.ChangeRequest(name=name, reason=reason)
+    _print_doubt(ask(socket_path, principals_stub, lambda stub: stub.Release(request, timeout=TIMEOUT)), output)
 
 
 @app.command(epilog='Example: assay principal retire support-bot --reason "replaced by support-bot-2"')
@@ -220,6 +268,13 @@ def _print_standing(standing: pb.Standing, output: Output) -> None:
         print_message(standing)
     else:
         typer.echo(standing_words(standing.missing, standing.principal.state))
+
+
+def _print_doubt(principal: pb.Principal, output: Output) -> None:
+    if output is Output.JSON:
+        print_message(principal)
+    else:
+        typer.echo(", ".join([principal.state, *doubt_words(principal)]))
 
 
 def _print_binding(binding: pb.Binding, output: Output) -> None:

@@ -31,6 +31,12 @@ def stopped_words(stopped: pb.Stopped, verb: str) -> str:
     )
 
 
+def doubt_words(one: pb.Principal) -> list[str]:
+    """How doubtful it is, as far as anybody said so."""
+    said = [f"risk score {one.risk_score} ({one.risk_reason})"] if one.risk_score else []
+    return [*said, f"in quarantine ({one.quarantine_reason})"] if one.quarantined else said
+
+
 def print_principal(report: pb.PrincipalReport) -> None:
     """All there is to say about it, and an empty line."""
     print_labelled([*summary_rows(report), *_rows(report.principal), *_hanging(report)], LABEL_WIDTH)
@@ -50,6 +56,7 @@ def summary_rows(report: pb.PrincipalReport) -> list[tuple[str, object]]:
         ("Principal", one.name),
         ("Actor type", one.actor_type),
         ("State", f"{one.state}{why}"),
+        *([("Doubts", ", ".join(doubts))] if (doubts := doubt_words(one)) else []),
         *([("Missing", missing)] if missing and one.state != "retired" else []),
         ("Owner", f"{one.owner} ({report.owner_state or 'not known'})"),
         ("Tenant", one.tenant or "(none)"),

@@ -11,11 +11,13 @@ from assay.cli.options import AdminSocketOption, Output, OutputOption
 from assay.cli.output import count_of, print_json
 from assay.cli.taking import taking
 from assay.cli.tasks import (
+    CallFlags,
     TaskFlags,
     TaskOption,
     allowed,
     constraints_of,
     plain,
+    print_decision,
     print_line,
     print_shown,
     print_task,
@@ -150,6 +152,20 @@ def narrow(
     if calls or lasting:
         request.budget.CopyFrom(pb.Budget(calls=calls, duration=seconds_of(lasting, "--lasting")))
     print_task(_ask(socket_path, lambda stub: stub.Narrow(request, timeout=TIMEOUT)), output, "Task narrowed.")
+
+
+@app.command(epilog="Example: assay task decide --id tsk_01J9ZQ8Y3V0000000000000000 --action crm.read")
+@taking(CallFlags)
+def decide(
+    flags: CallFlags,
+    *,
+    instance: Annotated[str, typer.Option(help="As which instance, by SPIFFE ID.", metavar="ID")] = "",
+    socket_path: AdminSocketOption = ADMIN_SOCKET,
+    output: OutputOption = Output.PRETTY,
+) -> None:
+    """Ask whether a call may be made as if its instance did, to try a policy; it is counted if so."""
+    request = pb.OperatorDecideRequest(request=flags.request(), instance=instance)
+    print_decision(_ask(socket_path, lambda stub: stub.Decide(request, timeout=TIMEOUT)), output)
 
 
 @app.command(epilog="Example: assay task complete --id tsk_01J9ZQ8Y3V0000000000000000")

@@ -186,20 +186,40 @@ class Issuer:
         Raises:
             UnimplementedError: WIT-SVIDs are switched off.
         """
+        now = self._clock.now()
+        self.check_wit()
+        issued_at = int(now.timestamp())
+        cap = self._wit_issuance(now).authority.not_after
+        _, expires_at = template.lifetime(issued_at, ttl, self._settings.wit_svid_ttl, cap)
+        token = self.task_wit(spiffe_id, public_key, algorithm, issued_at, expires_at, "")
+        return IssuedWit(token, spiffe_id, issued_at, expires_at)
+
+    def task_wit(
+        self, spiffe_id: SpiffeId, public_key: PublicKey, algorithm: str, issued_at: int, expires_at: int, jti: str
+    ) -> str:
+        """A WIT-SVID that says just that, as `task_jwt`; raises as `workload_wit`."""
         from assay_server.credential.wit import WitClaims, confirmation  # noqa: PLC0415 - few servers switch it on
 
         self.check_wit()
         check_member(spiffe_id, self._trust_domain, "WIT-SVID")
         jwk = confirmation(public_key, algorithm)
         now = self._clock.now()
-        issuance = self._wit_issuance(now)
-        issued_at = int(now.timestamp())
-        cap = issuance.authority.not_after
-        _, expires_at = template.lifetime(issued_at, ttl, self._settings.wit_svid_ttl, cap)
-        token = issuance.signer.sign(WitClaims(spiffe_id, jwk, issued_at, expires_at, self._settings.wit_issuer))
+        claims = WitClaims(spiffe_id, jwk, issued_at, expires_at, self._settings.wit_issuer, jti)
+        token = self._wit_issuance(now).signer.sign(claims)
         validate.check_wit(token, spiffe_id=spiffe_id, confirmation=jwk, now=now)
         self._metrics.count(_SIGN_WIT)
-        return IssuedWit(token, spiffe_id, issued_at, expires_at)
+        return token
+
+    def wit_confirmation(self, public_key: PublicKey, algorithm: str) -> dict[str, str]:
+        """The key as a WIT-SVID names it (InvalidArgumentError: it is not one for that algorithm)."""
+        from assay_server.credential.wit import confirmation  # noqa: PLC0415 - likewise
+
+        return confirmation(public_key, algorithm)
+
+    @property
+    def wit_ends_at(self) -> int:
+        """When the key that signs WIT-SVIDs ends, in Unix seconds."""
+        return self._wit_issuance(self._clock.now()).authority.not_after
 
     def _only(self, order: LeafOrder, default_ttl: int) -> IssuedX509:
         with span(_SPAN_X509):

@@ -16,13 +16,14 @@ _KEY_NAMES = {"secp256r1": "ec-p256 key", "secp384r1": "ec-p384 key", "secp521r1
 
 @dataclass(frozen=True, slots=True)
 class WitClaims:
-    """What a token says. Times are Unix seconds; an empty issuer is left out. There is never an audience."""
+    """What a token says. Times are Unix seconds; an empty issuer or `jti` is left out. There is never an audience."""
 
     spiffe_id: SpiffeId
     confirmation: dict[str, str]
     issued_at: int
     expires_at: int
     issuer: str = ""
+    jti: str = ""
 
     def encode(self) -> bytes:
         """The payload as JSON."""
@@ -33,6 +34,8 @@ class WitClaims:
         }
         if self.issuer:
             claims["iss"] = self.issuer
+        if self.jti:
+            claims["jti"] = self.jti
         claims["sub"] = str(self.spiffe_id)
         return _JSON.encode(claims).encode()
 

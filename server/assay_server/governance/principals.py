@@ -27,6 +27,8 @@ UPDATABLE = (
 )  # fmt: skip
 """Fields that an update may name."""
 
+MAX_RISK = 100
+
 # What their tasks and credentials end for.
 _CAUSES = {PrincipalState.SUSPENDED: "principal_suspended", PrincipalState.RETIRED: "principal_retired"}
 
@@ -91,6 +93,38 @@ class PrincipalService:
         check_text("reason", reason)
         return await self._write(actor, lambda tx, deed: apply(tx, known(tx, name), move, reason, deed))
 
+    async def set_risk(self, name: str, score: int, reason: str, actor: str) -> Principal:
+        """Say how doubtful it is, 0 to 100: policy is asked with that from now on.
+
+        Raises:
+            InvalidArgumentError: no such score, or no reason.
+            NotFoundError: there is no such principal.
+            FailedPreconditionError: it is retired.
+        """
+        if not 0 <= score <= MAX_RISK:
+            raise InvalidArgumentError(f"risk score of {score} is out of range", hint=f"0 to {MAX_RISK}")
+
+        def doubt(principal: Principal) -> Principal:
+            return replace(principal, risk_score=score, risk_reason=reason)
+
+        return await self._doubt(name, doubt, reason, actor, "risk_set", risk_score=score)
+
+    async def quarantine(self, name: str, reason: str, actor: str, *, released: bool = False) -> Principal:
+        """Have every decision about it refused, until it is released.
+
+        Raises:
+            InvalidArgumentError: there is no reason.
+            NotFoundError: there is no such principal.
+            FailedPreconditionError: it is retired; or it is released and was in no quarantine.
+        """
+
+        def doubt(principal: Principal) -> Principal:
+            if released and not principal.quarantined:
+                raise FailedPreconditionError(f'principal "{name}" is not in quarantine')
+            return replace(principal, quarantined=not released, quarantine_reason="" if released else reason)
+
+        return await self._doubt(name, doubt, reason, actor, "released" if released else "quarantined")
+
     async def standing(self, name: str) -> Standing:
         """The principal of that name.
 
@@ -107,6 +141,31 @@ class PrincipalService:
     async def _write(self, actor: str, work: Callable[[Transaction, Deed], T]) -> T:
         deed = Deed(actor, int(self._clock.now().timestamp()))
         return await self._store.write(lambda tx: work(tx, deed))
+
+    async def _doubt(
+        self,
+        name: str,
+        doubt: Callable[[Principal], Principal],
+        reason: str,
+        actor: str,
+        change: str,
+        **details: object,
+    ) -> Principal:
+        check_text("reason", reason)
+        if not reason:
+            raise InvalidArgumentError(
+                "a reason is needed", hint="whoever looks at it later has nothing else: --reason"
+            )
+
+        def write(tx: Transaction, deed: Deed) -> Principal:
+            before = known(tx, name)
+            if before.state is PrincipalState.RETIRED:
+                raise FailedPreconditionError(f'principal "{name}" is retired', hint="retired is for ever")
+            after = touched(doubt(before), deed.at)
+            record(tx, told(after, change, deed, reason=reason, **details), (PRINCIPAL, after))
+            return after
+
+        return await self._write(actor, write)
 
     def _update(self, tx: Transaction, given: Principal, fields: tuple[str, ...], deed: Deed) -> Standing:
         before = known(tx, given.name)
@@ -195,6 +254,10 @@ def _register(tx: Transaction, principal: Principal, deed: Deed) -> Standing:
         updated_at=deed.at,
         revision=1,
         last_used_at=0,
+        risk_score=0,
+        risk_reason="",
+        quarantined=False,
+        quarantine_reason="",
     )
     record(tx, told(fresh, "registered", deed), (PRINCIPAL, fresh))
     return Standing(fresh, tuple(missing_of(tx, fresh)))

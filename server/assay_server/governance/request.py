@@ -31,6 +31,8 @@ class CredentialRequest:
 
     `instance` is the caller's attested or authenticated SPIFFE ID, never what it says of itself. Without `actions`, all
     that the task may do there. `ends_at` are ends (Unix seconds) that the caller's own credentials set.
+    A token that is to be good `everywhere` names no audience: policy is asked about all that the task may do. It says
+    who its holder is and that there is a task, and so is no call of the budget.
     """
 
     task_id: str
@@ -41,3 +43,4 @@ class CredentialRequest:
     requested_ttl: int = 0
     ends_at: tuple[int, ...] = ()
     kind: str = "at+jwt"
+    everywhere: bool = False

@@ -1,18 +1,36 @@
-"""JWT-SVIDs within tasks: a plain request names no task, so it is answered when just one covers the audience."""
+"""SVIDs that are tokens, within tasks.
 
-from collections.abc import Sequence
+A plain request for a JWT-SVID names no task, so it is answered when just one covers the audience; a WIT-SVID, which has
+no audience, when the instance has just one.
+"""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from assay.bundle import jwk
 from assay.clock import Clock
+from assay.crypto.keys import PublicKey
 from assay.errors import PermissionDeniedError
 from assay.spiffeid import SpiffeId
 from assay_server.credential import Issuer
 from assay_server.datastore.base import Store
 from assay_server.governance.credentials import CredentialService, Granted, IssuedCredential, Sign
-from assay_server.governance.request import CredentialRequest
-from assay_server.governance.selection import covering
+from assay_server.governance.request import Binding, Confirmation, CredentialRequest
+from assay_server.governance.selection import active_of, covering
 from assay_server.model.governed.task import Task
 
-KIND = "jwt-svid"
+KIND, WIT_KIND = "jwt-svid", "wit-svid"
+
+Issuing = Callable[[Sign], CredentialService]
+"""Makes a service of what signs its tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class WitKey:
+    """The instance's key, and what it signs with."""
+
+    public: PublicKey
+    algorithm: str
 
 
 class TaskSvids:
@@ -42,6 +60,45 @@ class TaskSvids:
         return await self._credentials.issue(request)
 
 
+class TaskWits:
+    """WIT-SVIDs of instances; `issuing` makes a CredentialService of what signs."""
+
+    def __init__(self, store: Store, issuing: Issuing, issuer: Issuer, clock: Clock) -> None:
+        self._store = store
+        self._issuing = issuing
+        self._issuer = issuer
+        self._clock = clock
+
+    async def issue(
+        self, principal: str, instance: SpiffeId, key: WitKey, task_id: str = "", ttl: int = 0
+    ) -> IssuedCredential:
+        """A WIT-SVID of that instance and for its key, which ends with its task; raises as `TaskSvids.issue`.
+
+        Raises:
+            UnimplementedError: the server issues none.
+            InvalidArgumentError: the key is not one for its algorithm.
+        """
+        self._issuer.check_wit()
+        now = self._clock.now().timestamp()
+        tasks = await self._store.read(lambda tx: active_of(tx, principal, instance, now))
+        task = chosen([one for one in tasks if task_id in {"", one.task_id}])
+        # Names the key in the record; and what is no key for its algorithm leaves no record.
+        named = jwk.thumbprint(self._issuer.wit_confirmation(key.public, key.algorithm))
+        confirmation = Confirmation(Binding.DPOP, named)
+        request = CredentialRequest(
+            task.task_id, instance, "", confirmation, requested_ttl=ttl, kind=WIT_KIND, everywhere=True
+        )
+        return await self._issuing(self._signing(key)).issue(request)
+
+    def _signing(self, key: WitKey) -> Sign:
+        def sign(granted: Granted) -> str:
+            said = granted.credential
+            instance = SpiffeId.parse(said.instance)
+            return self._issuer.task_wit(instance, key.public, key.algorithm, said.issued_at, said.expires_at, said.jti)
+
+        return sign
+
+
 def signing(issuer: Issuer) -> Sign:
     """Signs JWT-SVIDs that say what was granted."""
 
@@ -53,16 +110,16 @@ def signing(issuer: Issuer) -> Sign:
     return sign
 
 
-def chosen(tasks: Sequence[Task], audience: str) -> Task:
-    """The one there is.
+def chosen(tasks: Sequence[Task], audience: str = "") -> Task:
+    """The one there is, for that audience if one is named.
 
     Raises:
         PermissionDeniedError: there is none, or there are several.
     """
     if not tasks:
-        raise PermissionDeniedError(f'no active task covers the audience "{audience}": open a task for it')
+        none = f'no active task covers the audience "{audience}"' if audience else "this instance has no active task"
+        raise PermissionDeniedError(f"{none}: open a task for it")
     if len(tasks) > 1:
-        raise PermissionDeniedError(
-            f'more than one active task covers the audience "{audience}": ask for a credential of one of them'
-        )
+        where = f'covers the audience "{audience}"' if audience else "is this instance's"
+        raise PermissionDeniedError(f"more than one active task {where}: ask for a credential of one of them")
     return tasks[0]

@@ -111,6 +111,15 @@ class Minter:
             self.authority.jwt_svid(path, audience), self.authority.id(path), issued, issued + 300, self.task_id
         )
 
+    async def new_instance_wit(self, entry_id: str, value: str, public_key: bytes, algorithm: str) -> Minted:
+        self.asked.append((entry_id, (value, algorithm)))
+        if (failure := self.failure or self.refused.get(entry_id)) is not None:
+            raise failure
+        path = self.instance_path(entry_id, value) if value else self.cache.entries[entry_id].spiffe_id.path
+        token = self.authority.wit_svid(path, public_key=public_key, algorithm=algorithm)
+        issued = int(self.clock.now().timestamp())
+        return Minted(token, issued, issued + 300)
+
 
 class LocalAgent:
     """The workload side of an agent, served at `path`."""

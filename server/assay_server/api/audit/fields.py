@@ -52,6 +52,7 @@ ABOUT: Mapping[str, About] = {
     f"{_SVID}MintWITSVID": svids.wit_minted,
     f"{_SVID}NewJWTSVID": svids.jwt_issued,
     f"{_INSTANCE}NewJWTSVID": svids.instance_jwt_issued,
+    f"{_INSTANCE}NewWITSVID": svids.instance_wit_issued,
     f"{_SVID}NewDownstreamX509CA": svids.downstream,
     f"{_TRUST_DOMAIN}GetFederationRelationship": bundles.named,
     f"{_TRUST_DOMAIN}RefreshBundle": bundles.named,
@@ -67,6 +68,7 @@ ABOUT: Mapping[str, About] = {
     **{f"{_GOVERNANCE}Owners/{verb}": governed.named for verb in ("Add", "Leave", "Return", "Get")},
     **{f"{_GOVERNANCE}Principals/{verb}": governed.named for verb in ("Register", "Get")},
     **{f"{_GOVERNANCE}Principals/{verb}": governed.changed for verb in ("Activate", "Suspend", "Resume", "Retire")},
+    **{f"{_GOVERNANCE}Principals/{verb}": governed.changed for verb in ("SetRisk", "Quarantine", "Release")},
     **{f"{_GOVERNANCE}Principals/{verb}": governed.bound for verb in ("Bind", "Unbind")},
     f"{_GOVERNANCE}Principals/Update": governed.updated,
     **{

@@ -65,6 +65,14 @@ def instance_jwt_issued(request: Any, response: Any) -> Fields:  # noqa: ANN401
     return {**jwt_issued(request, response), "instance": request.instance, "task_id": task}
 
 
+def instance_wit_issued(request: Any, response: Any) -> Fields:  # noqa: ANN401
+    """By which entry, for which instance and within which task; never the token."""
+    task = response.task_id if response is not None else request.task_id
+    svid = response.svid if response is not None else None
+    about = {"entry_id": request.entry_id, "instance": request.instance, "task_id": task}
+    return {**about, **spiffe_id(svid, "spiffe_id", "id")}
+
+
 def wit_issued(request: Any, response: Any) -> Iterable[tuple[Fields, Any]]:  # noqa: ANN401
     """By which entry each was issued, for whom and until when; never the token."""
     for asked, result in zip(request.params, response.results, strict=True):

@@ -446,3 +446,19 @@ async def test_a_revoked_token_calls_nothing_though_its_task_goes_on(world: Worl
     assert (await world.ask(GUARDING, jti=other)).effect == "allow"
     await world.tasks.revoke(task.id, "over", By("local:0"))
     assert (await world.ask(GUARDING, jti=other)).effect == "deny"
+
+
+async def test_what_operators_doubt_counts_at_every_point(world: World) -> None:
+    """A quarantine refuses under any policy; a risk score is an input, and the greater of what is said counts."""
+    task = await world.open()
+    jti = await world.token(task)
+    await world.put(replace(BOT, risk_score=70))
+    answer = await world.ask(GUARDING, jti=jti)
+    assert (answer.effect, answer.advice) == ("needs_approval", "ask the task's owner for approval")
+    await world.put(replace(BOT, quarantined=True))
+    answer = await world.ask(GUARDING, jti=jti)
+    assert (answer.effect, (await world.decision(answer)).policies) == ("deny", ("in-quarantine",))
+    assert await refused(world.open()) is grpc.StatusCode.PERMISSION_DENIED
+    assert await refused(world.token(task)) is grpc.StatusCode.PERMISSION_DENIED
+    await world.put(BOT)
+    assert (await world.ask(GUARDING, jti=jti)).effect == "allow"

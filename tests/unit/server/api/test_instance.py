@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
+from assay.bundle import jwk
 from assay.crypto import csr, keys
 from assay.entry import Entry
 from assay.governed.authority import Access
@@ -14,7 +15,7 @@ from assay.keymanager.base import KeyType
 from assay.rpc.method import Service
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
-from assay.svid import jwt
+from assay.svid import jwt, wit
 from assay.testing.authority import Authority
 from assay.testing.clock import START, FakeClock
 from assay.wire.service import SVID, served
@@ -27,15 +28,16 @@ from assay_server.api.svid import SvidApi
 from assay_server.authorization.caller import Caller, CallerKind, Credential
 from assay_server.authorization.index import AuthorizedEntries
 from assay_server.authorization.ratelimit import RateLimits
-from assay_server.credential import Issuer
+from assay_server.credential import CredentialSettings, Issuer
 from assay_server.datastore.base import Page, Transaction
 from assay_server.datastore.sql.store import SqlStore
-from assay_server.governance.credentials import CredentialService
+from assay_server.governance.credentials import CredentialService, Sign
 from assay_server.governance.instances import SEEN_EVERY, Instances
 from assay_server.governance.policies import Policies
-from assay_server.governance.tasksvids import KIND, TaskSvids, signing
+from assay_server.governance.tasksvids import KIND, WIT_KIND, TaskSvids, TaskWits, signing
 from assay_server.model import Node
 from assay_server.model.governed.catalogue import RESOURCE, TOOL, ActionClass, Resource, Risk, Sensitivity, Tool
+from assay_server.model.governed.decision import DECISION
 from assay_server.model.governed.event import EventType
 from assay_server.model.governed.noun import Noun
 from assay_server.model.governed.owner import OWNER, Owner
@@ -46,7 +48,7 @@ from assay_server.model.governed.principal import (
     Principal,
     PrincipalState,
 )
-from assay_server.model.governed.task import CREDENTIAL, TASK, Intent, Task, TaskState
+from assay_server.model.governed.task import CREDENTIAL, TASK, Budget, Intent, Task, TaskState
 from assay_server.model.rates import Rates
 
 if TYPE_CHECKING:
@@ -121,15 +123,30 @@ Houses = Callable[[SpiffeId], Awaitable[House]]
 
 
 @pytest.fixture
+def authority() -> Authority:
+    return Authority(wit=True)
+
+
+@pytest.fixture
+def issuer(authorities: Any, clock: FakeClock) -> Issuer:  # noqa: ANN401 - conftest.py's
+    return Issuer(TD, authorities, clock, CredentialSettings(wit=True))
+
+
+@pytest.fixture
 async def houses(serve: Serve, store: SqlStore, issuer: Issuer, clock: FakeClock) -> Houses:
     async def make(agent: SpiffeId) -> House:
         credentials = CredentialService(store, Policies(store), clock, signing(issuer), lambda: issuer.jwt_ends_at)
+
+        def issuing(sign: Sign) -> CredentialService:
+            return CredentialService(store, Policies(store), clock, sign, lambda: issuer.wit_ends_at)
+
         api = InstanceApi(
             issuer,
             AuthorizedEntries(store, TD, clock),
             RateLimits(Rates(), clock),
             Instances(store, clock, TD),
             TaskSvids(store, credentials, clock),
+            TaskWits(store, issuing, issuer, clock),
         )
         node = Node(agent, "x509pop", "5", NOW + 3600)
         caller = Caller(CallerKind.AGENT, Credential(agent, "5", NOW + 3600), node, "192.0.2.1:999")
@@ -358,6 +375,109 @@ async def test_a_machines_token_stands_on_no_task_and_is_the_instances(house: Ho
 )
 async def test_tokens_of_other_entries(house: House, entry_id: str, value: str, code: grpc.StatusCode) -> None:
     assert (await refusal(house.stub.NewJWTSVID(token(entry_id, value)))).code() is code
+
+
+KEY = keys.generate(KeyType.EC_P256)
+PKIX = keys.to_pkix(KEY.public_key())
+
+
+def wits(entry_id: str, value: str = "a", algorithm: str = "ES256", task_id: str = "") -> pb.NewWITSVIDRequest:
+    return pb.NewWITSVIDRequest(
+        entry_id=entry_id, instance=value, public_key=PKIX, algorithm=algorithm, task_id=task_id
+    )
+
+
+async def test_a_wit_svid_is_the_instances_its_keys_and_its_tasks(house: House, authority: Authority) -> None:
+    """Requirements 1, 14 and 20; the record is what a status list or a revocation names it by."""
+    await house.put(task_of())
+    response = await house.stub.NewWITSVID(wits("bots"))
+    svid = wit.verify(response.svid.token, {TD: authority.bundle}, house.clock.now())
+    assert svid.spiffe_id.path == await house.path("bots", "a") == response.svid.id.path
+    assert (svid.public_key, svid.expires_at, response.task_id) == (PKIX, NOW + 100, "tsk_1")
+    (credential,), _ = await house.store.read(lambda tx: tx.governed.find(CREDENTIAL, (), Page()))
+    assert (credential.jti, credential.kind, credential.audience) == (svid.claims["jti"], WIT_KIND, "")
+    assert credential.confirmation == jwk.thumbprint(jwk.emit(KEY.public_key()))
+    decision = await house.store.read(lambda tx: tx.governed.get(DECISION, credential.decision_id))
+    assert decision is not None
+    assert decision.inputs["question"]["context"]["audience"] == CRM.uri
+
+
+async def test_a_wit_svid_is_no_call_of_the_budget(house: House) -> None:
+    """Or a stream would use it up by renewing."""
+    await house.put(task_of(budget=Budget(calls=1)))
+    for _ in range(2):
+        await house.stub.NewWITSVID(wits("bots"))
+    await house.stub.NewJWTSVID(token("bots"))
+    assert (await refusal(house.stub.NewJWTSVID(token("bots")))).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ([], "open a task"),
+        ([task_of(state=TaskState.UNKNOWN)], "open a task"),
+        ([task_of(ends_at=NOW)], "open a task"),
+        ([task_of(instance="spiffe://example.org/principal/bot/another")], "open a task"),
+        ([task_of(), task_of(task_id="tsk_2")], "more than one active task"),
+    ],
+)
+async def test_without_just_one_task_an_ai_agent_has_no_wit_svid(house: House, tasks: list[Task], said: str) -> None:
+    await house.put(*tasks)
+    error = await refusal(house.stub.NewWITSVID(wits("bots")))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert said in str(error.details())
+    assert await house.store.read(lambda tx: tx.governed.count(CREDENTIAL, ())) == 0
+
+
+async def test_of_several_tasks_a_wit_svid_may_name_one(house: House) -> None:
+    await house.put(task_of(), task_of(task_id="tsk_2"))
+    assert (await house.stub.NewWITSVID(wits("bots", task_id="tsk_2"))).task_id == "tsk_2"
+    assert (await house.stub.NewWITSVID(wits("one-bot", "", task_id="tsk_1"))).svid.id.path == "/principal/one"
+
+
+async def test_a_wit_svid_stands_on_all_that_its_task_may_do(house: House) -> None:
+    """Policy refuses one of the tools, and so the token that is good for all; that is no attempt at it."""
+    wipe = replace(READ, name="crm.wipe", action_class=ActionClass.IRREVERSIBLE)
+    await house.put(wipe, replace(BOT, tools=("crm.read", "crm.wipe")))
+    await house.put(task_of(authority=(Access(CRM.uri, ("crm.read", "crm.wipe")),), budget=Budget(attempts=1)))
+    for _ in range(2):
+        error = await refusal(house.stub.NewWITSVID(wits("bots")))
+        assert "approve" in str(error.details())
+
+
+async def test_machines_have_wit_svids_without_a_task(house: House, authority: Authority) -> None:
+    response = await house.stub.NewWITSVID(wits("pumps"))
+    svid = wit.verify(response.svid.token, {TD: authority.bundle}, house.clock.now())
+    assert (svid.spiffe_id.path, response.task_id) == (await house.path("pumps", "a"), "")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (wits("theirs"), grpc.StatusCode.NOT_FOUND),
+        (wits("plain", ""), grpc.StatusCode.PERMISSION_DENIED),
+        (wits("bots", ""), grpc.StatusCode.INVALID_ARGUMENT),
+        (wits("bots", "a", "none"), grpc.StatusCode.INVALID_ARGUMENT),
+        (wits("bots", "a", "ES512"), grpc.StatusCode.INVALID_ARGUMENT),
+        (pb.NewWITSVIDRequest(entry_id="bots", instance="a", public_key=b"x"), grpc.StatusCode.INVALID_ARGUMENT),
+    ],
+)
+async def test_wit_svids_that_are_not_to_be_had(
+    house: House, request_: pb.NewWITSVIDRequest, code: grpc.StatusCode
+) -> None:
+    await house.put(task_of())
+    assert (await refusal(house.stub.NewWITSVID(request_))).code() is code
+    assert await house.store.read(lambda tx: tx.governed.count(CREDENTIAL, ())) == 0
+
+
+async def test_a_principal_in_quarantine_gets_no_token_of_any_kind(house: House) -> None:
+    await house.put(replace(BOT, quarantined=True), replace(PUMP, quarantined=True), task_of())
+    for entry_id in ("bots", "pumps"):
+        for call in (house.stub.NewJWTSVID(token(entry_id)), house.stub.NewWITSVID(wits(entry_id))):
+            error = await refusal(call)
+            assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+            assert error.details() == "principal is in quarantine"
+    assert await house.path("bots", "a")
 
 
 @pytest.fixture

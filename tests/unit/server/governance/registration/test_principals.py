@@ -218,3 +218,59 @@ async def test_what_is_not_there_is_said(house: Any) -> None:
     ):
         with pytest.raises(NotFoundError):
             await work
+
+
+async def test_doubts_are_what_operators_say_with_a_reason_and_are_written_down(house: Any) -> None:
+    """Requirements 29 and 48."""
+    await house.activate()
+    doubtful = await house.principals.set_risk("bot", 70, "reads at night", ME)
+    assert (doubtful.risk_score, doubtful.risk_reason) == (70, "reads at night")
+    held = await house.principals.quarantine("bot", "exports", ME)
+    assert (held.quarantined, held.quarantine_reason, held.risk_score) == (True, "exports", 70)
+    assert held.revision == doubtful.revision + 1
+    out = await house.principals.quarantine("bot", "a test", ME, released=True)
+    assert (out.quarantined, out.quarantine_reason, out.state) == (False, "", PrincipalState.ACTIVE)
+    told = [(one.type, one.details["change"], one.details["reason"]) for one in (await house.events("bot"))[-3:]]
+    kind = EventType.PRINCIPAL_CHANGED
+    assert told == [
+        (kind, "risk_set", "reads at night"),
+        (kind, "quarantined", "exports"),
+        (kind, "released", "a test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("score", "reason", "error"),
+    [
+        (-1, "x", InvalidArgumentError),
+        (101, "x", InvalidArgumentError),
+        (50, "", InvalidArgumentError),
+        (50, "two\nlines", InvalidArgumentError),
+    ],
+)
+async def test_a_doubt_that_says_nothing_changes_nothing(
+    house: Any, score: int, reason: str, error: type[AssayError]
+) -> None:
+    await house.activate()
+    before = await house.events("bot")
+    with pytest.raises(error):
+        await house.principals.set_risk("bot", score, reason, ME)
+    assert await house.events("bot") == before
+
+
+async def test_who_is_unknown_retired_or_free_is_not_doubted_or_released(house: Any) -> None:
+    with pytest.raises(NotFoundError):
+        await house.principals.quarantine("bot", "x", ME)
+    await house.activate()
+    with pytest.raises(FailedPreconditionError, match="not in quarantine"):
+        await house.principals.quarantine("bot", "x", ME, released=True)
+    await house.principals.move("bot", Move.RETIRE, "", ME)
+    with pytest.raises(FailedPreconditionError, match="retired"):
+        await house.principals.set_risk("bot", 1, "x", ME)
+
+
+async def test_nobody_doubts_or_clears_itself_by_an_update(house: Any) -> None:
+    fresh = await house.register(risk_score=90, quarantined=True)
+    assert (fresh.risk_score, fresh.quarantined) == (0, False)
+    with pytest.raises(InvalidArgumentError, match="never changed"):
+        await house.principals.update(fresh, ["quarantined"], ME)
