@@ -10,7 +10,7 @@ import structlog
 from assay.backoff import Backoff
 from assay.clock import Clock
 from assay.entry import Entry
-from assay.errors import AssayError
+from assay.errors import AssayError, UnavailableError
 from assay.spiffeid import SpiffeId
 from assay.waiting import first_of
 from assay.workloadapi.wire import Context
@@ -108,9 +108,14 @@ class WitFollower:
     async def _one(self, entry: Entry, held: Wit | None) -> Wit:
         if held is not None and self._now < held.renew_at and self.wits.trusts(held):
             return held
-        if entry.principal:
+        if not entry.principal:
+            return await self.wits.fetch(entry)
+        try:
             return await self.instances.wit(self.caller, entry, self.wits)
-        return await self.wits.fetch(entry)
+        except UnavailableError:
+            if held is not None and self._now < held.expires_at and self.wits.trusts(held):
+                return held
+            raise
 
     def _pause(self, found: Mapping[Key, Wit], failures: int) -> float:
         if failures:

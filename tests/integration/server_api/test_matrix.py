@@ -65,6 +65,7 @@ POLICY = """
         LA Add Leave Return Get List
     assay.governance.v1.Principals
         LA Register Update Activate Suspend Resume Retire Get List Bind Unbind ListBindings
+        LA SetRisk Quarantine Release
     assay.governance.v1.Catalogue
         LA AddResource UpdateResource RemoveResource GetResource ListResources
         LA AddTool UpdateTool RemoveTool GetTool ListTools
@@ -72,11 +73,11 @@ POLICY = """
     assay.policy.v1.Policies
         LA Push Rollback Live List Get Explain Diff
     assay.instance.v1.Instances
-        G  BatchNewX509SVID NewJWTSVID
+        G  BatchNewX509SVID NewJWTSVID NewWITSVID
     assay.task.v1.AgentTasks
-        G  Open Get List Credential Narrow Complete Heartbeat Watch
+        G  Open Get List Credential Decide Narrow Complete Heartbeat Watch
     assay.task.v1.OperatorTasks
-        LA Open OpenForEvent Show List Narrow Complete Suspend Resume Revoke
+        LA Open OpenForEvent Show List Decide Narrow Complete Suspend Resume Revoke
     grpc.reflection.v1.ServerReflection
         L  ServerReflectionInfo
     grpc.reflection.v1alpha.ServerReflection

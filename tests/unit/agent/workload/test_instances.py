@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from assay.crypto.keys import to_pkix
 from assay.errors import PermissionDeniedError, UnavailableError
 from assay.transport.peer import start_time
 from assay_agent.cache import Update
@@ -200,10 +201,45 @@ async def test_bundles_are_for_instances_too(agent: LocalAgent, client: Workload
     assert not agent.minter.asked
 
 
-async def test_an_instance_has_no_wit_svid_and_is_told_so(agent: LocalAgent, client: WorkloadApiClient) -> None:
+async def test_a_wit_svid_is_the_instances_with_a_key_of_its_own_and_is_never_kept(
+    agent: LocalAgent, client: WorkloadApiClient
+) -> None:
     agent.switch_wit_on()
     bind(agent)
-    with pytest.raises(PermissionDeniedError, match="ask for a task's credential"):
+    (one,), (other,) = await client.fetch_wit(), await client.fetch_wit()
+    assert one.spiffe_id.path == other.spiffe_id.path == mine(agent)
+    assert one.svid.token != other.svid.token
+    assert one.svid.key is not None
+    assert to_pkix(one.svid.key.public_key()) == one.svid.public_key != other.svid.public_key
+
+
+async def test_a_wit_svid_of_a_principal_whose_copies_share_an_id_is_its_principals_too(
+    agent: LocalAgent, client: WorkloadApiClient
+) -> None:
+    agent.switch_wit_on()
+    bind(agent, instance_from="")
+    assert [one.spiffe_id.path for one in await client.fetch_wit()] == ["/principal/bot"]
+    assert agent.minter.asked == [("bots", ("", "ES256"))]
+
+
+async def test_without_a_task_there_is_no_wit_svid_which_keeps_no_other_back(
+    agent: LocalAgent, client: WorkloadApiClient
+) -> None:
+    agent.switch_wit_on()
+    bind(agent)
+    await client.fetch_x509()
+    agent.minter.refused["bots"] = PermissionDeniedError("this instance has no active task: open a task for it")
+    with pytest.raises(PermissionDeniedError, match="open a task"):
         await client.fetch_wit()
     agent.register("a", "/other")
     assert [one.spiffe_id.path for one in await client.fetch_wit()] == ["/other"]
+
+
+async def test_a_wit_svid_for_its_own_id_and_for_nobody_elses(agent: LocalAgent, client: WorkloadApiClient) -> None:
+    agent.switch_wit_on()
+    bind(agent)
+    await client.fetch_x509()
+    (svid,) = await client.fetch_wit(agent.authority.id(mine(agent)))
+    assert svid.spiffe_id.path == mine(agent)
+    with pytest.raises(PermissionDeniedError, match="no identity"):
+        await client.fetch_wit(agent.authority.id("/principal/bot"))

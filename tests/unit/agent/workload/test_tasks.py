@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from assay.errors import (
     UnavailableError,
 )
 from assay.governed.authority import Access
+from assay.governed.digest import digest
 from assay.rpc.client import Channel
 from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.method import Context
@@ -32,6 +34,7 @@ from assay.testing.scripted import channel_to
 from assay.testing.wait import until
 from assay.wire.service import served
 from assay.workloadapi import Endpoint
+from assay.workloadapi.errors import MalformedResponseError
 from assay.workloadapi.tasks import Bounds, TaskClient
 from assay.workloadapi.wire import METADATA
 from assay_agent.cache import Cache, Update
@@ -62,6 +65,8 @@ class ServerSide:
     """The server's end, as the test wants it."""
 
     asked: list[pb.AgentOpenRequest] = field(default_factory=list)
+    decided: list[pb.DecideRequest] = field(default_factory=list)
+    answer: pb.DecideResponse = field(default_factory=lambda: pb.DecideResponse(effect="allow", valid_until=9))
     known: list[dict[str, int]] = field(default_factory=list)
     streams: list[asyncio.Queue[pb.Task]] = field(default_factory=list)
     refusal: EndError | None = None
@@ -74,6 +79,10 @@ class ServerSide:
 
     async def Credential(self, request: pb.AgentCredentialRequest, _context: Context) -> pb.CredentialResponse:
         return pb.CredentialResponse(token=f"for {request.request.jkt}", jti="crd_1", expires_at=50)
+
+    async def Decide(self, request: pb.AgentDecideRequest, _context: Context) -> pb.DecideResponse:
+        self.decided.append(request.request)
+        return self.answer
 
     async def Watch(self, request: pb.AgentWatchRequest, _context: Context) -> AsyncIterator[pb.Task]:
         self.known.append(dict(request.request.known))
@@ -142,6 +151,37 @@ async def test_a_token_comes_back_to_whom_it_is_for(house: House, workload: Task
     issued = await workload.credential("tsk_1", "https://crm", jkt="thumb")
     assert (issued.token, issued.expires_at) == ("for thumb", 50)
     assert "for thumb" not in repr(issued)
+
+
+async def test_a_call_is_asked_about_by_the_digest_of_its_parameters(house: House, workload: TaskClient) -> None:
+    house.bind(ME)
+    parameters = {"note": "swordfish", "amount": 5}
+    found = await workload.decide("read", jti="crd_1", parameters=parameters, call_id="1", key_proved=True)
+    assert (found.allowed, found.valid_until) == (True, 9)
+    (asked,) = house.server.decided
+    assert asked == pb.DecideRequest(
+        jti="crd_1", action="read", parameters_digest=digest(parameters), call_id="1", key_proved=True
+    )
+    house.server.answer = pb.DecideResponse(effect="needs_approval", reason="because", obligations={"a": "b"})
+    found = await workload.decide("read", task_id="tsk_1")
+    assert (found.allowed, found.effect, found.reason) == (False, "needs_approval", "because")
+    assert found.obligations == {"a": "b"}
+
+
+@pytest.mark.parametrize("answer", [{}, {"effect": "allow"}, {"effect": "allow", "valid_until": -1}])
+async def test_an_answer_that_says_nothing_is_none(house: House, workload: TaskClient, answer: dict[str, Any]) -> None:
+    house.bind(ME)
+    house.server.answer = pb.DecideResponse(**answer)
+    with pytest.raises(MalformedResponseError):
+        await workload.decide("read", task_id="tsk_1")
+
+
+async def test_an_answer_that_is_not_known_allows_nothing(house: House, workload: TaskClient) -> None:
+    house.bind(ME)
+    house.server.answer = pb.DecideResponse(effect="Allow", valid_until=9)
+    assert not (await workload.decide("read", task_id="tsk_1")).allowed
+    with pytest.raises(ValueError):
+        await workload.decide("read", task_id="tsk_1", parameters={"a": float("nan")})
 
 
 async def test_without_an_entry_the_server_is_not_asked(house: House, workload: TaskClient) -> None:
