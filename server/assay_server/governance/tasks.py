@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from assay.clock import Clock
 from assay.errors import AlreadyExistsError, AssayError, InvalidArgumentError, NotFoundError
+from assay.telemetry import tracing
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance import task_state
 from assay_server.governance.budget import BudgetSpentError
@@ -21,6 +22,7 @@ from assay_server.governance.journal import record
 from assay_server.governance.narrowing import BroaderError, Narrowing, narrowed, require_within
 from assay_server.governance.opening import Opener, Terms, open_task
 from assay_server.governance.policies import PolicySource
+from assay_server.governance.refusal import DecisionRefusedError
 from assay_server.governance.task_request import TaskRequest
 from assay_server.model.governed.decision import DECISION, Decision
 from assay_server.model.governed.event import EventType
@@ -86,10 +88,7 @@ class TaskService:
     async def open(self, request: TaskRequest, opener: Opener) -> Task:
         """Open a task; raises as `opening.open_task`, and DecisionRefusedError when policy refuses."""
         policy, now = await self._policies.current(), self._now()
-        opened = await self._store.write(lambda tx: open_task(tx, policy, self._terms, opener, request, now))
-        if isinstance(opened, AssayError):
-            raise opened
-        return opened
+        return _told(await self._store.write(lambda tx: open_task(tx, policy, self._terms, opener, request, now)))
 
     async def open_for_event(self, request: TaskRequest, opener: Opener, source: str, event_id: str) -> Task:
         """Open a task for a machine's event; the same event again answers with the task it has, whatever its state.
@@ -107,10 +106,7 @@ class TaskService:
                 return _same(found[0], opener, request)
             return open_task(tx, policy, self._terms, opener, request, now)
 
-        opened = await self._store.write(work)
-        if isinstance(opened, AssayError):
-            raise opened
-        return opened
+        return _told(await self._store.write(work))
 
     async def get(self, task_id: str, by: By) -> Task:
         """The task."""
@@ -241,7 +237,9 @@ class TaskService:
 
     async def _change(self, task_id: str, by: By, change: Change) -> Task:
         now = self._now()
-        return await self._store.write(lambda tx: change(tx, *_owned(tx, task_id, by), now))
+        changed = await self._store.write(lambda tx: change(tx, *_owned(tx, task_id, by), now))
+        tracing.note(tracing.TASK, changed.task_id)
+        return changed
 
     async def _counted(self, count: Callable[[Transaction, int], Task | BudgetSpentError]) -> Task:
         now = self._now()
@@ -252,6 +250,17 @@ class TaskService:
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def _told(opened: Task | AssayError) -> Task:
+    """What was opened, or the refusal raised; the trace is told which it was."""
+    if isinstance(opened, DecisionRefusedError):
+        tracing.note(tracing.TASK, opened.decision.task_id)
+        tracing.note(tracing.DECISION, opened.decision.decision_id)
+    if isinstance(opened, AssayError):
+        raise opened
+    tracing.note(tracing.TASK, opened.task_id)
+    return opened
 
 
 def event_trigger(source: str, event_id: str) -> str:
