@@ -15,6 +15,7 @@ from assay.plugin import external
 from assay.reload import SIGNALS, Reload
 from assay.rpc.method import Service
 from assay.supervisor import Supervisor
+from assay.telemetry import tracing
 from assay.telemetry.rpc import Observer, RpcMetrics
 from assay.telemetry.telemetry import Telemetry, telemetry_of
 from assay.telemetry.tracing import Tracer
@@ -101,7 +102,7 @@ async def serve(config: ServerConfig, *, clock: Clock, level: LiveLevel, reread:
             supervisor.start("index size", lambda: gauge_index(parts.authorized, telemetry.metrics, clock))
         await _open(config, parts, supervisor)
         if config.token_endpoint.enabled:
-            supervisor.start("token endpoint", parts.governing.serve_tokens)
+            supervisor.start("token endpoint", lambda: _serve_tokens(parts.governing, telemetry.tracer))
         if config.health.enabled:
             supervisor.start("health", _health(config, clock, store, ca, parts.issuer))
         supervisor.start("reload", lambda: reload.run(LIVE, _applying(parts.live, telemetry)))
@@ -223,6 +224,12 @@ async def _open(config: ServerConfig, parts: _Parts, supervisor: Supervisor) -> 
     supervisor.defer("server APIs", lambda: parts.endpoints.close(CALL_GRACE))
     proxies = TrustedProxies(config.proxy_networks) if config.proxy_networks else None
     await parts.endpoints.start(config.socket_path, config.bind_address, config.bind_port, parts.tls, proxies)
+
+
+async def _serve_tokens(governing: Governing, tracer: Tracer | None) -> None:
+    # What answers a request inherits it.
+    tracing.use(tracer)
+    await governing.serve_tokens()
 
 
 def _health(

@@ -12,6 +12,11 @@ from assay.rpc.status import EndError, Metadata, StatusCode
 Value: TypeAlias = str | int | bool | tuple[str, ...]
 Attributes: TypeAlias = Mapping[str, Value]
 
+TASK = "assay.task_id"
+"""What a span says of the task that it is about, whoever answers; the same ID is in its tokens and its events."""
+DECISION = "assay.decision_id"
+CREDENTIAL = "assay.credential_id"
+
 SYSTEM, SERVICE, METHOD, STATUS = "rpc.system", "rpc.service", "rpc.method", "rpc.grpc.status_code"
 
 
@@ -83,6 +88,12 @@ def span(name: str, attributes: Attributes = {}) -> AbstractContextManager[Span]
     """A part of what is traced; nothing where nothing is."""
     tracer = _tracer.get()
     return NOTHING if tracer is None else _failing(tracer, name, attributes)
+
+
+def serving(name: str, attributes: Attributes = {}) -> AbstractContextManager[Span]:  # noqa: B006 - nobody changes it
+    """A request that is answered, of a caller whose trace is not continued; nothing where nothing is traced."""
+    tracer = _tracer.get()
+    return NOTHING if tracer is None else tracer.span(name, attributes, Kind.SERVER, ())
 
 
 def note(name: str, value: Value) -> None:

@@ -8,10 +8,10 @@ from assay.rpc.method import Context
 from assay_proto.policy.v1 import policy_pb2 as pb
 from assay_server.api.actor import actor_of
 from assay_server.api.page import page_from_proto
+from assay_server.api.policy_values import decision_to_proto
 from assay_server.governance.policies import Policies
 from assay_server.governance.policyreview import Changed, PolicyReview
 from assay_server.governance.policystore import PolicyStore, reviewed
-from assay_server.model.governed.decision import Decision
 from assay_server.model.governed.policybundle import PolicyBundle
 from assay_server.policy.engine import compiled
 from assay_server.policy.signature import verified
@@ -66,10 +66,10 @@ class PolicyApi:
         found = await self._review.explain(request.decision_id)
         replayed = found.replayed
         return pb.ExplainResponse(
-            decision=_decision(found.decision),
+            decision=decision_to_proto(found.decision),
             policy_texts=found.texts,
             inputs=json.dumps(found.decision.inputs, sort_keys=True),
-            replayed=_decision(replayed.answer) if replayed.answer else None,
+            replayed=decision_to_proto(replayed.answer) if replayed.answer else None,
             same=replayed.same,
             why_not_replayed=replayed.why_not,
         )
@@ -114,24 +114,6 @@ def _change(changed: Changed) -> pb.DiffResponse.Change:
         task_id=changed.task_id,
         principal=changed.principal,
         tool=changed.tool,
-        before=_decision(changed.before),
-        after=_decision(changed.after),
-    )
-
-
-def _decision(decision: Decision) -> pb.Decision:
-    return pb.Decision(
-        id=decision.decision_id,
-        point=decision.point.value,
-        at=decision.at,
-        effect=decision.effect.value,
-        ttl=decision.ttl,
-        reason=decision.reason,
-        advice=decision.advice,
-        policies=decision.policies,
-        policy_version=decision.policy_version,
-        policy_digest=decision.policy_digest,
-        principal=decision.principal,
-        task_id=decision.task_id,
-        obligations=decision.obligations,
+        before=decision_to_proto(changed.before),
+        after=decision_to_proto(changed.after),
     )

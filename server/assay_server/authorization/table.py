@@ -32,6 +32,7 @@ _HEALTH_API = "/grpc.health.v1.Health/"
 _SYNC_API = "/assay.sync.v1.Sync/"
 _GOVERNANCE_API = "/assay.governance.v1."
 _POLICIES_API = "/assay.policy.v1.Policies/"
+_REPLAYS_API = "/assay.ledger.v1.Replays/"
 _AGENT_TASKS_API = "/assay.task.v1.AgentTasks/"
 _OPERATOR_TASKS_API = "/assay.task.v1.OperatorTasks/"
 _INSTANCE_API = "/assay.instance.v1.Instances/"
@@ -104,6 +105,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         },
         **_rules(f"{_GOVERNANCE_API}Catalogue/", _OPERATOR, "ListResources", "ListTools", "ListGrants"),
         **_rules(_POLICIES_API, _OPERATOR, "Push", "Rollback", "Live", "List", "Get", "Explain", "Diff"),
+        **_rules(_REPLAYS_API, _OPERATOR, "Explain"),
         **_rules(
             _AGENT_TASKS_API,
             Who.AGENT,

@@ -11,6 +11,7 @@ from assay.clock import Clock
 from assay.errors import AssayError
 from assay.governed.authority import Authority
 from assay.governed.digest import digest
+from assay.telemetry import tracing
 from assay_server.datastore.base import Store, Transaction
 from assay_server.governance.budget import BudgetSpentError
 from assay_server.governance.counting import note_failed, one_more
@@ -29,6 +30,9 @@ from assay_server.model.governed.event import Event, EventType
 from assay_server.model.governed.principal import PRINCIPAL, Principal
 from assay_server.model.governed.task import CREDENTIAL, TASK, Credential, Task
 from assay_server.policy.engine import Policy
+
+_MAX_NOTED = 64
+"""Characters; a task's ID has thirty."""
 
 _USED_EVERY = 60
 """Seconds; the last use of a principal is written down no more often."""
@@ -79,9 +83,15 @@ class CredentialService:
         """
         asked = replace(request, ends_at=(*request.ends_at, self._signer_ends_at()))
         now = int(self._clock.now().timestamp())
+        tracing.note(tracing.TASK, request.task_id[:_MAX_NOTED])
         granted = await under_live(self._store, self._policies, lambda tx, policy: _granted(tx, policy, asked, now))
+        if isinstance(granted, DecisionRefusedError):
+            tracing.note(tracing.DECISION, granted.decision.decision_id)
         if isinstance(granted, AssayError):
             raise granted
+        tracing.note(tracing.TASK, granted.task.task_id)
+        tracing.note(tracing.DECISION, granted.credential.decision_id)
+        tracing.note(tracing.CREDENTIAL, granted.credential.jti)
         return IssuedCredential(granted, self._sign(granted))
 
     async def find(self, jti: str) -> tuple[Credential, Task] | None:

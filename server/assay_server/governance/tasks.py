@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from assay.clock import Clock
 from assay.errors import AlreadyExistsError, AssayError, InvalidArgumentError, NotFoundError
+from assay.telemetry import tracing
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance import task_state
 from assay_server.governance.budget import BudgetSpentError
@@ -22,6 +23,7 @@ from assay_server.governance.journal import record
 from assay_server.governance.narrowing import BroaderError, Narrowing, narrowed, require_within
 from assay_server.governance.opening import Opener, Terms, open_task
 from assay_server.governance.policies import PolicySource, under_live
+from assay_server.governance.refusal import DecisionRefusedError
 from assay_server.governance.task_request import TaskRequest
 from assay_server.model.governed.decision import DECISION, Decision
 from assay_server.model.governed.event import EventType
@@ -89,12 +91,9 @@ class TaskService:
 
     async def open(self, request: TaskRequest, opener: Opener) -> Task:
         """Open a task; raises as `opening.open_task`, and DecisionRefusedError when policy refuses."""
-        opened = await self._decided(
-            lambda tx, policy: open_task(tx, policy, self._terms, opener, request, self._now())
+        return _told(
+            await self._decided(lambda tx, policy: open_task(tx, policy, self._terms, opener, request, self._now()))
         )
-        if isinstance(opened, AssayError):
-            raise opened
-        return opened
 
     async def open_for_event(self, request: TaskRequest, opener: Opener, source: str, event_id: str) -> Task:
         """Open a task for a machine's event; the same event again answers with the task it has, whatever its state.
@@ -111,10 +110,7 @@ class TaskService:
                 return _same(found[0], opener, request)
             return open_task(tx, policy, self._terms, opener, request, self._now())
 
-        opened = await self._decided(work)
-        if isinstance(opened, AssayError):
-            raise opened
-        return opened
+        return _told(await self._decided(work))
 
     async def get(self, task_id: str, by: By) -> Task:
         """The task."""
@@ -248,7 +244,9 @@ class TaskService:
 
     async def _change(self, task_id: str, by: By, change: Change) -> Task:
         now = self._now()
-        return await self._store.write(lambda tx: change(tx, *_owned(tx, task_id, by), now))
+        changed = await self._store.write(lambda tx: change(tx, *_owned(tx, task_id, by), now))
+        tracing.note(tracing.TASK, changed.task_id)
+        return changed
 
     async def _counted(self, count: Callable[[Transaction, int], Task | BudgetSpentError]) -> Task:
         now = self._now()
@@ -259,6 +257,17 @@ class TaskService:
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def _told(opened: Task | AssayError) -> Task:
+    """What was opened, or the refusal raised; the trace is told which it was."""
+    if isinstance(opened, DecisionRefusedError):
+        tracing.note(tracing.TASK, opened.decision.task_id)
+        tracing.note(tracing.DECISION, opened.decision.decision_id)
+    if isinstance(opened, AssayError):
+        raise opened
+    tracing.note(tracing.TASK, opened.task_id)
+    return opened
 
 
 def event_trigger(source: str, event_id: str) -> str:

@@ -11,6 +11,7 @@ from assay.asgi.middleware import tls_chain
 from assay.clock import Clock
 from assay.errors import AssayError
 from assay.svid.refusal import RefusedError
+from assay.telemetry import tracing
 from assay_server.governance.request import Binding, Confirmation
 from assay_server.oauth.client import ATTESTATION, ATTESTATION_POP, Client, ClientAuthentication, Presented
 from assay_server.oauth.endpoint import TokenEndpoint, refused
@@ -87,11 +88,18 @@ def application(pages: Pages, issuer_path: str) -> Router:
     posts = ((TOKEN, pages.token), (INTROSPECT, pages.introspect), (REVOKE, pages.revoke))
     well_known = (f"{SERVER}{issuer_path}", f"{issuer_path}{OPENID}")
     routes = [
-        *(Route(f"{issuer_path}{path}", partial(_answered, handler), methods=["POST"]) for path, handler in posts),
+        *(Route(f"{issuer_path}{path}", partial(_traced, path, handler), methods=["POST"]) for path, handler in posts),
         Route(f"{issuer_path}{JWKS}", pages.jwks),
         *(Route(path, pages.described) for path in well_known),
     ]
     return Router(routes=routes)
+
+
+async def _traced(path: str, handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    with tracing.serving(f"POST {path}", {"http.request.method": "POST", "http.route": path}) as span:
+        response = await _answered(handler, request)
+        span.put("http.response.status_code", response.status_code)
+        return response
 
 
 async def _answered(handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:

@@ -72,6 +72,8 @@ POLICY = """
         LA AddGrant UpdateGrant RemoveGrant GetGrant ListGrants
     assay.policy.v1.Policies
         LA Push Rollback Live List Get Explain Diff
+    assay.ledger.v1.Replays
+        LA Explain
     assay.instance.v1.Instances
         G  BatchNewX509SVID NewJWTSVID NewWITSVID
     assay.task.v1.AgentTasks

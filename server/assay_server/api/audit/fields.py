@@ -59,6 +59,7 @@ ABOUT: Mapping[str, About] = {
     f"{_POLICIES}Push": policies.versioned,
     f"{_POLICIES}Rollback": policies.rolled_back,
     f"{_POLICIES}Explain": policies.explained,
+    "/assay.ledger.v1.Replays/Explain": lambda request, _: {"task_id": request.task_id},
     f"{_API}logger.v1.Logger/SetLogLevel": lambda request, _: {"new_log_level": enum_name(request, "new_level")},
     **{
         f"{_LOCAL_AUTHORITY}{verb}{kind}Authority": bundles.authority
