@@ -42,10 +42,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A committed change and what the entry or node became by it: None when it is gone. Always None for other kinds."""
+    """A committed change and what the entry or node became by it: None when it is gone. Always None for other kinds.
+
+    `due` is when a governed object's time comes, as its noun says; 0 for never, and for all else.
+    """
 
     change: Change
     value: Entry | Node | None = None
+    due: int = 0
 
 
 class Match(Enum):

@@ -34,6 +34,7 @@ class TaskReconciler:
         self._store = store
         self._clock = clock
         self._changed = asyncio.Event()
+        self._awaited = _FOR_EVER
 
     async def run(self) -> None:
         """Until cancelled; a store that fails once is tried again."""
@@ -50,10 +51,11 @@ class TaskReconciler:
         Raises:
             UnavailableError: the store cannot be read or written.
         """
-        if not await self._store.read(lambda tx: tx.governed.count(TASK, ())):
-            return _LONGEST_LOOK_AWAY
+        # Until it is known which is the next, any may be.
+        self._awaited = _FOR_EVER
         while True:
             due = await self._store.read(_earliest)
+            self._awaited = due
             wait = due - self._clock.now().timestamp()
             if wait > 0:
                 return min(wait, _LONGEST_LOOK_AWAY)
@@ -74,14 +76,18 @@ class TaskReconciler:
     async def _follow(self) -> None:
         seen = self._store.sequence
         async for sequence in self._store.watch():
-            if self._concerns_tasks(seen):
+            if self._brings_forward(seen):
                 self._changed.set()
             seen = sequence
 
-    def _concerns_tasks(self, since: int) -> bool:
+    def _brings_forward(self, since: int) -> bool:
+        """Whether a task is due before the one that is waited for: most that is written of tasks is what they use."""
         written = self._store.recent(since)
         return written is None or any(
-            one.change.kind is ChangeKind.GOVERNED and one.change.object_id.startswith("task/") for one in written
+            one.change.kind is ChangeKind.GOVERNED
+            and one.change.object_id.startswith("task/")
+            and 0 < one.due < self._awaited
+            for one in written
         )
 
 

@@ -34,10 +34,10 @@ class SqlChanges:
         self._last = int(self._connection.rows(sql.LATEST)[0][0]) if latest is None else latest
         self._at = int(self._clock.now().timestamp())
 
-    def append(self, kind: ChangeKind, object_id: str, value: Entry | Node | None = None) -> int:
+    def append(self, kind: ChangeKind, object_id: str, value: Entry | Node | None = None, due: int = 0) -> int:
         """The sequence number of this change, which no other has; `value` as it will be read, None when it is gone."""
         self._last += 1
-        self._waiting.append(Written(Change(self._last, kind, object_id), value))
+        self._waiting.append(Written(Change(self._last, kind, object_id), value, due))
         return self._last
 
     @property

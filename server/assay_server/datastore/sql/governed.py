@@ -56,10 +56,10 @@ class SqlGoverned:
 
     def put(self, noun: Noun[T], value: T) -> None:
         """Create or replace."""
-        key = noun.key(value)
-        position = self._changes.append(ChangeKind.GOVERNED, f"{noun.name}/{key}")
+        key, due = noun.key(value), noun.due(value)
+        position = self._changes.append(ChangeKind.GOVERNED, f"{noun.name}/{key}", due=due)
         row = self._connection.row(sql.BY_NAME, {"kind": noun.name, "name": key})
-        contents = {"document": adapter(noun.type).dump_json(value).decode(), "due": noun.due(value)}
+        contents = {"document": adapter(noun.type).dump_json(value).decode(), "due": due}
         if row is None:
             self._connection.run(sql.INSERT, {"position": position, "kind": noun.name, "name": key, **contents})
             self._put_terms(noun, position, set(), _terms(noun, value))
