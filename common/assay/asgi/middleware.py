@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 from cryptography import x509
@@ -24,6 +25,9 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Of the standard library: the program that imports us decides what becomes of it.
 log = logging.getLogger("assay.asgi")
+
+# Client certificates kept as DER: those of that many connections.
+_CHAINS = 1024
 
 
 class SpiffeMiddleware:
@@ -111,7 +115,12 @@ def tls_chain(scope: Mapping[str, Any]) -> tuple[bytes, ...]:
         SvidRefusedError: one of them does not parse.
     """
     extensions = cast("Mapping[str, Mapping[str, Sequence[str]]]", scope.get("extensions") or {})
-    pems = extensions.get("tls", {}).get("client_cert_chain") or ()
+    return _as_der(tuple(extensions.get("tls", {}).get("client_cert_chain") or ()))
+
+
+# A connection brings the same texts with each of its requests.
+@lru_cache(maxsize=_CHAINS)
+def _as_der(pems: tuple[str, ...]) -> tuple[bytes, ...]:
     try:
         parsed = [x509.load_pem_x509_certificate(pem.encode()) for pem in pems]
     except DAMAGE as error:

@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from assay.asgi.middleware import tls_chain
 from assay.clock import Clock
@@ -80,8 +79,11 @@ class Pages:
         return Confirmation(Binding.DPOP, dpop_thumbprint(proofs[0], request.method, url, now, self._seen))
 
 
-def application(pages: Pages, issuer_path: str) -> Starlette:
-    """The routes; `issuer_path` is the path of the issuer's URL, empty for most."""
+def application(pages: Pages, issuer_path: str) -> Router:
+    """The routes; `issuer_path` is the path of the issuer's URL, empty for most.
+
+    Without Starlette's middleware, which would answer for what fails: uvicorn does, and logs it.
+    """
     posts = ((TOKEN, pages.token), (INTROSPECT, pages.introspect), (REVOKE, pages.revoke))
     well_known = (f"{SERVER}{issuer_path}", f"{issuer_path}{OPENID}")
     routes = [
@@ -89,7 +91,7 @@ def application(pages: Pages, issuer_path: str) -> Starlette:
         Route(f"{issuer_path}{JWKS}", pages.jwks),
         *(Route(path, pages.described) for path in well_known),
     ]
-    return Starlette(routes=routes)
+    return Router(routes=routes)
 
 
 async def _answered(handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:

@@ -6,14 +6,14 @@ from enum import Enum
 from assay.authorize import Authorizer
 from assay.bundle import jwk
 from assay.clock import Clock
-from assay.crypto.certificate import dates_of, load
 from assay.crypto.keys import from_pkix
 from assay.errors import AssayError
 from assay.spiffeid import SpiffeId
 from assay.svid import wit
 from assay.svid.refusal import RefusedError
-from assay.verify import BundleSource, JwtVerifier, X509Verifier
+from assay.verify import BundleSource, JwtVerifier
 from assay_server.governance.request import Binding, Confirmation
+from assay_server.oauth.chains import Chains
 from assay_server.oauth.errors import OAuthError, invalid_client, invalid_request
 from assay_server.oauth.form import Form, only
 from assay_server.oauth.proof import certificate_thumbprint, check_attestation_pop
@@ -63,7 +63,7 @@ class ClientAuthentication:
         self._clock = clock
         self._seen = seen
         self._jwt = JwtVerifier(bundles, issuer, authorize, clock)
-        self._x509 = X509Verifier(bundles, authorize, clock)
+        self._chains = Chains(bundles, authorize, clock)
 
     def client(self, form: Form, presented: Presented) -> Client:
         """The client, by the one method that it used.
@@ -107,9 +107,9 @@ class ClientAuthentication:
             raise invalid_client("show a JWT-SVID, an X.509-SVID or a WIT-SVID")
         if not only(form, "client_id"):
             raise invalid_client("client_id has to be the SPIFFE ID of the certificate")
-        spiffe_id = self._x509.verify(chain)
+        proven = self._chains.prove(chain)
         confirmation = Confirmation(Binding.CERTIFICATE, certificate_thumbprint(chain[0]))
-        return Client(spiffe_id, Method.X509_SVID, confirmation, int(dates_of(load(chain[0]))[1].timestamp()))
+        return Client(proven.spiffe_id, Method.X509_SVID, confirmation, proven.ends_at)
 
     def _by_wit(self, presented: Presented) -> Client:
         if len(presented.attestations) != 1 or len(presented.proofs) != 1:

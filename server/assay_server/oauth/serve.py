@@ -66,6 +66,8 @@ async def serve_tokens(
         config(
             app,
             server_context(identity, any_id(), required=False, clock=clock),
+            http="httptools",
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
