@@ -160,6 +160,14 @@ class Entries(Protocol):
         """The bindings for these SPIFFE IDs; one indexed query."""
         ...
 
+    def principals_at(self, spiffe_id: SpiffeId) -> frozenset[str]:
+        """The principals whose bindings are for that SPIFFE ID and not withheld; one indexed query."""
+        ...
+
+    def principal_by(self, entry_id: str) -> str | None:
+        """The principal of the binding of that ID; None for one that is withheld, and for plain entries."""
+        ...
+
     def expired(self, now: int) -> list[str]:
         """IDs of entries whose `expires_at` is set and not after `now`."""
         ...

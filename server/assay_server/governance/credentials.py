@@ -22,6 +22,7 @@ from assay_server.governance.journal import Write, record
 from assay_server.governance.policies import PolicySource
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError, TaskRefusedError
 from assay_server.governance.request import Confirmation, CredentialRequest
+from assay_server.governance.selection import only_covering
 from assay_server.model.governed.decision import Decision, DecisionRequest, Point
 from assay_server.model.governed.event import Event, EventType
 from assay_server.model.governed.principal import PRINCIPAL, Principal
@@ -125,8 +126,11 @@ def _granted(tx: Transaction, policy: Policy, request: CredentialRequest, now: i
 
 
 def _task(tx: Transaction, request: CredentialRequest, now: int) -> Task:
+    principal = principal_of(tx, request.instance)
+    if not request.task_id:
+        return only_covering(tx, principal, request.instance, request.audience, now)
     task = tx.governed.get(TASK, request.task_id)
-    if task is None or principal_of(tx, request.instance) != task.principal:
+    if task is None or principal != task.principal:
         raise TaskRefusedError("no such task")
     if task.instance and task.instance != str(request.instance):
         raise TaskRefusedError("no such task")

@@ -3,10 +3,12 @@
 import secrets
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_LENGTH = 26
+# All pairs of its letters, ten bits each.
+_PAIRS = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
+_SHIFTS = tuple(reversed(range(0, 130, 10)))
 
 
 def new_id(prefix: str, now: float) -> str:
     """Such as `tsk_01J9ZQ8Y3V…`; 80 of its bits are random."""
     number = (int(now * 1000) << 80) | secrets.randbits(80)
-    return f"{prefix}_" + "".join(_ALPHABET[(number >> (5 * at)) & 31] for at in reversed(range(_LENGTH)))
+    return f"{prefix}_" + "".join([_PAIRS[(number >> at) & 1023] for at in _SHIFTS])

@@ -12,7 +12,6 @@ def principal_of(tx: Transaction, spiffe_id: SpiffeId) -> str | None:
     """
     instance = tx.governed.get(INSTANCE, str(spiffe_id))
     if instance is not None:
-        entry = tx.entries.get(instance.entry_id)
-        return instance.principal if entry is not None and not entry.withheld else None
-    names = {each.principal for each in tx.entries.by_spiffe_id(spiffe_id) if not each.withheld and each.principal}
-    return names.pop() if len(names) == 1 else None
+        return instance.principal if tx.entries.principal_by(instance.entry_id) == instance.principal else None
+    names = tx.entries.principals_at(spiffe_id)
+    return next(iter(names)) if len(names) == 1 else None

@@ -27,7 +27,7 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class CredentialRequest:
-    """A token for one audience within a task.
+    """A token for one audience within a task; without a `task_id` it is the one active task that covers the audience.
 
     `instance` is the caller's attested or authenticated SPIFFE ID, never what it says of itself. Without `actions`, all
     that the task may do there. `ends_at` are ends (Unix seconds) that the caller's own credentials set.

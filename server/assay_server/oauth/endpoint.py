@@ -18,7 +18,6 @@ from assay_server.governance.budget import BudgetSpentError
 from assay_server.governance.credentials import CredentialService, IssuedCredential
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError
 from assay_server.governance.request import Confirmation, CredentialRequest
-from assay_server.governance.selection import TaskSelection
 from assay_server.governance.task_state import InactiveTaskError
 from assay_server.governance.tokens import TYPE
 from assay_server.model.governed.task import Credential, Task
@@ -41,13 +40,11 @@ class TokenEndpoint:
         self,
         issuer: str,
         credentials: CredentialService,
-        tasks: TaskSelection,
         authorities: OwnAuthorities,
         clock: Clock,
     ) -> None:
         self._issuer = issuer
         self._credentials = credentials
-        self._tasks = tasks
         self._authorities = authorities
         self._clock = clock
 
@@ -62,10 +59,9 @@ class TokenEndpoint:
             raise invalid_request("tokens are bound to a key: send a DPoP proof, or come with a certificate")
         ends_at = (client.ends_at, *await self._subject_ends_at(client, grant))
         try:
-            task_id = grant.mission or await self._tasks.covering(client.spiffe_id, grant.audience)
             issued = await self._credentials.issue(
                 CredentialRequest(
-                    task_id=task_id,
+                    task_id=grant.mission,
                     instance=client.spiffe_id,
                     audience=grant.audience,
                     confirmation=confirmation,

@@ -19,7 +19,6 @@ from assay_server.config.tokenendpoint import TokenEndpointSettings
 from assay_server.credential import Issuer
 from assay_server.datastore.base import Store
 from assay_server.governance.credentials import CredentialService
-from assay_server.governance.selection import TaskSelection
 from assay_server.oauth.app import Pages, application
 from assay_server.oauth.bundles import OwnAuthorities
 from assay_server.oauth.client import ClientAuthentication
@@ -59,7 +58,7 @@ async def serve_tokens(
     await authorities.read()
     url = urlsplit(settings.issuer)
     identity = EndpointIdentity(issuer, trust_domain, url.hostname or "", authorities, clock)
-    endpoint = TokenEndpoint(settings.issuer, credentials, TaskSelection(store, clock), authorities, clock)
+    endpoint = TokenEndpoint(settings.issuer, credentials, authorities, clock)
     clients = ClientAuthentication(settings.issuer, authorities, any_id(), clock, seen)
     app = application(Pages(settings.issuer, endpoint, clients, clock, seen), url.path)
     server = _Server(

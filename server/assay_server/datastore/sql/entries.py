@@ -135,6 +135,15 @@ class SqlEntries:
         wanted = json.dumps([str(spiffe_id) for spiffe_id in spiffe_ids])
         return self._assemble(self._connection.rows(sql.BINDINGS_AT, {"wanted": wanted}))
 
+    def principals_at(self, spiffe_id: SpiffeId) -> frozenset[str]:
+        """The principals whose bindings are for that SPIFFE ID and not withheld."""
+        return frozenset(row[0] for row in self._connection.rows(sql.PRINCIPALS_AT, {"wanted": str(spiffe_id)}))
+
+    def principal_by(self, entry_id: str) -> str | None:
+        """The principal of the binding of that ID, if it is one and not withheld."""
+        row = self._connection.row(sql.PRINCIPAL_BY, {"wanted": entry_id})
+        return row[0] if row else None
+
     def expired(self, now: int) -> list[str]:
         """IDs of entries whose `expires_at` is set and not after `now`, in order of creation."""
         return [row[0] for row in self._connection.rows(sql.EXPIRED, {"now": now})]

@@ -1,6 +1,7 @@
 """Governed objects: whole as JSON, and beside each the terms it is found by (ADR 7)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -13,6 +14,9 @@ from assay_server.datastore.sql.text import governed as sql
 from assay_server.model.governed.noun import Noun, Terms
 
 T = TypeVar("T")
+
+# How many documents are kept as they were read, and how long one may be (characters).
+_KEPT, _LONGEST_KEPT = 256, 8192
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}  # a value's, made when one is first read or written
 
@@ -27,7 +31,7 @@ class SqlGoverned:
     def get(self, noun: Noun[T], key: str) -> T | None:
         """The object of that key."""
         row = self._connection.row(sql.BY_NAME, {"kind": noun.name, "name": key})
-        return None if row is None else adapter(noun.type).validate_json(row[2])
+        return None if row is None else _read(noun.type, row[2])
 
     def find(self, noun: Noun[T], terms: Terms, page: Page, *, due_after: int | None = None) -> tuple[list[T], str]:
         """Those that all of these terms are true of, in order of creation, and the token of the next page."""
@@ -64,7 +68,7 @@ class SqlGoverned:
             self._connection.run(sql.INSERT, {"position": position, "kind": noun.name, "name": key, **contents})
             self._put_terms(noun, position, set(), _terms(noun, value))
         else:
-            before = adapter(noun.type).validate_json(row[2])
+            before = _read(noun.type, row[2])
             # SQLite writes the index of a column that is set, whether the value is another or not.
             statement = sql.UPDATE_DOCUMENT if row[1] == contents["due"] else sql.UPDATE
             self._connection.run(statement, {"at_position": row[0], **contents})
@@ -92,6 +96,18 @@ def adapter(kind: type[T]) -> TypeAdapter[T]:
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
+
+
+def _read(kind: type[T], document: str) -> T:
+    """The value; of what is looked up for each decision most is as it was for the last."""
+    if len(document) > _LONGEST_KEPT:
+        return adapter(kind).validate_json(document)
+    return _read_once(kind, document)
+
+
+@lru_cache(maxsize=_KEPT)
+def _read_once(kind: type[T], document: str) -> T:
+    return adapter(kind).validate_json(document)
 
 
 def _terms(noun: Noun[T], value: T) -> set[tuple[str, str]]:

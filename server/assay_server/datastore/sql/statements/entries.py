@@ -102,6 +102,13 @@ BINDINGS_AT = (
     .where(one_of(entries.c.spiffe_id, "wanted"))
     .order_by(_position)
 )
+_bound = (
+    select(entry_bindings.c.principal)
+    .select_from(entries.join(entry_bindings, entry_bindings.c.entry == _position))
+    .where(entry_bindings.c.withheld == literal_column("0"))
+)
+PRINCIPALS_AT = _bound.where(entries.c.spiffe_id == bindparam("wanted"))
+PRINCIPAL_BY = _bound.where(entries.c.entry_id == bindparam("wanted"))
 EXPIRED = (
     select(entries.c.entry_id)
     .where(entries.c.expires_at > literal_column("0"), entries.c.expires_at <= bindparam("now"))

@@ -63,6 +63,18 @@ WHERE entries.spiffe_id IN (SELECT listed.value
 FROM json_each(:wanted) AS listed) ORDER BY entries.position\
 """
 
+PRINCIPALS_AT = """\
+SELECT entry_bindings.principal
+FROM entries JOIN entry_bindings ON entry_bindings.entry = entries.position
+WHERE entry_bindings.withheld = 0 AND entries.spiffe_id = :wanted\
+"""
+
+PRINCIPAL_BY = """\
+SELECT entry_bindings.principal
+FROM entries JOIN entry_bindings ON entry_bindings.entry = entries.position
+WHERE entry_bindings.withheld = 0 AND entries.entry_id = :wanted\
+"""
+
 EXPIRED = """\
 SELECT entries.entry_id
 FROM entries
