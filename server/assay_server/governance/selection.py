@@ -3,7 +3,7 @@
 from assay.spiffeid import SpiffeId
 from assay_server.datastore.base import Page, Transaction
 from assay_server.governance.refusal import TaskRefusedError
-from assay_server.model.governed.task import TASK, Task
+from assay_server.model.governed.task import TASK, Task, place_of
 
 
 def only_covering(tx: Transaction, principal: str | None, instance: SpiffeId, audience: str, now: float) -> Task:
@@ -21,11 +21,6 @@ def only_covering(tx: Transaction, principal: str | None, instance: SpiffeId, au
 
 def covering(tx: Transaction, principal: str, instance: SpiffeId, audience: str, now: float) -> list[Task]:
     """The active tasks of that principal in which this instance may have a token for the audience."""
-    tasks, _ = tx.governed.find(TASK, [("active_of", principal)], Page())
-    return [
-        task
-        for task in tasks
-        if task.active(now)
-        and task.instance in {"", str(instance)}
-        and any(access.resource == audience for access in task.authority)
-    ]
+    places = (place_of(principal, whose, audience) for whose in (str(instance), ""))
+    tasks = [task for place in places for task in tx.governed.find(TASK, [("active_at", place)], Page())[0]]
+    return [task for task in tasks if task.active(now)]

@@ -39,8 +39,7 @@ class SqlGoverned:
         if due_after is not None:
             asked.append(Condition(sql.DUE_AFTER, {"due_after": due_after}))
         rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, asked, page)
-        read = adapter(noun.type).validate_json
-        return [read(row[1]) for row in rows], token
+        return [_read(noun.type, row[1]) for row in rows], token
 
     def latest(self, noun: Noun[T], terms: Terms, limit: int) -> list[T]:
         """At most `limit` of those that all of these terms are true of, the newest first."""

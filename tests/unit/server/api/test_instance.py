@@ -123,7 +123,9 @@ Houses = Callable[[SpiffeId], Awaitable[House]]
 @pytest.fixture
 async def houses(serve: Serve, store: SqlStore, issuer: Issuer, clock: FakeClock) -> Houses:
     async def make(agent: SpiffeId) -> House:
-        credentials = CredentialService(store, Policies(store), clock, signing(issuer), lambda: issuer.jwt_ends_at)
+        credentials = CredentialService(
+            store, Policies(store), clock, signing(issuer), lambda: issuer.jwt_ends_at, str(TD.id)
+        )
         api = InstanceApi(
             issuer,
             AuthorizedEntries(store, TD, clock),

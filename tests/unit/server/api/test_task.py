@@ -87,7 +87,7 @@ async def operator(serve: Serve, tasks: TaskService, clock: FakeClock) -> Stub:
 @pytest.fixture
 async def agent(serve: Serve, tasks: TaskService, store: Store, clock: FakeClock, authorities: Authorities) -> Agent:
     tokens = TaskTokens(ISSUER, TD, authorities)
-    credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at)
+    credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at, ISSUER)
     authorized = AuthorizedEntries(store, TD, clock)
     api = AgentTasksApi(
         tasks, credentials, TaskWatch(store, tasks), Callers(authorized, store, clock), authorized, clock
