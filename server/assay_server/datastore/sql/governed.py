@@ -101,11 +101,12 @@ def _read(kind: type[T], document: str) -> T:
     """The value; of what is looked up for each decision most is as it was for the last."""
     if len(document) > _LONGEST_KEPT:
         return adapter(kind).validate_json(document)
-    return _read_once(kind, document)
+    found: T = _read_once(kind, document)
+    return found
 
 
 @lru_cache(maxsize=_KEPT)
-def _read_once(kind: type[T], document: str) -> T:
+def _read_once(kind: type[Any], document: str) -> Any:  # noqa: ANN401 - a value of that type
     return adapter(kind).validate_json(document)
 
 
