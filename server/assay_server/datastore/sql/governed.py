@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -101,7 +101,7 @@ def _read(kind: type[T], document: str) -> T:
     """The value; of what is looked up for each decision most is as it was for the last."""
     if len(document) > _LONGEST_KEPT:
         return adapter(kind).validate_json(document)
-    found: T = _read_once(cast("type[Any]", kind), document)
+    found: T = _read_once(kind, document)  # type: ignore[arg-type]  # classes are hashable
     return found
 
 
