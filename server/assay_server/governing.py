@@ -101,7 +101,7 @@ class Governing:
 
         ground = self._ground
         tokens = TaskTokens(self._issuer, ground.trust_domain, ground.authorities)
-        return CredentialService(ground.store, self.policies(), ground.clock, tokens.sign, tokens.ends_at)
+        return CredentialService(ground.store, self.policies(), ground.clock, tokens.sign, tokens.ends_at, self._issuer)
 
     def policies(self) -> "Policies":
         """Where decisions find the live policy; one for all that decide."""
@@ -192,14 +192,14 @@ class Governing:
         from assay_server.governance.tasksvids import signing  # noqa: PLC0415 - likewise
 
         ground = self._ground
-        sign = signing(ground.issuer)
-        return CredentialService(ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.jwt_ends_at)
+        sign, ends_at = signing(ground.issuer), lambda: ground.issuer.jwt_ends_at
+        return CredentialService(ground.store, self.policies(), ground.clock, sign, ends_at, self._issuer)
 
     def _wit_credentials(self, sign: "Sign") -> "CredentialService":
         from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
 
         ground = self._ground
-        return CredentialService(ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.wit_ends_at)
+        return CredentialService(ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.wit_ends_at, self._issuer)
 
     def _registering(self, name: str, made: Callable[["Registration"], Service]) -> Service:
         return self._lazy(name, lambda: made(self._registration))

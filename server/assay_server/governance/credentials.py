@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from assay.clock import Clock
 from assay.errors import AssayError
 from assay.governed.authority import Authority
-from assay.governed.digest import digest
+from assay.governed.digest import authority_hash
 from assay.telemetry import tracing
 from assay_server.datastore.base import Store, Transaction
 from assay_server.governance.budget import BudgetSpentError
@@ -61,16 +61,26 @@ Sign = Callable[[Granted], str]
 
 
 class CredentialService:
-    """Issues credentials of tasks; `signer_ends_at` says when what `sign` signs with ends (Unix seconds)."""
+    """Issues credentials of tasks; `signer_ends_at` says when what `sign` signs with ends (Unix seconds).
+
+    `issuer` is whose hashes the tasks' are, so that those of credentials can be compared with them.
+    """
 
     def __init__(
-        self, store: Store, policies: PolicySource, clock: Clock, sign: Sign, signer_ends_at: Callable[[], int]
+        self,
+        store: Store,
+        policies: PolicySource,
+        clock: Clock,
+        sign: Sign,
+        signer_ends_at: Callable[[], int],
+        issuer: str,
     ) -> None:
         self._store = store
         self._policies = policies
         self._clock = clock
         self._sign = sign
         self._signer_ends_at = signer_ends_at
+        self._issuer = issuer
 
     async def issue(self, request: CredentialRequest) -> IssuedCredential:
         """A token for that audience, bound to the caller's key, that ends before everything it stands on.
@@ -84,7 +94,11 @@ class CredentialService:
         asked = replace(request, ends_at=(*request.ends_at, self._signer_ends_at()))
         now = int(self._clock.now().timestamp())
         tracing.note(tracing.TASK, request.task_id[:_MAX_NOTED])
-        granted = await under_live(self._store, self._policies, lambda tx, policy: _granted(tx, policy, asked, now))
+
+        def work(tx: Transaction, policy: Policy) -> Granted | AssayError:
+            return _granted(tx, policy, asked, self._issuer, now)
+
+        granted = await under_live(self._store, self._policies, work)
         if isinstance(granted, DecisionRefusedError):
             tracing.note(tracing.DECISION, granted.decision.decision_id)
         if isinstance(granted, AssayError):
@@ -110,7 +124,9 @@ class CredentialService:
         return await self._store.write(lambda tx: _revoke(tx, jti, actor, cause, now))
 
 
-def _granted(tx: Transaction, policy: Policy, request: CredentialRequest, now: int) -> Granted | AssayError:
+def _granted(
+    tx: Transaction, policy: Policy, request: CredentialRequest, issuer: str, now: int
+) -> Granted | AssayError:
     """Decide and write down; what is refused is returned, since the record of it has to be committed as well."""
     try:
         task = _task(tx, request, now)
@@ -131,7 +147,9 @@ def _granted(tx: Transaction, policy: Policy, request: CredentialRequest, now: i
         return DecisionRefusedError(refused[0][0])
     if principal is None:
         return TaskRefusedError("no such task")
-    credential = _credential(request, task, authority, decisions, now)
+    # What most tokens carry is all of the task's, whose hash is known.
+    hashed = task.authority_hash if authority == task.authority else authority_hash(issuer, authority)
+    credential = _credential(request, task, hashed, decisions, now)
     _record(tx, credential, principal, counted, actor, now)
     for event in elevations_of_credential(credential, task, principal, actor, elevated(facts)):
         record(tx, event)
@@ -192,7 +210,7 @@ def _asked(
 
 
 def _credential(
-    request: CredentialRequest, task: Task, authority: Authority, decisions: Sequence[Decision], now: int
+    request: CredentialRequest, task: Task, hashed: str, decisions: Sequence[Decision], now: int
 ) -> Credential:
     ttl = min(each.ttl for each in decisions)
     return Credential(
@@ -202,7 +220,7 @@ def _credential(
         principal=task.principal,
         instance=str(request.instance),
         audience=request.audience,
-        authority_hash=digest([access.detail() for access in authority]),
+        authority_hash=hashed,
         confirmation=request.confirmation.thumbprint if request.confirmation else "",
         issued_at=now,
         expires_at=min(now + ttl, task.ends_at, *request.ends_at),

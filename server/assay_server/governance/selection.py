@@ -3,7 +3,7 @@
 from assay.spiffeid import SpiffeId
 from assay_server.datastore.base import Page, Transaction
 from assay_server.governance.refusal import TaskRefusedError
-from assay_server.model.governed.task import TASK, Task
+from assay_server.model.governed.task import TASK, Task, TaskState, place_of
 
 
 def only_covering(tx: Transaction, principal: str | None, instance: SpiffeId, audience: str, now: float) -> Task:
@@ -21,11 +21,12 @@ def only_covering(tx: Transaction, principal: str | None, instance: SpiffeId, au
 
 def covering(tx: Transaction, principal: str, instance: SpiffeId, audience: str, now: float) -> list[Task]:
     """The active tasks of that principal in which this instance may have a token for the audience."""
-    tasks = active_of(tx, principal, instance, now)
-    return [task for task in tasks if any(access.resource == audience for access in task.authority)]
+    places = (place_of(principal, whose, audience) for whose in (str(instance), ""))
+    tasks = [task for place in places for task in tx.governed.find(TASK, [("active_at", place)], Page())[0]]
+    return [task for task in tasks if task.active(now)]
 
 
 def active_of(tx: Transaction, principal: str, instance: SpiffeId, now: float) -> list[Task]:
     """The active tasks of that principal that this instance may have tokens in."""
-    tasks, _ = tx.governed.find(TASK, [("active_of", principal)], Page())
+    tasks, _ = tx.governed.find(TASK, [("principal", principal), ("state", TaskState.ACTIVE.value)], Page())
     return [task for task in tasks if task.active(now) and task.instance in {"", str(instance)}]

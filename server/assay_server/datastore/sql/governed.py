@@ -39,8 +39,7 @@ class SqlGoverned:
         if due_after is not None:
             asked.append(Condition(sql.DUE_AFTER, {"due_after": due_after}))
         rows, token = page_of(self._connection, sql.LISTING, sql.AFTER, asked, page)
-        read = adapter(noun.type).validate_json
-        return [read(row[1]) for row in rows], token
+        return [_read(noun.type, row[1]) for row in rows], token
 
     def latest(self, noun: Noun[T], terms: Terms, limit: int) -> list[T]:
         """At most `limit` of those that all of these terms are true of, the newest first."""
@@ -102,11 +101,12 @@ def _read(kind: type[T], document: str) -> T:
     """The value; of what is looked up for each decision most is as it was for the last."""
     if len(document) > _LONGEST_KEPT:
         return adapter(kind).validate_json(document)
-    return _read_once(kind, document)
+    found: T = _read_once(kind, document)  # type: ignore[arg-type]  # classes are hashable
+    return found
 
 
 @lru_cache(maxsize=_KEPT)
-def _read_once(kind: type[T], document: str) -> T:
+def _read_once(kind: type[Any], document: str) -> Any:  # noqa: ANN401 - a value of that type
     return adapter(kind).validate_json(document)
 
 

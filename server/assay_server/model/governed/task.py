@@ -112,7 +112,8 @@ class Credential:
     """A token that was handed out, never the token itself. `kind` is `at+jwt`, `jwt-svid` or `wit-svid`.
 
     `actions` are those that it names. Its issue counted as one call, and as one of each action: `called` are those that
-    have been called with it since.
+    have been called with it since. `authority_hash` is of what it carries, made as the task's is: the same where that
+    is all of the task's.
     """
 
     jti: str
@@ -144,6 +145,15 @@ def _due(task: Task) -> int:
     return min(task.ends_at, task.heartbeat_at + task.heartbeat) if task.heartbeat else task.ends_at
 
 
+def place_of(principal: str, instance: str, resource: str) -> str:
+    """Where a request for a token looks for its task, if it is active; neither principals nor IDs have spaces."""
+    return f"{principal} {instance} {resource}"
+
+
+def _active(task: Task) -> Authority:
+    return task.authority if task.state is TaskState.ACTIVE else ()
+
+
 TASK = Noun(
     "task",
     Task,
@@ -154,7 +164,7 @@ TASK = Noun(
         ("owner", one.owner),
         ("tenant", one.tenant),
         ("state", one.state.value),
-        ("active_of", one.principal if one.state is TaskState.ACTIVE else ""),
+        *(("active_at", place_of(one.principal, one.instance, access.resource)) for access in _active(one)),
         ("parent", one.parent),
         # A machine's event has one task; whoever else opens tasks opens many.
         ("trigger", one.trigger if one.trigger.startswith("event:") else ""),

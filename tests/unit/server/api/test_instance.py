@@ -135,11 +135,10 @@ def issuer(authorities: Any, clock: FakeClock) -> Issuer:  # noqa: ANN401 - conf
 @pytest.fixture
 async def houses(serve: Serve, store: SqlStore, issuer: Issuer, clock: FakeClock) -> Houses:
     async def make(agent: SpiffeId) -> House:
-        credentials = CredentialService(store, Policies(store), clock, signing(issuer), lambda: issuer.jwt_ends_at)
+        def issuing(sign: Sign, ends_at: Callable[[], int] = lambda: issuer.wit_ends_at) -> CredentialService:
+            return CredentialService(store, Policies(store), clock, sign, ends_at, str(TD.id))
 
-        def issuing(sign: Sign) -> CredentialService:
-            return CredentialService(store, Policies(store), clock, sign, lambda: issuer.wit_ends_at)
-
+        credentials = issuing(signing(issuer), lambda: issuer.jwt_ends_at)
         api = InstanceApi(
             issuer,
             AuthorizedEntries(store, TD, clock),

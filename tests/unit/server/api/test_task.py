@@ -91,7 +91,7 @@ async def operator(serve: Serve, tasks: TaskService, store: Store, clock: FakeCl
 @pytest.fixture
 async def agent(serve: Serve, tasks: TaskService, store: Store, clock: FakeClock, authorities: Authorities) -> Agent:
     tokens = TaskTokens(ISSUER, TD, authorities)
-    credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at)
+    credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at, ISSUER)
     authorized = AuthorizedEntries(store, TD, clock)
     calls = CallService(store, ShippedPolicy(), clock)
     api = AgentTasksApi(

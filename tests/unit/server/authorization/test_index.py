@@ -19,6 +19,7 @@ from assay_server.authorization.view import LOG_LENGTH, MAX_PENDING, AgentView, 
 from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.store import SqlStore, open_store
 from assay_server.model import Node
+from assay_server.model.governed.owner import OWNER, Owner
 
 TD = TrustDomain("example.org")
 AGENT = SpiffeId.parse("spiffe://example.org/spire/agent/one")
@@ -246,6 +247,19 @@ async def test_changes_that_do_not_concern_an_agent_do_not_wake_it(house: House)
         await house.write(lambda tx: tx.nodes.put(node(OTHER)))
         await house.create(entry("d", "/d"))
         assert [each.id for each in (await anext(updates)).entries] == ["d"]
+
+
+async def test_changes_of_governed_objects_are_passed_over_and_those_beside_them_are_not(house: House) -> None:
+    owner = Owner("person:alice@corp")
+    view = await house.index.view(AGENT)
+    await house.write(lambda tx: tx.governed.put(OWNER, owner), lambda tx: tx.entries.create(entry("a", "/a")))
+    assert await house.ids() == {"a"}
+    await house.write(lambda tx: tx.governed.put(OWNER, owner))
+    await house.index.view(AGENT)
+    position = view.position
+    assert position.sequence == house.store.sequence
+    await house.delete("a")
+    assert await house.ids() == set()
 
 
 async def test_a_slow_follower_gets_many_changes_as_one(house: House) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from assay.entry import Entry
 from assay.errors import PermissionDeniedError
 from assay.governed.authority import Access
+from assay.governed.digest import authority_hash
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import FakeClock
@@ -93,7 +94,22 @@ async def service(store: Store, clock: FakeClock, authorities: Authorities) -> C
     await store.write(lambda tx: tx.entries.create(ENTRY))
     await put(store, ALICE, CRM, READ, BOT, task_of(now_of(clock)))
     tokens = TaskTokens(ISSUER, TrustDomain("example.org"), authorities)
-    return CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at)
+    return CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at, ISSUER)
+
+
+async def test_the_hash_of_what_a_token_carries_is_made_as_the_tasks_is(
+    service: CredentialService, store: Store, clock: FakeClock
+) -> None:
+    both = (Access(CRM.uri, ("crm.read",)), Access("https://mail/mcp", ("mail.send",)))
+    whole = (both[0],)
+    await put(
+        store,
+        task_of(now_of(clock), authority=both, authority_hash=authority_hash(ISSUER, both)),
+        task_of(now_of(clock), task_id="tsk_2", authority=whole, authority_hash=authority_hash(ISSUER, whole)),
+    )
+    part, all_of_it = [(await service.issue(asked(task_id=one))).granted for one in ("tsk_1", "tsk_2")]
+    assert part.credential.authority_hash == authority_hash(ISSUER, whole) != part.task.authority_hash
+    assert all_of_it.credential.authority_hash == all_of_it.task.authority_hash
 
 
 async def test_a_token_says_the_task_the_instance_and_its_key(service: CredentialService) -> None:

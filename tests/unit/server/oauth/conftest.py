@@ -151,7 +151,7 @@ async def endpoint(
         *((TOOL, tool) for tool in tools), (TASK, task_of(found.now)),
     )  # fmt: skip
     tokens = TaskTokens(found.issuer, authority.trust_domain, authorities)
-    credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at)
+    credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at, found.issuer)
     settings = TokenEndpointSettings(found.issuer, "127.0.0.1", port)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(serve_tokens(settings, credentials, store, issuer, authority.trust_domain, clock))

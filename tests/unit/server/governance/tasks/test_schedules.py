@@ -129,8 +129,9 @@ async def test_no_credential_outlives_its_task_whatever_happens(
     )
     if await store.read(lambda tx: tx.entries.get("bot")) is None:
         await store.write(lambda tx: tx.entries.create(entry))
-    tokens = TaskTokens("https://issuer.example", TrustDomain("example.org"), authorities)
-    credentials = CredentialService(store, policies, clock, tokens.sign, tokens.ends_at)
+    issuer = "https://issuer.example"
+    tokens = TaskTokens(issuer, TrustDomain("example.org"), authorities)
+    credentials = CredentialService(store, policies, clock, tokens.sign, tokens.ends_at, issuer)
     schedule = Schedule(world, tasks, credentials)
     await schedule.open(("crm.read", "crm.refund"), 0, "")
     for step, pick in steps:
