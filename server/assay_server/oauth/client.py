@@ -16,8 +16,9 @@ from assay.verify import BundleSource, JwtVerifier, X509Verifier
 from assay_server.governance.request import Binding, Confirmation
 from assay_server.oauth.errors import OAuthError, invalid_client, invalid_request
 from assay_server.oauth.form import Form, only
-from assay_server.oauth.proof import certificate_thumbprint, check_attestation_pop
-from assay_server.oauth.replay import Seen
+from assay.crypto.certificate import thumbprint as certificate_thumbprint
+from assay_server.oauth.proof import check_attestation_pop
+from assay.svid.replay import Seen
 
 JWT_SPIFFE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 ATTESTATION, ATTESTATION_POP = "oauth-client-attestation", "oauth-client-attestation-pop"

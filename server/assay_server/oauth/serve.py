@@ -25,7 +25,7 @@ from assay_server.oauth.bundles import OwnAuthorities
 from assay_server.oauth.client import ClientAuthentication
 from assay_server.oauth.endpoint import TokenEndpoint
 from assay_server.oauth.identity import EndpointIdentity
-from assay_server.oauth.replay import Seen
+from assay.svid.replay import Seen
 
 log = structlog.get_logger(__name__)
 
