@@ -77,6 +77,8 @@ class Held:
         self._time = ServerTime(clock)
         self._said = -math.inf
         self._live = False
+        self._clock = clock
+        self._applied = -math.inf
         self._lock = threading.Lock()
 
     @property
@@ -104,25 +106,31 @@ class Held:
             self._view.prune(self._time.now())
             if not update.more and math.isinf(self._view.known_at):
                 raise MalformedResponseError("malformed response: status goes on from what is not held here")
-            return not update.more
+            if update.more:
+                return False
+            self._applied = self._clock.monotonic()
+            return True
 
     def standing(self, question: Question, /) -> Standing:
         """What is known now."""
         with self._lock:
-            now = self._time.now()
-            age = self._view.age(now)
+            age, ordinary = self._age(), self._view.interval + GRACE
             return Standing(
                 ended=self._ended(question),
                 age=age,
-                fresh=self._view.fresh(question.action_class, now),
-                degraded=age > self._view.interval + GRACE,
+                fresh=age <= self._view.allowed_age(question.action_class) + ordinary,
+                degraded=age > ordinary,
                 issuer_time=self._said,
             )
 
     def age(self) -> float:
         """Seconds since what is held was the whole truth; infinity before it ever was."""
         with self._lock:
-            return self._view.age(self._time.now())
+            return self._age()
+
+    def _age(self) -> float:
+        # A wall clock that is set back must not make it younger.
+        return max(self._view.age(self._time.now()), self._clock.monotonic() - self._applied)
 
     def _ended(self, question: Question) -> Ended | None:
         if question.jti and (revoked := self._view.revoked(question.jti)) is not None:
