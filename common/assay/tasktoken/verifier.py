@@ -9,7 +9,7 @@ import hmac
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from assay.bundle import JwtAuthority
 from assay.clock import Clock, SystemClock
@@ -102,7 +102,8 @@ class TaskTokenVerifier:
             StatusUnknownError: whether it has ended cannot be learnt.
             ResourceExhaustedError: more proofs come than can be remembered.
         """
-        return self.admit(self.examine(token), token, presented, action, understands=understands)
+        now = self._clock.now().timestamp()
+        return self._admit(self._examined(token, now), token, presented, action, understands, now)
 
     def examine(self, token: str) -> TaskToken:
         """What the token says, if this issuer said it for this audience and it is its time; nothing else is looked at.
@@ -112,21 +113,13 @@ class TaskTokenVerifier:
         Raises:
             SvidRefusedError: it is no such token.
         """
-        proven = self._proven(token)
-        _check_time(proven.token, self._clock.now().timestamp())
-        return proven.token
+        return self._examined(token, self._clock.now().timestamp())
 
     def admit(
         self, found: TaskToken, token: str, presented: Presented, action: str, *, understands: Collection[str] = ()
     ) -> TaskToken:
         """The rest of `verify`, for what `examine` found in that token."""
-        now = self._clock.now().timestamp()
-        try:
-            self._check_binding(found, token, presented, now)
-        except RefusedError as refusal:
-            refusal.spiffe_id = found.instance
-            raise
-        return self._allowed(found, action, understands, now)
+        return self._admit(found, token, presented, action, understands, self._clock.now().timestamp())
 
     def allow(self, token: TaskToken, action: str, *, understands: Collection[str] = ()) -> TaskToken:
         """The token that `verify` gave, for an action that became known later, if it allows it now.
@@ -139,6 +132,21 @@ class TaskTokenVerifier:
         now = self._clock.now().timestamp()
         _check_time(token, now)
         return self._allowed(token, action, understands, now)
+
+    def _examined(self, token: str, now: float) -> TaskToken:
+        found = self._proven(token).token
+        _check_time(found, now)
+        return found
+
+    def _admit(
+        self, found: TaskToken, token: str, presented: Presented, action: str, understands: Collection[str], now: float
+    ) -> TaskToken:
+        try:
+            self._check_binding(found, token, presented, now)
+        except RefusedError as refusal:
+            refusal.spiffe_id = found.instance
+            raise
+        return self._allowed(found, action, understands, now)
 
     def _proven(self, token: str) -> _Proven:
         if not token:
@@ -212,7 +220,7 @@ class TaskTokenVerifier:
         staleness = check(standing, token.expires_at, now, spiffe_id=token.instance)
         if action:
             _check_action(token, action, understands)
-        return replace(token, action=action, staleness=staleness) if action or staleness else token
+        return token.used(action, staleness) if action or staleness else token
 
     def _standing(self, token: TaskToken, action_class: str) -> Standing:
         return self._status.standing(Question(token.jti, (token.instance,), token.index, action_class))
