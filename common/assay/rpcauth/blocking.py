@@ -51,14 +51,7 @@ def _within(context: Context, handler: Handler) -> Handler:
         return context.run(behaviour, request, servicer)
 
     def stream(request: Any, servicer: Any) -> Iterator[Any]:  # noqa: ANN401 - grpc's
-        answers = iter(context.run(behaviour, request, servicer) or ())
-        try:
-            while (answer := context.run(next, answers, _END)) is not _END:
-                yield answer
-        finally:
-            close = getattr(answers, "close", None)
-            if close is not None:
-                context.run(close)
+        return within(context, behaviour, request, servicer)
 
     behaviour: Any
     if handler.response_streaming:
@@ -73,6 +66,18 @@ def _within(context: Context, handler: Handler) -> Handler:
 
 
 _END = object()
+
+
+def within(context: Context, behaviour: Any, request: Any, servicer: Any) -> Iterator[Any]:  # noqa: ANN401 - grpc's
+    """What the behaviour answers, each of it made in that context."""
+    answers = iter(context.run(behaviour, request, servicer) or ())
+    try:
+        while (answer := context.run(next, answers, _END)) is not _END:
+            yield answer
+    finally:
+        close = getattr(answers, "close", None)
+        if close is not None:
+            context.run(close)
 
 
 def refusing(refused: Refusal) -> Handler:

@@ -1,14 +1,16 @@
 """The interceptor of `assay.rpcauth.task` for servers of grpc without asyncio."""
 
 import ssl
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Context, copy_context
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
 from assay.clock import Clock
-from assay.rpcauth.blocking import refusing
+from assay.rpcauth.blocking import refusing, within
 from assay.rpcauth.refusal import UNKNOWN_METHOD, refusal
 from assay.rpcauth.taskrules import CURRENT, Examined, TaskRules, current_task, report_end
 from assay.tasktoken import TaskTokenVerifier
@@ -52,54 +54,70 @@ class TaskTokenInterceptor(grpc.ServerInterceptor):  # type: ignore[misc, unused
         return _guarded(self._rules, examined, continuation(handler_call_details))
 
 
-def _guarded(rules: TaskRules, examined: Examined, handler: Handler) -> Handler:
-    def admitted(servicer: Any) -> tuple[Context, TaskCall] | None:  # noqa: ANN401 - grpc's
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """A handler for whom `rules` admit, and its end reported."""
+
+    rules: TaskRules
+    examined: Examined
+    behaviour: Any
+
+    def answer(self, request: Any, servicer: Any) -> Any:  # noqa: ANN401 - grpc's
+        """Of methods with one response."""
+        call = self._admitted(servicer)
+        with _ending(call, servicer):
+            return _context(call).run(self.behaviour, request, servicer)
+
+    def stream(self, request: Any, servicer: Any) -> Iterator[Any]:  # noqa: ANN401 - grpc's
+        """Of methods with any number of them."""
+        call = self._admitted(servicer)
+        with _ending(call, servicer):
+            yield from within(_context(call), self.behaviour, request, servicer)
+
+    def unknown(self, _request: Any, servicer: Any) -> Iterator[Any]:  # noqa: ANN401 - grpc's
+        """Of a method that does not exist: only who may call something here is told so."""
+        self._admitted(servicer)
+        servicer.abort(UNKNOWN_METHOD.code, UNKNOWN_METHOD.details)
+        return iter(())
+
+    def _admitted(self, servicer: Any) -> TaskCall:  # noqa: ANN401 - grpc's
         try:
-            call = rules.admit(examined, lambda: _certificate(servicer))
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody gets in by it
-            refused = refusal(error, examined.method)
+            return self.rules.admit(self.examined, lambda: _certificate(servicer))
+        except Exception as error:
+            refused = refusal(error, self.examined.method)
             servicer.set_trailing_metadata(refused.trailers)
             servicer.abort(refused.code, refused.details)
-            return None
-        if handler is None:
-            servicer.abort(UNKNOWN_METHOD.code, UNKNOWN_METHOD.details)
-        # Threads are used again: each call has a context of its own.
-        context = copy_context()
-        context.run(CURRENT.set, call)
-        return context, call
-
-    def answer(request: Any, servicer: Any) -> Any:  # noqa: ANN401 - grpc's
-        found = admitted(servicer)
-        if found is None:
-            return None
-        context, call = found
-        try:
-            answered = context.run(behaviour, request, servicer)
-        except BaseException as error:
-            report_end(call, servicer.code(), error)
             raise
-        report_end(call, servicer.code(), None)
-        return answered
 
-    def stream(request: Any, servicer: Any) -> Iterator[Any]:  # noqa: ANN401 - grpc's
-        found = admitted(servicer)
-        if found is None:
-            return
-        context, call = found
-        try:
-            yield from _within(context, behaviour, request, servicer)
-        except BaseException as error:
-            report_end(call, servicer.code(), error)
-            raise
-        report_end(call, servicer.code(), None)
 
+def _guarded(rules: TaskRules, examined: Examined, handler: Handler) -> Handler:
     if handler is None:
         unknown: Any = grpc.stream_stream_rpc_method_handler
-        return unknown(stream)
+        return unknown(_Guarded(rules, examined, None).unknown)
     behaviour, make = _behaviour(handler)
+    guarded = _Guarded(rules, examined, behaviour)
     return make(
-        stream if handler.response_streaming else answer, handler.request_deserializer, handler.response_serializer
+        guarded.stream if handler.response_streaming else guarded.answer,
+        handler.request_deserializer,
+        handler.response_serializer,
     )
+
+
+@contextmanager
+def _ending(call: TaskCall, servicer: Any) -> Generator[None]:  # noqa: ANN401 - grpc's
+    try:
+        yield
+    except BaseException as error:
+        report_end(call, servicer.code(), error)
+        raise
+    report_end(call, servicer.code(), None)
+
+
+def _context(call: TaskCall) -> Context:
+    """Threads are used again: each call has a context of its own."""
+    context = copy_context()
+    context.run(CURRENT.set, call)
+    return context
 
 
 def _behaviour(handler: Handler) -> tuple[Any, Any]:
@@ -112,20 +130,6 @@ def _behaviour(handler: Handler) -> tuple[Any, Any]:
             return handler.unary_stream, grpc.unary_stream_rpc_method_handler
         case _:
             return handler.unary_unary, grpc.unary_unary_rpc_method_handler
-
-
-_END = object()
-
-
-def _within(context: Context, behaviour: Any, request: Any, servicer: Any) -> Iterator[Any]:  # noqa: ANN401 - grpc's
-    answers = iter(context.run(behaviour, request, servicer) or ())
-    try:
-        while (answer := context.run(next, answers, _END)) is not _END:
-            yield answer
-    finally:
-        close = getattr(answers, "close", None)
-        if close is not None:
-            context.run(close)
 
 
 def _certificate(servicer: Any) -> bytes | None:  # noqa: ANN401 - grpc's

@@ -82,7 +82,7 @@ HINTS: Mapping[Reason, str] = MappingProxyType(
         Reason.NO_AUDIENCE: "the caller has to ask for a token for this service",
         Reason.NO_PROOF: "the caller has to send a Workload Proof Token beside its WIT-SVID",
         Reason.WRONG_ISSUER: "compare the verifier's issuer with that of the server's token_endpoint, byte by byte",
-        Reason.NOT_BOUND: "the caller has to show the certificate, or send a DPoP proof of the key, that it is bound to",
+        Reason.NOT_BOUND: "the caller has to show the certificate that it is bound to, or prove the key (DPoP)",
         Reason.ACTION_NOT_ALLOWED: "the caller's task has to be opened for it, and the token asked for with it",
         Reason.REVOKED: "the ledger says why: look for its jti",
         Reason.WITHDRAWN: "its principal is suspended or retired: assay principal show",

@@ -204,9 +204,7 @@ class TaskTokenVerifier:
             case Binding.CERTIFICATE, Certificate(der):
                 shown = certificate.thumbprint(der)
             case Binding.KEY, DpopProof(proof, method, url):
-                shown = dpop.thumbprint_of(
-                    proof, method, url, now, self._seen, access_token=token, life=PROOF_LIFE
-                )
+                shown = dpop.thumbprint_of(proof, method, url, now, self._seen, access_token=token, life=PROOF_LIFE)
             case Binding.KEY, _:
                 raise SvidRefusedError(Reason.NO_PROOF, "token is bound to a key, and no DPoP proof came with it")
             case _:

@@ -172,6 +172,7 @@ class InMemoryTrustDomain:
             constraints: what holds for the actions.
             classes: the class of each action.
             ttl: in seconds.
+            claims: what goes over the ordinary claims.
         """
         from assay.testing.tasktoken import task_token  # noqa: PLC0415 - few ask for it
 

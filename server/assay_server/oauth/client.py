@@ -7,18 +7,18 @@ from assay.authorize import Authorizer
 from assay.bundle import jwk
 from assay.clock import Clock
 from assay.crypto.certificate import dates_of, load
+from assay.crypto.certificate import thumbprint as certificate_thumbprint
 from assay.crypto.keys import from_pkix
 from assay.errors import AssayError
 from assay.spiffeid import SpiffeId
 from assay.svid import wit
 from assay.svid.refusal import RefusedError
+from assay.svid.replay import Seen
 from assay.verify import BundleSource, JwtVerifier, X509Verifier
 from assay_server.governance.request import Binding, Confirmation
 from assay_server.oauth.errors import OAuthError, invalid_client, invalid_request
 from assay_server.oauth.form import Form, only
-from assay.crypto.certificate import thumbprint as certificate_thumbprint
 from assay_server.oauth.proof import check_attestation_pop
-from assay.svid.replay import Seen
 
 JWT_SPIFFE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 ATTESTATION, ATTESTATION_POP = "oauth-client-attestation", "oauth-client-attestation-pop"

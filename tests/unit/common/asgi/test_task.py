@@ -81,7 +81,14 @@ def make(domain: InMemoryTrustDomain, reports: Reports, clock: FakeClock) -> Mak
             Route("/healthz", lambda _: PlainTextResponse("fine")),
         ])  # fmt: skip
         verifier = TaskTokenVerifier(domain, domain.issuer, CRM, domain.status, clock=clock)
-        whole = {"url": HOST, "actions": ACTIONS, "reporter": reports, "public": ["/healthz"], "clock": clock, **options}
+        whole = {
+            "url": HOST,
+            "actions": ACTIONS,
+            "reporter": reports,
+            "public": ["/healthz"],
+            "clock": clock,
+            **options,
+        }
         return TaskTokenMiddleware(app, verifier, **whole)
 
     return made
@@ -128,7 +135,12 @@ async def test_an_allowed_call_reaches_the_tool_and_is_reported(
     assert await answer(make(), scope_of(headers)) == (200, [], "crm.read for tsk_1")
     access, use = reports.all
     assert (access.kind, access.data_class, access.resource) == (ReportKind.DATA_ACCESS, "customer", "ticket/7")
-    assert (use.kind, use.outcome, use.action, use.task_id) == (ReportKind.TOOL_USE, Outcome.ALLOWED, "crm.read", "tsk_1")
+    assert (use.kind, use.outcome, use.action, use.task_id) == (
+        ReportKind.TOOL_USE,
+        Outcome.ALLOWED,
+        "crm.read",
+        "tsk_1",
+    )
     assert (use.spiffe_id, use.audience, use.trace_id) == (str(domain.id(AGENT)), CRM, TRACE)
     assert use.parameters_digest == digest({"page": "2"})
     assert use.at == int(clock.now().timestamp())
@@ -192,9 +204,7 @@ async def test_a_dpop_token_is_not_taken_as_a_bearer_token(
     assert (await answer(make(), scope_of(headers)))[0] == 401
 
 
-@pytest.mark.parametrize(
-    "values", [["Basic x"], ["Bearer a", "Bearer b"], ["Bearer \xe4"], ["DPoP"], ["Bearer"]]
-)
+@pytest.mark.parametrize("values", [["Basic x"], ["Bearer a", "Bearer b"], ["Bearer \xe4"], ["DPoP"], ["Bearer"]])
 async def test_an_authorization_that_is_none_is_refused(make: Make, values: list[str]) -> None:
     headers = [(b"authorization", value.encode("latin-1")) for value in values]
     assert (await answer(make(), scope_of(headers)))[0] == 401
@@ -216,7 +226,12 @@ async def test_a_request_that_is_no_action_is_forbidden(
 ) -> None:
     """Fail closed: an unknown method is denied, whatever the token allows."""
     token = domain.task_token(AGENT, CRM, ["crm.read", "crm.close"], key=key)
-    for method, path in (("POST", "/mcp/tickets"), ("GET", "/mcp/tickets/"), ("GET", "/mcp/tickets/7/notes"), ("GET", "/")):
+    for method, path in (
+        ("POST", "/mcp/tickets"),
+        ("GET", "/mcp/tickets/"),
+        ("GET", "/mcp/tickets/7/notes"),
+        ("GET", "/"),
+    ):
         headers = proven(key, token, clock.now(), path, method)
         status, _, body = await answer(make(), scope_of(headers, path=path, method=method))
         assert (status, body["reason"]) == (403, "action_not_allowed")

@@ -260,7 +260,11 @@ def test_without_asyncio_it_is_the_same(
     said = [(one.outcome, one.reason) for one in reports.all]
     assert said[:2] == [(Outcome.ALLOWED, "")] * 2
     assert said[-1] == (Outcome.FAILED, "RuntimeError")
-    assert {reason for outcome, reason in said if outcome is Outcome.REFUSED} == {"no_proof", "wrong_key", "action_not_allowed"}
+    assert {reason for outcome, reason in said if outcome is Outcome.REFUSED} == {
+        "no_proof",
+        "wrong_key",
+        "action_not_allowed",
+    }
 
 
 async def test_calls_at_once_have_their_own_tasks(target: str, domain: InMemoryTrustDomain, key: DpopKey) -> None:

@@ -1,6 +1,8 @@
 """Status and reports over a real socket: what a verifier does while its agent tells, goes away, and comes back."""
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,13 +13,13 @@ from assay.rpc.client import Channel
 from assay.rpc.status import EndError, StatusCode
 from assay.svid.dpop import DpopKey
 from assay.svid.refusal import Reason, RefusedError
-from assay.tasktoken import DpopProof, TaskTokenVerifier
+from assay.tasktoken import DpopProof, TaskTokenVerifier, blocking
 from assay.tasktoken.report import Outcome, Report, ReportBuffer, ReportKind
 from assay.tasktoken.status import WATCH, PushedStatus
 from assay.testing import InMemoryTrustDomain, WorkloadApiServer
 from assay.testing.wait import until
 from assay.workloadapi.address import Endpoint
-from assay.workloadapi.errors import SourceClosedError, SourceNotReadyError
+from assay.workloadapi.errors import ForkedError, SourceClosedError, SourceNotReadyError
 from assay_proto.status.v1 import status_pb2 as pb
 
 CRM = "https://crm.example/mcp"
@@ -198,3 +200,36 @@ async def test_a_report_says_what_it_is_of(domain: InMemoryTrustDomain, api: Wor
         "trace_id": "a" * 32,
     }  # fmt: skip
     assert {field.name: value for field, value in told.ListFields()} == expected
+
+
+# Without an event loop
+
+
+def test_without_an_event_loop_it_is_the_same(
+    domain: InMemoryTrustDomain, api: WorkloadApiServer, key: DpopKey
+) -> None:
+    token = domain.task_token(AGENT, CRM, "crm.read", key=key)
+    with blocking.PushedStatus(api.address) as status:
+        verifier = TaskTokenVerifier(domain, domain.issuer, CRM, status)
+        assert reason(verifier, token, key, domain) is None
+        domain.status.revoke(token)
+        while domain.status.held != domain.status.position:
+            time.sleep(0.001)
+        assert reason(verifier, token, key, domain) is Reason.REVOKED
+        status.report(used(1))
+        assert (status.error, status.age < 5) == (None, True)
+    assert [one.jti for _, one in domain.status.reports] == ["crd_1"]
+
+
+def test_a_forked_child_knows_nothing(domain: InMemoryTrustDomain, api: WorkloadApiServer, key: DpopKey) -> None:
+    token = domain.task_token(AGENT, CRM, "crm.read", key=key)
+    with blocking.PushedStatus(api.address) as status:
+        verifier = TaskTokenVerifier(domain, domain.issuer, CRM, status)
+        # As in a child: a process with another ID.
+        status._background._process += 1
+        assert reason(verifier, token, key, domain) is Reason.STATUS_UNKNOWN
+        with pytest.raises(ForkedError):
+            status.report(used(1))
+        status.close()
+        status._background._process = os.getpid()
+        assert reason(verifier, token, key, domain) is None

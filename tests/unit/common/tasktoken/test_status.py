@@ -7,13 +7,13 @@ import pytest
 from assay.authorize import any_id
 from assay.errors import Kind
 from assay.standing import Question, Standing, StatusCheck
+from assay.svid import proof
 from assay.svid.refusal import Reason, RefusedError
 from assay.tasktoken import TaskTokenVerifier
 from assay.tasktoken.held import Held
 from assay.testing import FakeClock, InMemoryTrustDomain
 from assay.testing.status import INTERVAL
 from assay.verify import JwtVerifier, WitVerifier, X509Verifier
-from assay.svid import proof
 from assay.workloadapi.errors import MalformedResponseError
 from assay_proto.status.v1 import status_pb2 as pb
 
@@ -194,7 +194,11 @@ def test_svids_of_a_withdrawn_identity_and_revoked_ones_are_refused(
     x509 = X509Verifier(domain, any_id(), clock, status=check)
     jwt = JwtVerifier(domain, "orders", any_id(), clock, status=check)
     wit = WitVerifier(domain, "orders", any_id(), clock, status=check)
-    svid, token, witness = domain.x509_svid(AGENT), domain.jwt_svid(AGENT, "orders", jti="crd_1"), domain.wit_svid(AGENT)
+    svid, token, witness = (
+        domain.x509_svid(AGENT),
+        domain.jwt_svid(AGENT, "orders", jti="crd_1"),
+        domain.wit_svid(AGENT),
+    )
     proven = proof.prove(witness, "orders", clock.now())
     x509.verify(svid.chain)
     jwt.verify(token)
