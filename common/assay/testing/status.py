@@ -43,13 +43,15 @@ class InMemoryStatus:
         self.position = 1
         self.held = 0
         self.reports: list[tuple[int, pb.Report]] = []
+        self.starts: list[pb.Start] = []
+        """What verifiers on sockets said that they hold when they came."""
         self.taking = True
         """Whether reports are written down."""
         self._clock = clock
         self._silent = False
         self._told = _Told()
         self._view = Held(clock)
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers: list[Callable[[], object]] = []
         self._lock = threading.RLock()
 
     def revoke(self, token: str, cause: str = "revoked") -> None:
@@ -121,7 +123,7 @@ class InMemoryStatus:
             self.reports += [(number, one) for number, one in numbered if number not in known]
         return pb.ReportsTaken(reporter=reports.reporter, last=reports.first + len(reports.reports) - 1)
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, changed: Callable[[], object]) -> Callable[[], None]:
         """Call `changed` after each change; returns the function that ends it."""
         self._watchers.append(changed)
         return lambda: self._watchers.remove(changed)

@@ -32,6 +32,7 @@ class StatusServicer:
         first = await anext(requests)
         if first.WhichOneof("message") != "start":
             await context.abort(StatusCode.INVALID_ARGUMENT, "the first message must be start")
+        self._status.starts.append(first.start)
         changed, loop = asyncio.Event(), asyncio.get_running_loop()
         unwatch = self._status.watch(lambda: loop.call_soon_threadsafe(changed.set))
         try:

@@ -81,15 +81,14 @@ def make(domain: InMemoryTrustDomain, reports: Reports, clock: FakeClock) -> Mak
             Route("/healthz", lambda _: PlainTextResponse("fine")),
         ])  # fmt: skip
         verifier = TaskTokenVerifier(domain, domain.issuer, CRM, domain.status, clock=clock)
-        whole = {
+        usual: dict[str, Any] = {
             "url": HOST,
             "actions": ACTIONS,
             "reporter": reports,
             "public": ["/healthz"],
             "clock": clock,
-            **options,
         }
-        return TaskTokenMiddleware(app, verifier, **whole)
+        return TaskTokenMiddleware(app, verifier, **(usual | options))
 
     return made
 
@@ -188,7 +187,7 @@ async def test_a_proof_for_another_request_is_refused(
         proven(key, token, clock.now(), method="POST"),
         [(b"authorization", f"DPoP {token}".encode())],
         [*proven(key, token, clock.now()), proven(key, token, clock.now())[1]],
-        proven(key, f"{token}x", clock.now())[1:] + [(b"authorization", f"DPoP {token}".encode())],
+        [*proven(key, f"{token}x", clock.now())[1:], (b"authorization", f"DPoP {token}".encode())],
     ):
         status, challenges, body = await answer(make(), scope_of([*headers, (b"host", b"evil.example")]))
         assert (status, body["error"]) == (401, "invalid_dpop_proof")
@@ -295,7 +294,7 @@ async def test_public_paths_have_no_task(make: Make) -> None:
         task({"state": {}})
 
 
-async def test_nobody_can_bring_a_call_along(make: Make, domain: InMemoryTrustDomain) -> None:
+async def test_nobody_can_bring_a_call_along(domain: InMemoryTrustDomain) -> None:
     reached: list[Mapping[str, Any]] = []
 
     async def app(scope: MutableMapping[str, Any], _receive: object, send: Any) -> None:  # noqa: ANN401 - ASGI's

@@ -213,7 +213,7 @@ def fail_now(_request: bytes, _context: Context) -> bytes:
 @contextmanager
 def serving(interceptor: taskblocking.TaskTokenInterceptor) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(1), interceptors=[interceptor])
-    found = {
+    found: dict[str, Any] = {
         "Read": grpc.unary_unary_rpc_method_handler(read_now),
         "List": grpc.unary_stream_rpc_method_handler(list_now),
         "Fail": grpc.unary_unary_rpc_method_handler(fail_now),

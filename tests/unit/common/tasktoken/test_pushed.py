@@ -64,7 +64,7 @@ def used(number: int) -> Report:
 
 
 async def test_a_revocation_reaches_the_verifier_and_is_confirmed_once_it_is_obeyed(
-    domain: InMemoryTrustDomain, status: PushedStatus, verifier: TaskTokenVerifier, key: DpopKey
+    domain: InMemoryTrustDomain, verifier: TaskTokenVerifier, key: DpopKey
 ) -> None:
     token = domain.task_token(AGENT, CRM, "crm.read", key=key)
     assert reason(verifier, token, key, domain) is None
@@ -91,15 +91,14 @@ async def test_a_verifier_that_was_away_through_a_revocation_refuses_once_it_is_
 async def test_it_goes_on_from_what_it_holds(
     domain: InMemoryTrustDomain, api: WorkloadApiServer, status: PushedStatus
 ) -> None:
-    starts: list[pb.Start] = []
-    update = domain.status.update
-    domain.status.update = lambda start: (starts.append(start), update(start))[1]  # type: ignore[method-assign]
+    domain.status.withdraw(domain.id("/gone"))
+    await until(lambda: domain.status.held == domain.status.position)
     await asyncio.to_thread(api.stop)
     await until(lambda: status.error is not None)
-    del starts[:]
+    del domain.status.starts[:]
     await asyncio.to_thread(api.start)
-    await until(lambda: bool(starts))
-    assert (starts[0].position, starts[0].incarnation) == (domain.status.position, domain.status.incarnation)
+    await until(lambda: bool(domain.status.starts))
+    assert domain.status.starts[0] == pb.Start(position=domain.status.position, incarnation=domain.status.incarnation)
 
 
 async def test_another_store_is_taken_whole(

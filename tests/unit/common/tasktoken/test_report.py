@@ -64,7 +64,12 @@ def test_each_memory_has_a_name_of_its_own() -> None:
 
 def test_many_threads_lose_none() -> None:
     buffer = ReportBuffer(limit=10_000)
-    threads = [threading.Thread(target=lambda: [buffer.add(used(0)) for _ in range(500)]) for _ in range(4)]
+
+    def work() -> None:
+        for _ in range(500):
+            buffer.add(used(0))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
     for one in threads:
         one.start()
     for one in threads:

@@ -8,6 +8,7 @@ from assay.authorize import any_id
 from assay.errors import Kind
 from assay.standing import Question, Standing, StatusCheck
 from assay.svid import proof
+from assay.svid.dpop import DpopKey
 from assay.svid.refusal import Reason, RefusedError
 from assay.tasktoken import TaskTokenVerifier
 from assay.tasktoken.held import Held
@@ -32,7 +33,7 @@ def reason(verifier: TaskTokenVerifier, token: str, prove: Prove, action: str = 
 
 
 def test_a_revoked_token_is_refused_at_once_and_another_of_the_task_is_not(
-    verifier: TaskTokenVerifier, domain: InMemoryTrustDomain, token: str, prove: Prove, key: Any
+    verifier: TaskTokenVerifier, domain: InMemoryTrustDomain, token: str, prove: Prove, key: DpopKey
 ) -> None:
     other = domain.task_token(AGENT, CRM, "crm.read", key=key)
     assert reason(verifier, token, prove) is None
@@ -94,7 +95,7 @@ def test_what_goes_on_from_something_else_is_an_error_and_voids_what_is_held(
     ],
 )
 def test_how_old_knowledge_may_be_follows_from_the_class_of_the_action(
-    domain: InMemoryTrustDomain, verifier: TaskTokenVerifier, clock: FakeClock, key: Any, prove: Prove,
+    domain: InMemoryTrustDomain, verifier: TaskTokenVerifier, clock: FakeClock, key: DpopKey, prove: Prove,
     classes: dict[str, str], allowed: int,
 ) -> None:  # fmt: skip
     """Requirement 39: an action whose class is not known counts as the gravest."""
@@ -111,7 +112,7 @@ def test_how_old_knowledge_may_be_follows_from_the_class_of_the_action(
 
 
 def test_without_an_action_status_is_judged_as_for_the_gravest(
-    domain: InMemoryTrustDomain, verifier: TaskTokenVerifier, clock: FakeClock, key: Any, prove: Prove
+    domain: InMemoryTrustDomain, verifier: TaskTokenVerifier, clock: FakeClock, key: DpopKey, prove: Prove
 ) -> None:
     domain.status.staleness = {"consequential_read": 30}
     token = domain.task_token(AGENT, CRM, "crm.read", key=key, classes={"crm.read": "consequential_read"})
@@ -123,7 +124,7 @@ def test_without_an_action_status_is_judged_as_for_the_gravest(
 
 
 def test_degraded_is_told_and_never_goes_beyond_the_tokens_end(
-    domain: InMemoryTrustDomain, verifier: TaskTokenVerifier, clock: FakeClock, key: Any, prove: Prove
+    domain: InMemoryTrustDomain, verifier: TaskTokenVerifier, clock: FakeClock, key: DpopKey, prove: Prove
 ) -> None:
     """The stricter of exp and what is known: no leeway for clocks on top of old knowledge."""
     domain.status.staleness = {"consequential_read": 3600}

@@ -19,6 +19,8 @@ from assay.verify import FixedBundles
 CRM = "https://crm.example/mcp"
 URL = f"{CRM}/tickets"
 AGENT = "/principal/bot/i7f3"
+ME, ISSUER = "spiffe://example.org/principal/bot/i7f3", "spiffe://example.org"
+DETAIL = {"type": "mission_resource_access", "resource": CRM, "actions": ["crm.read"]}
 SCHEMA = Path(__file__).parents[4] / "docs" / "task-token.schema.json"
 Prove = Any
 
@@ -67,26 +69,26 @@ def test_what_is_wrong_with_a_token_has_its_reason(
         {"sub_profile": "wizard"},
         {"client_id": "https://example.org/bot"},
         {"client_id": "spiffe://example.org"},
-        {"act": {"iss": "spiffe://other.example", "sub": "spiffe://example.org/principal/bot/i7f3", "sub_profile": "ai_agent"}},
-        {"act": {"iss": "spiffe://example.org", "sub": "spiffe://example.org/other", "sub_profile": "ai_agent"}},
-        {"act": {"iss": "spiffe://example.org", "sub": "spiffe://example.org/principal/bot/i7f3", "sub_profile": "user"}},
+        {"act": {"iss": "spiffe://other.example", "sub": ME, "sub_profile": "ai_agent"}},
+        {"act": {"iss": ISSUER, "sub": "spiffe://example.org/other", "sub_profile": "ai_agent"}},
+        {"act": {"iss": ISSUER, "sub": ME, "sub_profile": "user"}},
         {"act": []},
         {"cnf": {}},
         {"cnf": {"jkt": "short"}},
         {"cnf": {"jwk": {}}},
         {"cnf": {"jkt": "A" * 43, "x5t#S256": "A" * 43}},
         {"mission": {"id": "tsk_1"}},
-        {"mission": {"id": "1", "origin": "spiffe://example.org", "authority_hash": f"sha-256:{'A' * 43}"}},
-        {"mission": {"id": "tsk_1", "origin": "spiffe://example.org", "authority_hash": "sha-256:A"}},
+        {"mission": {"id": "1", "origin": ISSUER, "authority_hash": f"sha-256:{'A' * 43}"}},
+        {"mission": {"id": "tsk_1", "origin": ISSUER, "authority_hash": "sha-256:A"}},
         {"decision_id": "none"},
         {"tenant": 1},
         {"exp": "tomorrow"},
         {"exp": 1.5},
         {"iat": None},
-        {"authorization_details": [{"type": "other", "resource": CRM, "actions": ["crm.read"]}]},
-        {"authorization_details": [{"type": "mission_resource_access", "resource": CRM, "actions": []}]},
-        {"authorization_details": [{"type": "mission_resource_access", "resource": CRM, "actions": ["a"], "x": 1}]},
-        {"authorization_details": [{"type": "mission_resource_access", "resource": CRM, "actions": ["a"], "constraints": {"unheard_of": 1}}]},
+        {"authorization_details": [{**DETAIL, "type": "other"}]},
+        {"authorization_details": [{**DETAIL, "actions": []}]},
+        {"authorization_details": [{**DETAIL, "x": 1}]},
+        {"authorization_details": [{**DETAIL, "constraints": {"unheard_of": 1}}]},
         {"action_classes": ["crm.read"]},
         {"action_classes": {"crm.read": 1}},
         {"status": {"status_list": {"idx": -1, "uri": "https://x"}}},
