@@ -5,9 +5,11 @@ clock. An ID of a foreign trust domain passes if the source has that domain's bu
 has) and the authorizer admits the ID; only its own domain's authorities ever vouch for it.
 
 A verifier asks its source anew each time and takes what it has. How old that may be is the source's affair: it alone
-knows when it last heard.
+knows when it last heard. With a `status`, what its issuer has ended before its time is refused as well, and so is
+whatever nobody can vouch for.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
@@ -17,8 +19,9 @@ from assay.bundle import Bundle
 from assay.clock import Clock, SystemClock
 from assay.errors import InvalidArgumentError
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.standing import StatusCheck
 from assay.svid import JwtSvid, WitSvid, jwt, x509
-from assay.svid.refusal import RefusedError
+from assay.svid.refusal import Reason, RefusedError, SvidRefusedError
 
 __all__ = ["BundleSource", "FixedBundles", "JwtVerifier", "RefusedError", "WitVerifier", "X509Verifier"]
 
@@ -52,19 +55,32 @@ class FixedBundles:
 class X509Verifier:
     """Takes X.509-SVIDs (X509-SVID section 5) that a bundle vouches for and `authorize` admits."""
 
-    def __init__(self, bundles: BundleSource, authorize: Authorizer, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        bundles: BundleSource,
+        authorize: Authorizer,
+        clock: Clock | None = None,
+        *,
+        status: StatusCheck | None = None,
+    ) -> None:
         self._source = bundles
         self._authorize = authorize
         self._clock = clock or SystemClock()
+        self._status = status
 
     def verify(self, chain: Sequence[bytes]) -> SpiffeId:
         """Whose chain (certificates as DER, leaf first) it is. That the peer has the key is TLS's to show.
 
         Raises:
             SvidRefusedError: no X.509-SVID that is valid now.
+            StatusUnknownError: whether its identity counts still cannot be learnt.
             NotAuthorizedError: a valid one of somebody who is not wanted.
         """
-        spiffe_id = x509.verify(chain, self._source.bundles(), self._clock.now())
+        now = self._clock.now()
+        spiffe_id = x509.verify(chain, self._source.bundles(), now)
+        if self._status is not None:
+            # Its end was looked at with all else; an identity is withdrawn whatever its certificates' ends.
+            self._status.check("", spiffe_id, math.inf, now.timestamp())
         self._authorize.check(spiffe_id)
         return spiffe_id
 
@@ -84,7 +100,10 @@ class JwtVerifier:
         audience: str | Collection[str],
         authorize: Authorizer,
         clock: Clock | None = None,
+        *,
+        status: StatusCheck | None = None,
     ) -> None:
+        self._status = status
         self._source = bundles
         self._audiences = jwt.accepted_audiences(audience)
         self._authorize = authorize
@@ -95,9 +114,13 @@ class JwtVerifier:
 
         Raises:
             SvidRefusedError: no JWT-SVID for this audience that is valid now.
+            StatusUnknownError: whether it counts still cannot be learnt.
             NotAuthorizedError: a valid one of somebody who is not wanted.
         """
-        svid = jwt.verify(token, self._source.bundles(), self._audiences, self._clock.now())
+        now = self._clock.now()
+        svid = jwt.verify(token, self._source.bundles(), self._audiences, now)
+        if self._status is not None:
+            self._status.check(_jti(svid.claims), svid.spiffe_id, svid.expires_at, now.timestamp())
         self._authorize.check(svid.spiffe_id)
         return svid
 
@@ -111,7 +134,16 @@ class WitVerifier:
         InvalidArgumentError: no audience.
     """
 
-    def __init__(self, bundles: BundleSource, audience: str, authorize: Authorizer, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        bundles: BundleSource,
+        audience: str,
+        authorize: Authorizer,
+        clock: Clock | None = None,
+        *,
+        status: StatusCheck | None = None,
+    ) -> None:
+        self._status = status
         (self._audience,) = jwt.accepted_audiences(audience)
         self._source = bundles
         self._authorize = authorize
@@ -124,6 +156,7 @@ class WitVerifier:
 
         Raises:
             SvidRefusedError: no WIT-SVID that is valid now, or no proof for it.
+            StatusUnknownError: whether it counts still cannot be learnt.
             NotAuthorizedError: a proven one of somebody who is not wanted.
         """
         from assay.svid import proof as proofs  # noqa: PLC0415 - few ask for it, and all import this module
@@ -132,5 +165,14 @@ class WitVerifier:
         now = self._clock.now()
         svid = wit.verify(token, self._source.bundles(), now)
         proofs.verify(proof, svid, self._audience, now, access_token=access_token)
+        if self._status is not None:
+            self._status.check(_jti(svid.claims), svid.spiffe_id, svid.expires_at, now.timestamp())
         self._authorize.check(svid.spiffe_id)
         return svid
+
+
+def _jti(claims: Mapping[str, object]) -> str:
+    named = claims.get("jti", "")
+    if not isinstance(named, str):
+        raise SvidRefusedError(Reason.MALFORMED, "token has an invalid jti claim: not a text")
+    return named

@@ -84,6 +84,11 @@ def thumbprint(members: Mapping[str, object]) -> str:
     return encode(hashlib.sha256(text.encode()).digest())
 
 
+def thumbprint_of(key: PublicKey) -> str:
+    """The same name, of a key that was parsed: however its members were written, it has one."""
+    return thumbprint(emit(key))
+
+
 def encode(data: bytes) -> str:
     """As base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,5 +1,7 @@
 """Certificates from bytes that a stranger may have written: whatever is wrong with them is one kind of error."""
 
+import base64
+import hashlib
 from datetime import datetime
 
 from cryptography import x509
@@ -50,6 +52,11 @@ def pkix_in(der: bytes) -> bytes:
     """The SubjectPublicKeyInfo of a certificate that `load` takes, byte for byte as it stands there."""
     body = asn1.contents(asn1.part(asn1.contents(der), _BODY))
     return asn1.part(body, _PUBLIC_KEY)
+
+
+def thumbprint(der: bytes) -> str:
+    """A certificate's name in tokens that are bound to it, `x5t#S256` (RFC 8705 section 3.1)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
 
 
 def public_key_of(certificate: x509.Certificate) -> PublicKey:

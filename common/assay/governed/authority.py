@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from assay.errors import InvalidArgumentError, prefixed
+from assay.errors import InvalidArgumentError
 from assay.governed import constraints as bounds
 
 DETAIL_TYPE = "mission_resource_access"
@@ -61,11 +61,16 @@ def authority_of(found: object) -> Authority:
     if len(given) > MAX_ACCESSES:
         raise InvalidArgumentError(f"authorization_details has {len(given)} accesses, and may have {MAX_ACCESSES}")
     authority: list[Access] = []
-    for number, each in enumerate(given):
-        with prefixed(f"authorization_details[{number}]"):
-            authority.append(_access(each))
-    _check_distinct(tuple(authority))
-    return tuple(authority)
+    try:
+        for each in given:
+            authority.append(_access(each))  # noqa: PERF401 - how far it came names the one that is wrong
+    except InvalidArgumentError as error:
+        # Not `prefixed`: verifiers read one with each token.
+        where = f"authorization_details[{len(authority)}]"
+        raise InvalidArgumentError(f"{where}: {error.message}", hint=error.hint) from None
+    made = tuple(authority)
+    _check_distinct(made)
+    return made
 
 
 def outside(candidate: Authority, reference: Authority) -> str | None:
@@ -127,5 +132,6 @@ def _check_distinct(authority: Authority) -> None:
     if len(pairs) > MAX_ACTIONS:
         raise InvalidArgumentError(f"authorization_details has {len(pairs)} actions, and may have {MAX_ACTIONS}")
     # Whose constraints would hold?
-    if twice := next((pair for pair in pairs if pairs.count(pair) > 1), None):
+    if len(set(pairs)) != len(pairs):
+        twice = next(pair for pair in pairs if pairs.count(pair) > 1)
         raise InvalidArgumentError(f"authorization_details has {twice[1]} on {twice[0]} twice")

@@ -36,10 +36,10 @@ class ServerInterceptor(grpc.ServerInterceptor):  # type: ignore[misc, unused-ig
         try:
             caller = known(self._rules.token(handler_call_details.invocation_metadata), None)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody gets in by it
-            return _refusing(refusal(error, str(method)))
+            return refusing(refusal(error, str(method)))
         handler = continuation(handler_call_details)
         if handler is None:
-            return _refusing(UNKNOWN_METHOD)
+            return refusing(UNKNOWN_METHOD)
         # Threads are used again: each call has a context of its own.
         context = copy_context()
         context.run(CURRENT.set, caller)
@@ -51,14 +51,7 @@ def _within(context: Context, handler: Handler) -> Handler:
         return context.run(behaviour, request, servicer)
 
     def stream(request: Any, servicer: Any) -> Iterator[Any]:  # noqa: ANN401 - grpc's
-        answers = iter(context.run(behaviour, request, servicer) or ())
-        try:
-            while (answer := context.run(next, answers, _END)) is not _END:
-                yield answer
-        finally:
-            close = getattr(answers, "close", None)
-            if close is not None:
-                context.run(close)
+        return within(context, behaviour, request, servicer)
 
     behaviour: Any
     if handler.response_streaming:
@@ -75,7 +68,21 @@ def _within(context: Context, handler: Handler) -> Handler:
 _END = object()
 
 
-def _refusing(refused: Refusal) -> Handler:
+def within(context: Context, behaviour: Any, request: Any, servicer: Any) -> Iterator[Any]:  # noqa: ANN401 - grpc's
+    """What the behaviour answers, each of it made in that context."""
+    answers = iter(context.run(behaviour, request, servicer) or ())
+    try:
+        while (answer := context.run(next, answers, _END)) is not _END:
+            yield answer
+    finally:
+        close = getattr(answers, "close", None)
+        if close is not None:
+            context.run(close)
+
+
+def refusing(refused: Refusal) -> Handler:
+    """Reads nothing, and ends every call like that."""
+
     def call(_requests: Any, servicer: Any) -> Any:  # noqa: ANN401 - grpc's
         servicer.set_trailing_metadata(refused.trailers)
         servicer.abort(refused.code, refused.details)

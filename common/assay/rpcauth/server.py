@@ -1,14 +1,14 @@
 """The interceptor for servers of grpc.aio."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator
+from contextlib import aclosing, contextmanager
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from assay.caller import Caller, known
+from assay.caller import known
 from assay.errors import InvalidArgumentError, UnauthenticatedError
 from assay.rpcauth.current import CURRENT
 from assay.rpcauth.refusal import UNKNOWN_METHOD, Refusal, refusal
@@ -22,7 +22,10 @@ from assay.verify import JwtVerifier
 # Servicer contexts, handlers and what they take are as the user's generated code has them.
 Handler = Any
 Context = Any
-Identify = Callable[[Context], Caller]
+Admit = Callable[[Context], None]
+"""Has the handler know who calls, or raises."""
+Ended = Callable[[Context, BaseException | None], None]
+"""Told how a call ended that was admitted."""
 
 
 class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
@@ -71,34 +74,41 @@ class ServerInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unuse
         return self._guarded(str(method), handler, token)
 
     def _guarded(self, method: str, handler: Handler, token: JwtSvid | None) -> Handler:
-        def identify(context: Context) -> Caller:
-            return known(token, self._peer(context))
+        def admit(context: Context) -> None:
+            # The call has a task of its own, so this is no other call's caller.
+            CURRENT.set(known(token, self._peer(context)))
 
         if handler is None:
-            return guarded_unknown(method, identify)
-        return guarded(method, handler, identify)
+            return guarded_unknown(method, admit)
+        return guarded(method, handler, admit)
 
     def _peer(self, context: Context) -> SpiffeId | None:
-        if self._front is None:
-            return None
-        try:
-            peer = self._front.peer(context)
-        except UnauthenticatedError:
-            return None
-        return peer.spiffe_id if isinstance(peer, TlsPeer) else None
+        peer = tls_peer(self._front, context)
+        return peer.spiffe_id if peer is not None else None
 
 
-def guarded(method: str, handler: Handler, identify: Identify) -> Handler:
-    """The handler, for whom `identify` knows."""
+def tls_peer(front: Front | None, context: Context) -> TlsPeer | None:
+    """Who is at the other end, on a port of `serve_tls`; None on any other."""
+    if front is None:
+        return None
+    try:
+        peer = front.peer(context)
+    except UnauthenticatedError:
+        return None
+    return peer if isinstance(peer, TlsPeer) else None
+
+
+def guarded(method: str, handler: Handler, admit: Admit, ended: Ended | None = None) -> Handler:
+    """The handler, for whom `admit` knows."""
     if handler.response_streaming:
         behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
-        wrapped: Any = _streaming(method, behaviour, identify)
+        wrapped: Any = _streaming(method, behaviour, admit, ended or _nobody)
         make: Any = (
             grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         )
     else:
         behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
-        wrapped = _answering(method, behaviour, identify)
+        wrapped = _answering(method, behaviour, admit, ended or _nobody)
         make = (
             grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
         )
@@ -107,11 +117,15 @@ def guarded(method: str, handler: Handler, identify: Identify) -> Handler:
     return make(wrapped, handler.request_deserializer, handler.response_serializer)
 
 
-def guarded_unknown(method: str, identify: Identify) -> Handler:
+def _nobody(_context: Context, _error: BaseException | None) -> None:
+    pass
+
+
+def guarded_unknown(method: str, admit: Admit) -> Handler:
     """For a method that does not exist: only who is known is told so."""
 
     async def call(_requests: Any, context: Context) -> None:  # noqa: ANN401 - grpc's
-        if await _admitted(method, identify, context):
+        if await _admitted(method, admit, context):
             await _abort(context, UNKNOWN_METHOD)
 
     return _stream_stream(call)
@@ -126,29 +140,41 @@ def refusing(refused: Refusal) -> Handler:
     return _stream_stream(call)
 
 
-def _answering(method: str, behaviour: Any, identify: Identify) -> Any:  # noqa: ANN401 - grpc's
+def _answering(method: str, behaviour: Any, admit: Admit, ended: Ended) -> Any:  # noqa: ANN401 - grpc's
     async def call(request: Any, context: Context) -> Any:  # noqa: ANN401 - grpc's
-        if await _admitted(method, identify, context):
+        if not await _admitted(method, admit, context):
+            return None
+        with _ending(context, ended):
             return await behaviour(request, context)
-        return None
 
     return call
 
 
-def _streaming(method: str, behaviour: Any, identify: Identify) -> Any:  # noqa: ANN401 - grpc's
+def _streaming(method: str, behaviour: Any, admit: Admit, ended: Ended) -> Any:  # noqa: ANN401 - grpc's
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - grpc's
-        if not await _admitted(method, identify, context):
+        if not await _admitted(method, admit, context):
             return
-        answers = behaviour(request, context)
-        if not hasattr(answers, "__aiter__"):
-            # One that writes by its context.
-            await answers
-            return
-        async with aclosing(answers):
-            async for answer in answers:
-                yield answer
+        with _ending(context, ended):
+            answers = behaviour(request, context)
+            if not hasattr(answers, "__aiter__"):
+                # One that writes by its context.
+                await answers
+                return
+            async with aclosing(answers):
+                async for answer in answers:
+                    yield answer
 
     return call
+
+
+@contextmanager
+def _ending(context: Context, ended: Ended) -> Generator[None]:
+    try:
+        yield
+    except BaseException as error:
+        ended(context, error)
+        raise
+    ended(context, None)
 
 
 def _stream_stream(call: Any) -> Handler:  # noqa: ANN401 - grpc's types know handlers without asyncio alone
@@ -156,10 +182,9 @@ def _stream_stream(call: Any) -> Handler:  # noqa: ANN401 - grpc's types know ha
     return make(call)
 
 
-async def _admitted(method: str, identify: Identify, context: Context) -> bool:
+async def _admitted(method: str, admit: Admit, context: Context) -> bool:
     try:
-        # The call has a task of its own, so this is no other call's caller.
-        CURRENT.set(identify(context))
+        admit(context)
     except Exception as error:  # noqa: BLE001 - whatever it is, nobody gets in by it
         await _abort(context, refusal(error, method))
         return False

@@ -3,12 +3,12 @@
 import ssl
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import grpc.aio
 
 from assay.authorize import Authorizer
 from assay.clock import Clock
-from assay.rpcauth.server import ServerInterceptor
 from assay.spiffeid import SpiffeId
 from assay.tls import X509Identity, server_context
 from assay.transport.front import Front
@@ -19,6 +19,14 @@ GRACE = 10.0
 """Seconds that calls have to end in when the server stops."""
 
 
+class KnowsPeers(Protocol):
+    """An interceptor that asks who is at the other end: this package's own are."""
+
+    def use(self, front: Front) -> None:
+        """Know peers by that front."""
+        ...
+
+
 @asynccontextmanager
 async def serve_tls(
     server: grpc.aio.Server,
@@ -27,7 +35,7 @@ async def serve_tls(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
-    interceptor: ServerInterceptor | None = None,
+    interceptor: KnowsPeers | None = None,
     grace: float = GRACE,
     clock: Clock | None = None,
 ) -> AsyncGenerator[int]:

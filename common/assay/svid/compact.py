@@ -44,10 +44,14 @@ def split(token: object) -> tuple[Mapping[str, object], Mapping[str, object]]:
     if len(parts) != _PARTS:
         reason = Reason.MALFORMED if token else Reason.NO_CREDENTIAL
         raise SvidRefusedError(reason, "unable to parse JWT token: not three parts")
-    head = parts[0]
     # The payload comes after the algorithm (section 4): one we do not know makes the rest none of our business.
-    header = _known_header(head) if len(head) <= _SHORT else _header(head)
+    header = header_of(parts[0])
     return header, _object(parts[1], "JWT payload")
+
+
+def header_of(part: str) -> Mapping[str, object]:
+    """The header that a token's first part is; raises as `split`."""
+    return _known_header(part) if len(part) <= _SHORT else _header(part)
 
 
 def _header(part: str) -> Mapping[str, object]:

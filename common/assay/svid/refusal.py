@@ -47,6 +47,24 @@ class Reason(Enum):
     """A proof that is not for this WIT-SVID, here and now."""
     NOT_AUTHORIZED = "not_authorized"
     """A valid SVID of somebody who is not wanted here."""
+    NOT_A_TASK_TOKEN = "not_a_task_token"  # noqa: S105 - no secret
+    """Well formed, but not what docs/task-tokens.md says one is: a token of an `ai_agent` without its task, say."""
+    WRONG_ISSUER = "wrong_issuer"
+    """A task token of somebody else's."""
+    NOT_BOUND = "not_bound"
+    """A task token that anybody could have sent on, or one that came without the certificate it is bound to."""
+    WRONG_KEY = "wrong_key"
+    """A task token whose key is another than the caller's."""
+    ACTION_NOT_ALLOWED = "action_not_allowed"
+    """A valid task token that is for other actions."""
+    UNKNOWN_CONSTRAINT = "unknown_constraint"
+    """A constraint holds for the action, and nobody here said that they keep it."""
+    REVOKED = "revoked"
+    """Its issuer ended it before its time."""
+    WITHDRAWN = "withdrawn"
+    """Of an identity that counts no more, such as that of a suspended principal's instance."""
+    STATUS_UNKNOWN = "status_unknown"
+    """Whether it has ended cannot be learnt here, now."""
 
 
 _CLOCKS = (
@@ -63,6 +81,12 @@ HINTS: Mapping[Reason, str] = MappingProxyType(
         Reason.NOT_YET_VALID: _CLOCKS,
         Reason.NO_AUDIENCE: "the caller has to ask for a token for this service",
         Reason.NO_PROOF: "the caller has to send a Workload Proof Token beside its WIT-SVID",
+        Reason.WRONG_ISSUER: "compare the verifier's issuer with that of the server's token_endpoint, byte by byte",
+        Reason.NOT_BOUND: "the caller has to show the certificate that it is bound to, or prove the key (DPoP)",
+        Reason.ACTION_NOT_ALLOWED: "the caller's task has to be opened for it, and the token asked for with it",
+        Reason.REVOKED: "the ledger says why: look for its jti",
+        Reason.WITHDRAWN: "its principal is suspended or retired: assay principal show",
+        Reason.STATUS_UNKNOWN: "is the agent running, and connected to its server?",
         Reason.WRONG_AUDIENCE: "the caller has to ask for a token for this service, by one of its audiences",
     }
 )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from assay.testing.clock import FakeClock
     from assay.testing.source import InMemorySource
+    from assay.testing.status import InMemoryStatus
+    from assay.testing.tasktoken import WrongTaskToken
     from assay.testing.trustdomain import InMemoryTrustDomain
     from assay.testing.workloadapi import WorkloadApiServer
     from assay.testing.wrongjwt import WrongJwtSvid
@@ -17,18 +19,22 @@ if TYPE_CHECKING:
 __all__ = [
     "FakeClock",
     "InMemorySource",
+    "InMemoryStatus",
     "InMemoryTrustDomain",
     "WorkloadApiServer",
     "WrongJwtSvid",
+    "WrongTaskToken",
     "WrongX509Svid",
 ]
 
 _HOMES = {
     "FakeClock": "clock",
     "InMemorySource": "source",
+    "InMemoryStatus": "status",
     "InMemoryTrustDomain": "trustdomain",
     "WorkloadApiServer": "workloadapi",
     "WrongJwtSvid": "wrongjwt",
+    "WrongTaskToken": "tasktoken",
     "WrongX509Svid": "wrongx509",
 }
 

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -17,6 +19,11 @@ from assay.testing.jwtkey import JwtKey
 from assay.testing.source import InMemorySource
 from assay.testing.wrongjwt import WrongJwtSvid, wrong_jwt_svid
 from assay.testing.wrongx509 import WrongX509Svid, wrong_x509_svid
+
+if TYPE_CHECKING:
+    from assay.svid.dpop import DpopKey
+    from assay.testing.status import InMemoryStatus
+    from assay.testing.tasktoken import TaskTokenRequest, WrongTaskToken
 
 X509_TTL = HOUR
 JWT_TTL = 300
@@ -127,6 +134,68 @@ class InMemoryTrustDomain:
         now = self.clock.now()
         return wrong_jwt_svid(wrong, self._issuer(), self.id(path), _listed(audience), now, self.jwt_ttl)
 
+    @property
+    def issuer(self) -> str:
+        """Who issues its task tokens: the trust domain's ID, as where there is no token endpoint."""
+        return str(self.trust_domain.id)
+
+    @cached_property
+    def status(self) -> "InMemoryStatus":
+        """What has ended of all that it issued: nothing, until the test says so. A `StatusSource`."""
+        from assay.testing.status import InMemoryStatus  # noqa: PLC0415 - needs protobuf, and few ask for it
+
+        return InMemoryStatus(self.clock)
+
+    def task_token(
+        self,
+        path: str | SpiffeId,
+        audience: str,
+        actions: str | Sequence[str],
+        *,
+        key: "X509Svid | DpopKey | None",
+        task_id: str = "",
+        profile: str = "ai_agent",
+        constraints: Mapping[str, object] | None = None,
+        classes: Mapping[str, str] | None = None,
+        ttl: int | None = None,
+        **claims: object,
+    ) -> str:
+        """A task token; further claims go over the ordinary ones, and None leaves one out.
+
+        Args:
+            path: of the instance that acts.
+            audience: the resource.
+            actions: what it may do there.
+            key: what the token is bound to; None, which no agent may have, for nothing.
+            task_id: the task; a new one if empty.
+            profile: what kind of actor it is.
+            constraints: what holds for the actions.
+            classes: the class of each action.
+            ttl: in seconds.
+            claims: what goes over the ordinary claims.
+        """
+        from assay.testing.tasktoken import task_token  # noqa: PLC0415 - few ask for it
+
+        request = self._task_token_request(path, audience, actions, key)
+        more = {"task_id": task_id, "profile": profile, "constraints": constraints, "classes": classes}
+        asked = replace(request, **more) if ttl is None else replace(request, ttl=ttl, **more)  # type: ignore[arg-type]
+        return task_token(self._issuer(), asked, self.clock.now(), claims)
+
+    def wrong_task_token(
+        self,
+        wrong: "WrongTaskToken",
+        path: str | SpiffeId,
+        audience: str,
+        actions: str | Sequence[str],
+        *,
+        key: "X509Svid | DpopKey",
+    ) -> str:
+        """A task token that every verifier must refuse, for that reason alone."""
+        from assay.testing.tasktoken import wrong_task_token  # noqa: PLC0415 - few ask for it
+
+        request = self._task_token_request(path, audience, actions, key)
+        return wrong_task_token(wrong, self._issuer(), request, self.clock.now())
+
     def source(self, path: str | SpiffeId | X509Svid = "/workload") -> InMemorySource:
         """A source of SVIDs for that identity, without a socket; or of that very SVID, which may be a wrong one."""
         return InMemorySource(self, path if isinstance(path, X509Svid) else self.id(path))
@@ -184,6 +253,13 @@ class InMemoryTrustDomain:
     def wit_key_id(self) -> str:
         """The `kid` of the key that signs WIT-SVIDs now."""
         return self._authorities.wit[-1].key_id
+
+    def _task_token_request(
+        self, path: str | SpiffeId, audience: str, actions: str | Sequence[str], key: "X509Svid | DpopKey | None"
+    ) -> "TaskTokenRequest":
+        from assay.testing.tasktoken import TaskTokenRequest  # noqa: PLC0415 - few ask for it
+
+        return TaskTokenRequest(self.id(path), audience, _listed(actions), key, self.issuer)
 
     def _issuer(self) -> Issuer:
         now = self._authorities

@@ -19,6 +19,7 @@ from assay.rpc.status import Named, StatusCode, code_of
 from assay.spiffeid import SpiffeId
 from assay.testing.served import Identity, Outage, Served
 from assay.testing.servicer import Servicer
+from assay.testing.statusservicer import StatusServicer
 from assay.testing.trustdomain import InMemoryTrustDomain
 from assay.workloadapi import wire
 
@@ -185,7 +186,7 @@ class _Running:
         # Before anyone can connect: a stream would not hear of what changes in between.
         self._served.tell(partial(loop.call_soon_threadsafe, servicer.wake))
         try:
-            server = await _serve(self._path, servicer)
+            server = await _serve(self._path, servicer, self._served.domain)
         except Exception as error:  # noqa: BLE001 - it is raised where the server was started
             self._served.tell(None)
             self._started.set_exception(error)
@@ -210,8 +211,9 @@ class _Running:
             self._served.renew(_due)
 
 
-async def _serve(path: Path, servicer: Servicer) -> Server:
+async def _serve(path: Path, servicer: Servicer, domain: InMemoryTrustDomain) -> Server:
     server = Server()
     wire.register(server, servicer)
+    server.add_generic_rpc_handlers((StatusServicer(domain.status).service(),))
     await server.listen_unix(path, mode=0o600, folder_mode=0o700)
     return server

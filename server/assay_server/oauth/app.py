@@ -11,6 +11,7 @@ from assay.asgi.middleware import tls_chain
 from assay.clock import Clock
 from assay.errors import AssayError
 from assay.svid.refusal import RefusedError
+from assay.svid.replay import Seen
 from assay.telemetry import tracing
 from assay_server.governance.request import Binding, Confirmation
 from assay_server.oauth.client import ATTESTATION, ATTESTATION_POP, Client, ClientAuthentication, Presented
@@ -20,7 +21,6 @@ from assay_server.oauth.form import Form, form_of, needed
 from assay_server.oauth.grant import grant_of
 from assay_server.oauth.metadata import INTROSPECT, JWKS, OPENID, REVOKE, SERVER, TOKEN, metadata
 from assay_server.oauth.proof import dpop_thumbprint
-from assay_server.oauth.replay import Seen
 
 # RFC 6749 section 5.1, RFC 7662 section 2.2.
 _SECRET = {"Cache-Control": "no-store", "Pragma": "no-cache"}

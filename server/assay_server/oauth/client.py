@@ -6,18 +6,19 @@ from enum import Enum
 from assay.authorize import Authorizer
 from assay.bundle import jwk
 from assay.clock import Clock
+from assay.crypto.certificate import thumbprint as certificate_thumbprint
 from assay.crypto.keys import from_pkix
 from assay.errors import AssayError
 from assay.spiffeid import SpiffeId
 from assay.svid import wit
 from assay.svid.refusal import RefusedError
+from assay.svid.replay import Seen
 from assay.verify import BundleSource, JwtVerifier
 from assay_server.governance.request import Binding, Confirmation
 from assay_server.oauth.chains import Chains
 from assay_server.oauth.errors import OAuthError, invalid_client, invalid_request
 from assay_server.oauth.form import Form, only
-from assay_server.oauth.proof import certificate_thumbprint, check_attestation_pop
-from assay_server.oauth.replay import Seen
+from assay_server.oauth.proof import check_attestation_pop
 
 JWT_SPIFFE = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 ATTESTATION, ATTESTATION_POP = "oauth-client-attestation", "oauth-client-attestation-pop"

@@ -3,24 +3,12 @@
 Both are JWTs that say for whom they are and when they were made, each taken once.
 """
 
-import hashlib
-from collections.abc import Mapping
-from typing import cast
-
-from assay.bundle import jwk
-from assay.crypto.keys import to_pkix
-from assay.errors import InvalidArgumentError
-from assay.svid import compact
+from assay.svid import compact, dpop
 from assay.svid.refusal import SvidRefusedError
+from assay.svid.replay import Seen, bad_proof, check_fresh
 from assay_server.oauth.errors import OAuthError
-from assay_server.oauth.replay import Seen
 
-DPOP_TYPE = "dpop+jwt"
 POP_TYPE = "oauth-client-attestation-pop+jwt"
-LIFE = 300
-"""Seconds that a proof is taken for after it was made."""
-_SKEW = 60
-_MAX_JTI = 200
 
 
 def dpop_thumbprint(proof: str, method: str, url: str, now: float, seen: Seen) -> str:
@@ -30,17 +18,9 @@ def dpop_thumbprint(proof: str, method: str, url: str, now: float, seen: Seen) -
         OAuthError: it proves nothing here and now (`invalid_dpop_proof`).
     """
     try:
-        header, payload = compact.split(proof)
-        if header.get("typ") != DPOP_TYPE or "crit" in header:
-            raise _bad(f"its type is not {DPOP_TYPE}")
-        members = cast("Mapping[str, object]", header.get("jwk") if isinstance(header.get("jwk"), dict) else {})
-        compact.check_signature(proof, header, to_pkix(jwk.parse(members)))
-    except (SvidRefusedError, InvalidArgumentError) as error:
-        raise _bad(str(error)) from None
-    if payload.get("htm") != method or payload.get("htu") != url:
-        raise _bad("it is for another request")
-    _check_fresh(payload, now, seen, "dpop")
-    return jwk.thumbprint(members)
+        return dpop.thumbprint_of(proof, method, url, now, seen)
+    except SvidRefusedError as error:
+        raise OAuthError("invalid_dpop_proof", error.message) from None
 
 
 def check_attestation_pop(proof: str, public_key: bytes, algorithm: str, issuer: str, now: float, seen: Seen) -> None:
@@ -50,42 +30,16 @@ def check_attestation_pop(proof: str, public_key: bytes, algorithm: str, issuer:
         OAuthError: `invalid_client`.
     """
     try:
-        header, payload = compact.split(proof)
-        if header.get("typ") != POP_TYPE or "crit" in header or header["alg"] != algorithm:
-            raise _unproven("its type or algorithm is not that of the attestation")
-        compact.check_signature(proof, header, public_key)
+        _check_pop(proof, public_key, algorithm, issuer, now, seen)
     except SvidRefusedError as error:
-        raise _unproven(str(error)) from None
+        raise OAuthError("invalid_client", error.message) from None
+
+
+def _check_pop(proof: str, public_key: bytes, algorithm: str, issuer: str, now: float, seen: Seen) -> None:
+    header, payload = compact.split(proof)
+    if header.get("typ") != POP_TYPE or "crit" in header or header["alg"] != algorithm:
+        raise bad_proof("its type or algorithm is not that of the attestation")
+    compact.check_signature(proof, header, public_key)
     if payload.get("aud") != issuer:
-        raise _unproven("it is for another audience")
-    try:
-        _check_fresh(payload, now, seen, "pop")
-    except OAuthError as error:
-        raise _unproven(error.description) from None
-
-
-def certificate_thumbprint(certificate: bytes) -> str:
-    """A certificate's (DER) name in `cnf` (RFC 8705 section 3.1)."""
-    return jwk.encode(hashlib.sha256(certificate).digest())
-
-
-def _check_fresh(payload: Mapping[str, object], now: float, seen: Seen, kind: str) -> None:
-    try:
-        issued_at = compact.date(payload, "iat")
-    except SvidRefusedError as error:
-        raise _bad(str(error)) from None
-    jti = payload.get("jti")
-    if issued_at is None or not now - LIFE <= issued_at <= now + _SKEW:
-        raise _bad("it was not made just now")
-    if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI:
-        raise _bad("it has no jti")
-    if not seen.first(f"{kind}/{jti}", now, issued_at + LIFE + _SKEW):
-        raise _bad("it was presented before")
-
-
-def _bad(why: str) -> OAuthError:
-    return OAuthError("invalid_dpop_proof", f"proof of possession is not accepted: {why}")
-
-
-def _unproven(why: str) -> OAuthError:
-    return OAuthError("invalid_client", f"proof of possession is not accepted: {why}")
+        raise bad_proof("it is for another audience")
+    check_fresh(payload, now, seen, "pop", dpop.LIFE)

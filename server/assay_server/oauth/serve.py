@@ -14,6 +14,7 @@ from assay.authorize import any_id
 from assay.clock import Clock
 from assay.errors import FailedPreconditionError
 from assay.spiffeid import TrustDomain
+from assay.svid.replay import Seen
 from assay.tls import server_context
 from assay_server.config.tokenendpoint import TokenEndpointSettings
 from assay_server.credential import Issuer
@@ -24,7 +25,6 @@ from assay_server.oauth.bundles import OwnAuthorities
 from assay_server.oauth.client import ClientAuthentication
 from assay_server.oauth.endpoint import TokenEndpoint
 from assay_server.oauth.identity import EndpointIdentity
-from assay_server.oauth.replay import Seen
 
 log = structlog.get_logger(__name__)
 

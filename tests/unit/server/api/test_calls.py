@@ -144,7 +144,7 @@ async def world(serve: Serve, store: Store, clock: FakeClock, authorities: Autho
     policies = Policies(store)
     tasks = TaskService(store, clock, policies, Terms("https://issuer.example"))
     tokens = TaskTokens("https://issuer.example", TD, authorities)
-    credentials = CredentialService(store, policies, clock, tokens.sign, tokens.ends_at, ISSUER)
+    credentials = CredentialService(store, policies, clock, tokens.sign, tokens.ends_at, "https://issuer.example")
     authorized, calls = AuthorizedEntries(store, TD, clock), CallService(store, policies, clock)
     api = AgentTasksApi(
         tasks, credentials, calls, TaskWatch(store, tasks), Callers(authorized, store, clock), authorized, clock

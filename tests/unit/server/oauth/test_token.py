@@ -14,7 +14,7 @@ from assay_server.model.governed.principal import PRINCIPAL, PrincipalState
 from assay_server.model.governed.task import CREDENTIAL, TASK, TaskState
 from assay_server.oauth.client import JWT_SPIFFE
 from assay_server.oauth.grant import ACCESS_TOKEN, EXCHANGE
-from assay_server.oauth.proof import certificate_thumbprint
+from assay.crypto.certificate import thumbprint as certificate_thumbprint
 
 ME = "spiffe://example.org/principal/bot"
 PATH = "/principal/bot"

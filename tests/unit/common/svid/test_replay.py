@@ -3,7 +3,7 @@
 import pytest
 
 from assay.errors import ResourceExhaustedError
-from assay_server.oauth.replay import Seen
+from assay.svid.replay import Seen
 
 
 def test_a_name_is_first_once_until_its_end() -> None:
