@@ -55,6 +55,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
     return command
 
 
+@pytest.fixture(scope="session")
+def node_program() -> str:
+    """Node."""
+    return node_command("node")
+
+
 def node_command(name: str) -> str:
     """Node or npm; without one on the machine, those of a wheel that PyPI carries."""
     here = Path(sys.executable).parent / name
