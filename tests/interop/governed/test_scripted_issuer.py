@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -296,8 +296,7 @@ Altered = Callable[[ScriptedIssuer, str], str]
 
 def resigned(_: ScriptedIssuer, token: str) -> str:
     """By another key of the same name."""
-    head, payload, _ = token.split(".")
-    text = f"{head}.{payload}"
+    text = token.rpartition(".")[0]
     return f"{text}.{jwk.encode(jws.sign('ES256', ec.generate_private_key(ec.SECP256R1()), text.encode()))}"
 
 
