@@ -30,7 +30,7 @@ func (r *refused) Error() string { return r.reason + ": " + r.message }
 
 func refuse(reason, message string) error { return &refused{reason, message, http.StatusUnauthorized} }
 
-func notAllowed(message string) error { return &refused{"not_allowed", message, http.StatusForbidden} }
+func notAllowed(reason, message string) error { return &refused{reason, message, http.StatusForbidden} }
 
 func unlearnt(message string) error {
 	return &refused{"status_unknown", message, http.StatusServiceUnavailable}

@@ -128,7 +128,7 @@ func (s *service) answer(w http.ResponseWriter, r *http.Request) (map[string]any
 	}
 	for constraint, limit := range allowed.Constraints {
 		if !tool.enforces[constraint](limit, asked) {
-			return nil, notAllowed(constraint + " is " + string(limit))
+			return nil, notAllowed("constraint_exceeded", constraint+" is "+string(limit))
 		}
 	}
 	done := tool.run(asked)

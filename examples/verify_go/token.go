@@ -91,18 +91,20 @@ func (v *verifier) genuine(token string) (*claims, error) {
 	switch {
 	case !signed(token, head, key):
 		return nil, refuse("bad_signature", "the issuer did not sign this")
-	case said.Iss != v.issuer.name || said.Profile != "assay-task-1":
+	case said.Profile != "assay-task-1":
 		return nil, refuse("not_a_task_token", "it is no assay-task-1")
+	case said.Iss != v.issuer.name:
+		return nil, refuse("wrong_issuer", "it is somebody else's")
 	case said.Aud != v.resource:
 		return nil, refuse("wrong_audience", "it is for somebody else")
 	case said.Exp == nil || said.Iat == nil:
-		return nil, refuse("malformed", "its times are no numbers")
+		return nil, refuse("not_a_task_token", "its times are no numbers")
 	case *said.Exp <= now():
 		return nil, refuse("expired", "its time is over")
 	case *said.Iat > now()+skew.Seconds() || said.Nbf != nil && *said.Nbf > now()+skew.Seconds():
 		return nil, refuse("not_yet_valid", "its time has not come")
 	case agent && !task:
-		return nil, refuse("no_task", "an AI agent has no token without a task")
+		return nil, refuse("not_a_task_token", "an AI agent has no token without a task")
 	}
 	return said, nil
 }
@@ -113,17 +115,21 @@ func (v *verifier) possessed(cnf map[string]string, scheme, token string, c call
 	jkt, byProof := cnf["jkt"]
 	switch {
 	case len(cnf) > 1:
-		return refuse("malformed", "it is bound to more than one key")
+		return refuse("not_a_task_token", "it is bound to more than one key")
 	case byCertificate && scheme == "bearer" && c.certificate == nil:
-		return refuse("no_proof", "it is taken over mutual TLS, from the holder of its certificate")
+		return refuse("not_bound", "it is taken over mutual TLS, from the holder of its certificate")
 	case byCertificate && scheme == "bearer" && digest(c.certificate) != certificate:
-		return refuse("bad_proof", "it is bound to another certificate")
+		return refuse("wrong_key", "it is bound to another certificate")
 	case byCertificate && scheme == "bearer":
 		return nil
 	case byProof && scheme == "dpop":
 		return v.proven(jkt, token, c)
 	}
-	return refuse("no_proof", "it is taken as it is bound: Bearer with a certificate, or DPoP with a proof")
+	missing := "not_bound"
+	if byProof {
+		missing = "no_proof"
+	}
+	return refuse(missing, "it is taken as it is bound: Bearer with a certificate, or DPoP with a proof")
 }
 
 func (v *verifier) proven(jkt, token string, c call) error {
@@ -141,7 +147,7 @@ func (v *verifier) proven(jkt, token string, c call) error {
 	case head.Typ != "dpop+jwt" || head.Jwk.D != "" || !signed(c.dpop, head, head.Jwk):
 		return refuse("bad_proof", "the DPoP proof is not signed by its key")
 	case head.Jwk.thumbprint() != jkt:
-		return refuse("bad_proof", "the DPoP proof is by another key")
+		return refuse("wrong_key", "the DPoP proof is by another key")
 	case proof.Htm != c.method || proof.Htu != v.url+c.path || proof.Ath != digest([]byte(token)):
 		return refuse("bad_proof", "the DPoP proof is for another request")
 	case math.Abs(now()-proof.Iat) > skew.Seconds() || proof.Jti == "":
@@ -176,12 +182,12 @@ func (v *verifier) allowed(details []detail, action string, enforced []string) (
 		}
 		for name := range one.Constraints {
 			if !slices.Contains(enforced, name) {
-				return nil, notAllowed("nothing here enforces " + name)
+				return nil, notAllowed("unknown_constraint", "nothing here enforces "+name)
 			}
 		}
 		return &one, nil
 	}
-	return nil, notAllowed("the task may not " + action + " here")
+	return nil, notAllowed("action_not_allowed", "the task may not "+action+" here")
 }
 
 func (v *verifier) live(ref *reference) error {

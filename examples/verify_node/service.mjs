@@ -32,7 +32,7 @@ async function answer(request) {
   const claims = await verifier.verify(call, request.url.slice(1), Object.keys(tool.enforces));
   const wanted = await body(request);
   for (const [constraint, limit] of Object.entries(claims.constraints)) {
-    if (!tool.enforces[constraint](limit, wanted)) throw new Refused("not_allowed", `${constraint} is ${limit}`, 403);
+    if (!tool.enforces[constraint](limit, wanted)) throw new Refused("constraint_exceeded", `${constraint} is ${limit}`, 403);
   }
   return { ...tool.run(wanted), task: claims.mission?.id, instance: claims.client_id };
 }

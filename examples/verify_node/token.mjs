@@ -35,29 +35,31 @@ export class Verifier {
     if (!key) throw new Refused("unknown_key", "the issuer has no such key");
     if (!signed(token, header, key)) throw new Refused("bad_signature", "the issuer did not sign this");
     const { iss, aud, exp, iat, nbf = iat, profile } = payload;
-    if (iss !== this.issuer.name || profile !== PROFILE) throw new Refused("not_a_task_token", `it is no ${PROFILE}`);
+    if (profile !== PROFILE) throw new Refused("not_a_task_token", `it is no ${PROFILE}`);
+    if (iss !== this.issuer.name) throw new Refused("wrong_issuer", "it is somebody else's");
     if (aud !== this.resource) throw new Refused("wrong_audience", "it is for somebody else");
-    if (![iat, exp, nbf].every(Number.isFinite)) throw new Refused("malformed", "its times are no numbers");
+    if (![iat, exp, nbf].every(Number.isFinite)) throw new Refused("not_a_task_token", "its times are no numbers");
     if (exp <= now()) throw new Refused("expired", "its time is over");
     if (Math.max(iat, nbf) > now() + SKEW) throw new Refused("not_yet_valid", "its time has not come");
     const agent = payload.sub_profile === "ai_agent" || payload.act?.sub_profile === "ai_agent";
     const task = payload.mission?.origin === this.issuer.name && payload.mission.id && payload.agent_instance_id;
-    if (agent && !task) throw new Refused("no_task", "an AI agent has no token without a task");
+    if (agent && !task) throw new Refused("not_a_task_token", "an AI agent has no token without a task");
     return payload;
   }
 
   /** The key in `cnf` is in the caller's hands: that of its certificate (RFC 8705) or of its proof (RFC 9449). */
   #possessed({ cnf = {} }, scheme, token, request) {
     const [kind, ...more] = Object.keys(cnf ?? {});
-    if (more.length) throw new Refused("malformed", "it is bound to more than one key");
+    if (more.length) throw new Refused("not_a_task_token", "it is bound to more than one key");
     if (kind === THUMBPRINT && scheme === "bearer") {
       const presented = request.certificate && digest(request.certificate);
-      if (!presented) throw new Refused("no_proof", "it is taken over mutual TLS, from the holder of its certificate");
-      if (presented !== cnf[kind]) throw new Refused("bad_proof", "it is bound to another certificate");
+      if (!presented) throw new Refused("not_bound", "it is taken over mutual TLS, from the holder of its certificate");
+      if (presented !== cnf[kind]) throw new Refused("wrong_key", "it is bound to another certificate");
     } else if (kind === "jkt" && scheme === "dpop") {
       this.#proven(cnf.jkt, token, request);
     } else {
-      throw new Refused("no_proof", "it is taken as it is bound: Bearer with a certificate, or DPoP with a proof");
+      const missing = kind === "jkt" ? "no_proof" : "not_bound";
+      throw new Refused(missing, "it is taken as it is bound: Bearer with a certificate, or DPoP with a proof");
     }
   }
 
@@ -67,7 +69,7 @@ export class Verifier {
     const { header, payload } = split(dpop);
     const { jwk = {} } = header;
     if (header.typ !== "dpop+jwt" || "d" in jwk || !signed(dpop, header, jwk)) throw bad("is not signed by its key");
-    if (thumbprint(jwk) !== jkt) throw bad("is by another key");
+    if (thumbprint(jwk) !== jkt) throw new Refused("wrong_key", "the DPoP proof is by another key");
     const { htm, htu, ath, iat, jti } = payload;
     if (htm !== method || htu !== this.url + path || ath !== digest(token)) throw bad("is for another request");
     if (!(Math.abs(now() - iat) <= SKEW) || typeof jti !== "string") throw bad("was not made just now");
@@ -80,9 +82,9 @@ export class Verifier {
   #allowed({ authorization_details: details }, action, constraints) {
     const ours = (one) => one?.type === DETAIL && one.resource === this.resource && one.actions?.includes(action);
     const detail = Array.isArray(details) ? details.find(ours) : undefined;
-    if (!detail) throw new Refused("not_allowed", `the task may not ${action} here`, 403);
+    if (!detail) throw new Refused("action_not_allowed", `the task may not ${action} here`, 403);
     const unknown = Object.keys(detail.constraints ?? {}).find((name) => !constraints.includes(name));
-    if (unknown) throw new Refused("not_allowed", `nothing here enforces ${unknown}`, 403);
+    if (unknown) throw new Refused("unknown_constraint", `nothing here enforces ${unknown}`, 403);
     return detail;
   }
 

@@ -24,7 +24,7 @@ from assay.workloadapi.blocking import X509Source
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 RESOURCE = "https://crm/mcp"
-BOT = f"spiffe://{TRUST_DOMAIN}/principal/bot"
+MAIL = "https://mail/mcp"
 PATIENCE = 30.0
 
 AGENT = "--model acme-4 --no-approvals --heartbeat 0 --trigger task_completed"
@@ -32,9 +32,11 @@ OF = "--owner person:alice@corp --purpose answer --env prod --tenant acme"
 REGISTERED = f"""
 owner add person:alice@corp
 resource add {RESOURCE} --env prod --tenant acme --sensitivity internal
+resource add {MAIL} --env prod --tenant acme --sensitivity internal
 tool add crm.read --resource {RESOURCE} --action-class consequential_read --risk low
+tool add mail.read --resource {MAIL} --action-class consequential_read --risk low
 principal register bot --actor-type ai_agent {OF}
-principal update bot --risk-class low --data-class tickets --tool crm.read {AGENT}
+principal update bot --risk-class low --data-class tickets --tool crm.read --tool mail.read {AGENT}
 principal activate bot
 principal register billing --actor-type service {OF}
 principal update billing --risk-class low --data-class tickets --tool crm.read
@@ -104,7 +106,7 @@ def listening(port: int) -> bool:
 
 
 class House:
-    """A server with a token endpoint and an agent, where this process is `bot`, an AI agent of one tenant, and a tool.
+    """A server with a token endpoint and an agent, where this process is `bot`, an AI agent, and a tool.
 
     `folder` has the tool's certificate, key and bundle, by the names that `assay api fetch x509 --write` gives them.
     """
@@ -127,18 +129,26 @@ class House:
         self.deployment.start()
         for line in REGISTERED.strip().splitlines():
             self.assay(line)
-        me = f"--parent-id {self.deployment.agent_id()} --selector unix:uid:{os.getuid()}"
-        for name in ("bot", "billing"):
-            self.assay(f"principal bind {name} {me}")
+        for name, uid in (("bot", os.getuid()), ("billing", os.getuid() + 1)):
+            selected = f"--parent-id {self.deployment.agent_id()} --selector unix:uid:{uid}"
+            self.assay(f"principal bind {name} {selected}")
         self.deployment.register("/tool", dns_names=("localhost",))
-        with X509Source(self.deployment.endpoint, spiffe_id=f"spiffe://{TRUST_DOMAIN}/tool") as source:
+        with self.identity("/tool") as source:
             write_svid(self.folder, source)
 
     @contextmanager
-    def identity(self) -> Iterator[X509Source]:
-        """That of `bot`."""
-        with X509Source(self.deployment.endpoint, spiffe_id=BOT) as source:
+    def identity(self, path: str = "/principal/bot") -> Iterator[X509Source]:
+        """One of this process's."""
+        with X509Source(self.deployment.endpoint, spiffe_id=f"spiffe://{TRUST_DOMAIN}{path}") as source:
             yield source
+
+    def jwt_svid(self, audience: str) -> str:
+        """One of another workload."""
+        return self.assay(f"jwt mint --spiffe-id spiffe://{TRUST_DOMAIN}/other --audience {audience}").strip()
+
+    def tls(self) -> ssl.SSLContext:
+        """For the token endpoint's public pages."""
+        return ssl.create_default_context(cafile=str(self.folder / "bundle.0.pem"))
 
 
 def write_svid(folder: Path, source: X509Source) -> None:

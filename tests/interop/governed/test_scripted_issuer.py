@@ -243,7 +243,7 @@ def altered(name: str, **changes: Any) -> Claims:
 WRONG_TOKENS: Mapping[str, tuple[Claims, str]] = {
     "a JWT-SVID": (changed(typ="JWT"), "not_a_task_token"),
     "of another profile": (changed(profile="assay-task-2"), "not_a_task_token"),
-    "of another issuer": (changed(iss="https://elsewhere"), "not_a_task_token"),
+    "of another issuer": (changed(iss="https://elsewhere"), "wrong_issuer"),
     "by an unknown key": (changed(header={"kid": "other"}), "unknown_key"),
     "by no key": (changed(header={"kid": None}), "unknown_key"),
     "with a critical extension": (changed(header={"crit": ["kid"]}), "malformed"),
@@ -251,24 +251,24 @@ WRONG_TOKENS: Mapping[str, tuple[Claims, str]] = {
     "for several": (changed(aud=[CRM, "https://mail/mcp"]), "wrong_audience"),
     "for a list of this one": (changed(aud=[CRM]), "wrong_audience"),
     "expired": (lambda _: {"exp": now() - 1}, "expired"),
-    "without an end": (changed(exp=None), "malformed"),
+    "without an end": (changed(exp=None), "not_a_task_token"),
     "of tomorrow": (lambda _: {"iat": now() + 86400}, "not_yet_valid"),
     "not yet valid": (lambda _: {"nbf": now() + 86400}, "not_yet_valid"),
-    "of an agent without a task": (changed(mission=None), "no_task"),
+    "of an agent without a task": (changed(mission=None), "not_a_task_token"),
     "of an agent on somebody's behalf without a task": (
-        changed(mission=None, sub_profile="user", act={"sub_profile": "ai_agent"}), "no_task",
+        changed(mission=None, sub_profile="user", act={"sub_profile": "ai_agent"}), "not_a_task_token",
     ),
-    "of another issuer's task": (altered("mission", origin="https://elsewhere"), "no_task"),
-    "of no instance": (changed(agent_instance_id=None), "no_task"),
-    "bound to nothing": (changed(cnf=None), "no_proof"),
-    "bound to two keys": (lambda issuer: {"cnf": {**issuer.bot.bound, **issuer.jkt}}, "malformed"),
-    "bound to another certificate": (lambda issuer: {"cnf": issuer.other.bound}, "bad_proof"),
+    "of another issuer's task": (altered("mission", origin="https://elsewhere"), "not_a_task_token"),
+    "of no instance": (changed(agent_instance_id=None), "not_a_task_token"),
+    "bound to nothing": (changed(cnf=None), "not_bound"),
+    "bound to two keys": (lambda issuer: {"cnf": {**issuer.bot.bound, **issuer.jkt}}, "not_a_task_token"),
+    "bound to another certificate": (lambda issuer: {"cnf": issuer.other.bound}, "wrong_key"),
     "bound to a proof's key": (lambda issuer: {"cnf": issuer.jkt}, "no_proof"),
-    "for another action": (changed(authorization_details=[allow("crm.refund")]), "not_allowed"),
-    "at another resource": (changed(authorization_details=[allow(resource="https://mail/mcp")]), "not_allowed"),
-    "of another type": (changed(authorization_details=[{**allow(), "type": "x"}]), "not_allowed"),
-    "for nothing": (changed(authorization_details=None), "not_allowed"),
-    "constrained by what nobody here knows": (changed(authorization_details=[allow(max_pages=1)]), "not_allowed"),
+    "for another action": (changed(authorization_details=[allow("crm.refund")]), "action_not_allowed"),
+    "at another resource": (changed(authorization_details=[allow(resource="https://mail/mcp")]), "action_not_allowed"),
+    "of another type": (changed(authorization_details=[{**allow(), "type": "x"}]), "action_not_allowed"),
+    "for nothing": (changed(authorization_details=None), "action_not_allowed"),
+    "under what nobody here knows": (changed(authorization_details=[allow(max_pages=1)]), "unknown_constraint"),
     "without a status": (changed(status=None), "status_unknown"),
     "with a status of another kind": (changed(status={"other": {}}), "status_unknown"),
     "with its status elsewhere": (
@@ -327,7 +327,7 @@ def test_what_was_tampered_with_is_refused(tool: Any, issuer: ScriptedIssuer, ta
 
 def test_a_token_in_other_hands_is_refused(tool: Any, issuer: ScriptedIssuer) -> None:
     token = issuer.token()
-    for identity, presents, reason in ((issuer.other, True, "bad_proof"), (issuer.bot, False, "no_proof")):
+    for identity, presents, reason in ((issuer.other, True, "wrong_key"), (issuer.bot, False, "not_bound")):
         answer = tool.call(identity, bearer(token), presents=presents)
         assert (answer.status_code, answer.json()["error"]) == (401, reason)
     for header in ((), (("authorization", "Bearer"),), (("authorization", f"Basic {token}"),)):
@@ -361,7 +361,7 @@ def test_a_proof_by_another_key_or_none_or_two_is_refused(tool: Any, issuer: Scr
     token = issuer.token(cnf={"jkt": "A" * 43})
     header = ("authorization", f"DPoP {token}")
     proof = ("dpop", issuer.proof(tool.url, token))
-    assert tool.call(issuer.bot, header, proof).json()["error"] == "bad_proof"
+    assert tool.call(issuer.bot, header, proof).json()["error"] == "wrong_key"
     assert tool.call(issuer.bot, header).json()["error"] == "no_proof"
     assert tool.call(issuer.bot, header, proof, proof).status_code == 401
 
