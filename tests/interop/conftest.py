@@ -39,20 +39,43 @@ def gospiffe(go_program: Callable[[Path], str]) -> str:
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[str]]:
+def npm_installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Copies the program in a folder to where its packages are; that place."""
+
+    def installed(folder: Path) -> Path:
+        there = tmp_path_factory.mktemp(folder.name)
+        shutil.copytree(folder, there, dirs_exist_ok=True)
+        subprocess.run([node_command("npm"), "install", "--silent", "--no-package-lock"], cwd=there, check=True)
+        return there
+
+    return installed
+
+
+@pytest.fixture(scope="session")
+def node(npm_installed: Callable[[Path], Path], node_program: str) -> Callable[..., list[str]]:
     """The program in node/, on a deployment's agent: `node(COMMAND, deployment, ARGUMENT...)` is what to run."""
-    folder = tmp_path_factory.mktemp("node")
-    shutil.copytree(HERE / "node", folder, dirs_exist_ok=True)
-    program, npm = (node_command(name) for name in ("node", "npm"))
-    subprocess.run([npm, "install", "--silent", "--no-package-lock"], cwd=folder, check=True)
+    folder = npm_installed(HERE / "node")
     # The standard's service has no package. Ours has one, which does not show on the wire.
     proto = (files("assay_proto") / "workloadapi" / "workloadapi.proto").read_text()
     (folder / "workload.proto").write_text(proto.replace("package assay.workloadapi;", ""))
 
     def command(name: str, deployment: Deployment, *args: str) -> list[str]:
-        return [program, str(folder / "main.mjs"), name, str(folder / "workload.proto"), deployment.endpoint, *args]
+        return [
+            node_program,
+            str(folder / "main.mjs"),
+            name,
+            str(folder / "workload.proto"),
+            deployment.endpoint,
+            *args,
+        ]
 
     return command
+
+
+@pytest.fixture(scope="session")
+def node_program() -> str:
+    """Node."""
+    return node_command("node")
 
 
 def node_command(name: str) -> str:

@@ -1,0 +1,3 @@
+module assay.example/verify_go
+
+go 1.25
