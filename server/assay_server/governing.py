@@ -199,7 +199,9 @@ class Governing:
         from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
 
         ground = self._ground
-        return CredentialService(ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.wit_ends_at, self._issuer)
+        return CredentialService(
+            ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.wit_ends_at, self._issuer
+        )
 
     def _registering(self, name: str, made: Callable[["Registration"], Service]) -> Service:
         return self._lazy(name, lambda: made(self._registration))

@@ -149,7 +149,7 @@ def _granted(
         return TaskRefusedError("no such task")
     # What most tokens carry is all of the task's, whose hash is known.
     hashed = task.authority_hash if authority == task.authority else authority_hash(issuer, authority)
-    credential = _credential(request, task, hashed, decisions, now)
+    credential = _credential(request, task, hashed, actions, decisions, now)
     _record(tx, credential, principal, counted, actor, now)
     for event in elevations_of_credential(credential, task, principal, actor, elevated(facts)):
         record(tx, event)
@@ -210,7 +210,7 @@ def _asked(
 
 
 def _credential(
-    request: CredentialRequest, task: Task, hashed: str, decisions: Sequence[Decision], now: int
+    request: CredentialRequest, task: Task, hashed: str, actions: Sequence[str], decisions: Sequence[Decision], now: int
 ) -> Credential:
     ttl = min(each.ttl for each in decisions)
     return Credential(
@@ -225,7 +225,7 @@ def _credential(
         issued_at=now,
         expires_at=min(now + ttl, task.ends_at, *request.ends_at),
         decision_id=decisions[0].decision_id,
-        actions=tuple(dict.fromkeys(action for access in authority for action in access.actions)),
+        actions=tuple(dict.fromkeys(actions)),
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.integration.governed.test_tasks import surely
+
 from assay.governed.authority import Access
 from assay.spiffeid import SpiffeId
 from assay.testing.deployment import ASSAY, Deployment
@@ -16,7 +18,6 @@ from assay_server.datastore.base import Page, Transaction
 from assay_server.governance.reports import take
 from assay_server.model.governed.decision import DECISION
 from assay_server.model.governed.report import Report
-from tests.integration.governed.test_tasks import surely
 
 Written = Callable[[Deployment, Callable[[Transaction], None]], Awaitable[None]]
 

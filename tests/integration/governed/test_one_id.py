@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import requests
+from tests.integration.governed.test_explain import CRM, THUMBPRINT, claims, explained
+from tests.integration.governed.test_tasks import surely
 
 from assay.governed.authority import Access
 from assay.spiffeid import SpiffeId
@@ -17,8 +19,6 @@ from assay.workloadapi.tasks import TaskClient
 from assay_server.datastore.base import Transaction
 from assay_server.governance.reports import take
 from assay_server.model.governed.report import Report
-from tests.integration.governed.test_explain import CRM, THUMBPRINT, claims, explained
-from tests.integration.governed.test_tasks import surely
 
 ME = "spiffe://example.test/principal/bot"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
