@@ -31,14 +31,14 @@ class TaskSelection:
 
 def covering(tx: Transaction, principal: str, instance: SpiffeId, audience: str, now: float) -> list[Task]:
     """The active tasks of that principal in which this instance may have a token for the audience."""
-    tasks = active_of(tx, principal, instance, now)
-    return [task for task in tasks if any(access.resource == audience for access in task.authority)]
-
-
-def active_of(tx: Transaction, principal: str, instance: SpiffeId, now: float) -> list[Task]:
-    """The active tasks of that principal that this instance may have tokens in."""
     tasks, _ = tx.governed.find(TASK, [("active_of", principal)], Page())
-    return [task for task in tasks if task.active(now) and task.instance in {"", str(instance)}]
+    return [
+        task
+        for task in tasks
+        if task.active(now)
+        and task.instance in {"", str(instance)}
+        and any(access.resource == audience for access in task.authority)
+    ]
 
 
 def _covering(tx: Transaction, instance: SpiffeId, audience: str, now: float) -> list[Task]:

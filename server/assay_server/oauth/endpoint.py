@@ -60,12 +60,9 @@ class TokenEndpoint:
         confirmation = dpop or client.confirmation
         if confirmation is None:
             raise invalid_request("tokens are bound to a key: send a DPoP proof, or come with a certificate")
-        subject = await self._subject(client, grant)
-        ends_at = (client.ends_at, *((subject.expires_at,) if subject else ()))
+        mission, ends_at = await self._subject(client, grant)
         try:
-            task_id = grant.mission or (
-                subject.task_id if subject else await self._tasks.covering(client.spiffe_id, grant.audience)
-            )
+            task_id = mission or await self._tasks.covering(client.spiffe_id, grant.audience)
             issued = await self._credentials.issue(
                 CredentialRequest(
                     task_id=task_id,
@@ -74,7 +71,7 @@ class TokenEndpoint:
                     confirmation=confirmation,
                     actions=grant.actions,
                     requested_ttl=grant.requested_ttl,
-                    ends_at=ends_at,
+                    ends_at=(client.ends_at, *ends_at),
                 )
             )
         except AssayError as error:
@@ -107,10 +104,10 @@ class TokenEndpoint:
             raise OAuthError("unauthorized_client", "the token was issued to another client")
         await self._credentials.revoke(credential.jti, actor=str(client.spiffe_id), cause="revoked by its holder")
 
-    async def _subject(self, client: Client, grant: Grant) -> Credential | None:
-        """The subject's token: another one of this client's own, whose task the new one is of as well."""
+    async def _subject(self, client: Client, grant: Grant) -> tuple[str, tuple[int, ...]]:
+        """The task that is meant, and the end of the subject's token: another one of this client, of that task."""
         if not grant.subject_token:
-            return None
+            return grant.mission, ()
         found = await self._known(grant.subject_token)
         now = self._clock.now().timestamp()
         if found is None or not found[1].live(now) or not found[2].active(now):
@@ -119,7 +116,7 @@ class TokenEndpoint:
             raise OAuthError("invalid_grant", "subject_token was issued to another client")
         if grant.mission and grant.mission != found[2].task_id:
             raise OAuthError("invalid_grant", "subject_token is another task's")
-        return found[1]
+        return found[2].task_id, (found[1].expires_at,)
 
     async def _known(self, token: str) -> tuple[Mapping[str, Any], Credential, Task] | None:
         payload = self._verified(token)

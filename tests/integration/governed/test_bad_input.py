@@ -276,7 +276,7 @@ async def test_no_policy_is_taken_that_is_wrong_lax_or_old(governed: Deployment,
             first = await policies.Get(policy_pb2.GetRequest(version=1))
             again = policy_pb2.PushRequest(files=first.files, tests=first.tests, signature=first.signature)
             await policies.Push(again)
-    assert governed.cli("policy", "show")["bundle"]["version"] == "2"
+    assert [one["live"] for one in governed.cli("policy", "list")["bundles"]] == [False, True]
 
 
 async def test_neither_tokens_nor_parameters_are_in_any_log(governed: Deployment) -> None:
