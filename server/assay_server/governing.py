@@ -92,7 +92,7 @@ class Governing:
         ground = self._ground
         settings = ground.config.token_endpoint
         await serve_tokens(
-            settings, self._credentials(), ground.store, ground.issuer, ground.trust_domain, ground.clock
+            settings, self._credentials(), ground.store, ground.issuer, ground.trust_domain, ground.clock, self._calls
         )
 
     def _credentials(self) -> "CredentialService":

@@ -1,5 +1,7 @@
 """assay.task.v1.OperatorTasks: tasks for operators, and for controllers that turn events into tasks."""
 
+from dataclasses import replace
+
 from assay.clock import Clock
 from assay.errors import InvalidArgumentError
 from assay.rpc.method import Context
@@ -51,8 +53,8 @@ class OperatorTasksApi:
 
     async def Decide(self, request: pb.OperatorDecideRequest, context: Context) -> pb.DecideResponse:
         """Whether a call may be made, as its instance would be told."""
-        asker = Asker(By(actor_of(context)))
-        return decision_to_proto(await self._calls.decide(call_of(request.request), asker, request.instance))
+        call = replace(call_of(request.request), instance=request.instance)
+        return decision_to_proto(await self._calls.decide(call, Asker(By(actor_of(context)))))
 
     async def Narrow(self, request: pb.NarrowRequest, context: Context) -> pb.Task:
         """Leave it less."""

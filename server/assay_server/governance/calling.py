@@ -13,19 +13,21 @@ from assay.clock import Clock
 from assay.errors import AlreadyExistsError, AssayError, InvalidArgumentError, NotFoundError, PermissionDeniedError
 from assay.governed.authority import actions_of
 from assay.governed.digest import digest
+from assay.spiffeid import SpiffeId
 from assay_server.datastore.base import Store, Transaction
 from assay_server.governance.budget import BudgetSpentError, Paid, called
 from assay_server.governance.counting import counted_up, note_failed
 from assay_server.governance.deciding import facts_of, recorded
 from assay_server.governance.ending import event_of
+from assay_server.governance.identity import principal_of
 from assay_server.governance.journal import Write, record
 from assay_server.governance.policies import PolicySource
 from assay_server.governance.task_state import InactiveTaskError
-from assay_server.governance.tasks import By
+from assay_server.governance.tasks import By, Caller
 from assay_server.model.governed.catalogue import RESOURCE, TOOL
 from assay_server.model.governed.decision import DECISION, Decision, DecisionRequest, Point
 from assay_server.model.governed.event import EventType
-from assay_server.model.governed.principal import PRINCIPAL
+from assay_server.model.governed.principal import INSTANCE, PRINCIPAL
 from assay_server.model.governed.task import CREDENTIAL, TASK, Credential, Task
 from assay_server.policy.engine import Policy
 
@@ -62,7 +64,8 @@ class Call:
 
     An empty `resource` is the token's audience, or the tool's by the catalogue. `call_id` names the call among all that
     the same caller asks about, so that asking again is not another call; empty: each is one. With `proved` a verifier
-    says that it has seen the proof of the token's key.
+    says that it has seen the proof of the token's key. An `instance` has to be the one that calls, if it is said;
+    operators, for whom there is none, say as whom they ask.
     """
 
     action: str
@@ -72,6 +75,7 @@ class Call:
     parameters_digest: str = ""
     call_id: str = ""
     proved: bool = False
+    instance: str = ""
 
     def check(self) -> None:
         """See that it says which call it is.
@@ -131,8 +135,12 @@ class CallService:
         self._policies = policies
         self._clock = clock
 
-    async def decide(self, call: Call, asker: Asker, instance: str = "") -> Decision:
-        """The answer: written down, and the call counted, before it is given. Operators may say which `instance` calls.
+    async def asker(self, spiffe_id: SpiffeId) -> Asker:
+        """Who asks as a client with that SPIFFE ID: an instance, if it is one, and what it is registered under."""
+        return await self._store.read(lambda tx: _asker(tx, spiffe_id))
+
+    async def decide(self, call: Call, asker: Asker) -> Decision:
+        """The answer: written down, and the call counted, before it is given.
 
         A call that was allowed is decided anew when it is asked about again, but not counted; one that was refused
         stays refused.
@@ -145,13 +153,20 @@ class CallService:
         """
         call.check()
         policy, now = await self._policies.current(), int(self._clock.now().timestamp())
-        decided = await self._store.write(lambda tx: _decided(tx, policy, _asked(tx, call, asker, instance), now))
+        decided = await self._store.write(lambda tx: _decided(tx, policy, _asked(tx, call, asker), now))
         if isinstance(decided, AssayError):
             raise decided
         return decided
 
 
-def _asked(tx: Transaction, call: Call, asker: Asker, instance: str) -> _Asked:
+def _asker(tx: Transaction, spiffe_id: SpiffeId) -> Asker:
+    principal, instance = principal_of(tx, spiffe_id), tx.governed.get(INSTANCE, str(spiffe_id))
+    callers = (Caller(principal, str(spiffe_id)),) if principal else ()
+    binding = tx.entries.get(instance.entry_id) if instance and principal else None
+    return Asker(By(callers=callers), {str(spiffe_id), *([str(binding.spiffe_id)] if binding else [])})
+
+
+def _asked(tx: Transaction, call: Call, asker: Asker) -> _Asked:
     credential = tx.governed.get(CREDENTIAL, call.jti) if call.jti else None
     task = tx.governed.get(TASK, credential.task_id if credential else call.task_id)
     if task is None or (call.jti and credential is None):
@@ -160,7 +175,7 @@ def _asked(tx: Transaction, call: Call, asker: Asker, instance: str) -> _Asked:
     if credential is None:
         if actor is None:
             raise _unknown(call)
-        own = task.instance or actor if not asker.by.operator else instance or task.instance or actor
+        own = task.instance or actor if not asker.by.operator else call.instance or task.instance or actor
         return _Asked(call, task, None, own, actor, confirmed=True)
     if asker.by.operator or credential.instance in {one.instance for one in asker.by.callers}:
         return _Asked(
@@ -222,6 +237,8 @@ def _earlier(tx: Transaction, asked: _Asked) -> list[Decision]:
 def _barred(asked: _Asked, now: int) -> str:
     """Why the token, or the task, does not come into question for the call."""
     call, credential, task = asked.call, asked.credential, asked.task
+    if call.instance not in {"", asked.instance}:
+        return "another instance calls"
     if credential is not None:
         if not credential.live(now):
             return f"the token has ended: {credential.cause or 'expired'}"

@@ -3,7 +3,7 @@
 from assay.spiffeid import SpiffeId
 from assay_server.datastore.base import Page, Transaction
 from assay_server.governance.refusal import TaskRefusedError
-from assay_server.model.governed.task import TASK, Task, TaskState, place_of
+from assay_server.model.governed.task import TASK, Task, place_of
 
 
 def only_covering(tx: Transaction, principal: str | None, instance: SpiffeId, audience: str, now: float) -> Task:
@@ -24,9 +24,3 @@ def covering(tx: Transaction, principal: str, instance: SpiffeId, audience: str,
     places = (place_of(principal, whose, audience) for whose in (str(instance), ""))
     tasks = [task for place in places for task in tx.governed.find(TASK, [("active_at", place)], Page())[0]]
     return [task for task in tasks if task.active(now)]
-
-
-def active_of(tx: Transaction, principal: str, instance: SpiffeId, now: float) -> list[Task]:
-    """The active tasks of that principal that this instance may have tokens in."""
-    tasks, _ = tx.governed.find(TASK, [("principal", principal), ("state", TaskState.ACTIVE.value)], Page())
-    return [task for task in tasks if task.active(now) and task.instance in {"", str(instance)}]

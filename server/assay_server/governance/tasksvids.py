@@ -13,11 +13,11 @@ from assay.crypto.keys import PublicKey
 from assay.errors import PermissionDeniedError
 from assay.spiffeid import SpiffeId
 from assay_server.credential import Issuer
-from assay_server.datastore.base import Store
+from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance.credentials import CredentialService, Granted, IssuedCredential, Sign
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
-from assay_server.governance.selection import active_of, covering
-from assay_server.model.governed.task import Task
+from assay_server.governance.selection import covering
+from assay_server.model.governed.task import TASK, Task, TaskState
 
 KIND, WIT_KIND = "jwt-svid", "wit-svid"
 
@@ -108,6 +108,12 @@ def signing(issuer: Issuer) -> Sign:
         return issuer.task_jwt(instance, said.audience, said.issued_at, said.expires_at, said.jti)
 
     return sign
+
+
+def active_of(tx: Transaction, principal: str, instance: SpiffeId, now: float) -> list[Task]:
+    """The active tasks of that principal that this instance may have tokens in."""
+    tasks, _ = tx.governed.find(TASK, [("principal", principal), ("state", TaskState.ACTIVE.value)], Page())
+    return [task for task in tasks if task.active(now) and task.instance in {"", str(instance)}]
 
 
 def chosen(tasks: Sequence[Task], audience: str = "") -> Task:

@@ -57,17 +57,17 @@ class TokenEndpoint:
         confirmation = dpop or client.confirmation
         if confirmation is None:
             raise invalid_request("tokens are bound to a key: send a DPoP proof, or come with a certificate")
-        ends_at = (client.ends_at, *await self._subject_ends_at(client, grant))
+        mission, ends_at = await self._subject(client, grant)
         try:
             issued = await self._credentials.issue(
                 CredentialRequest(
-                    task_id=grant.mission,
+                    task_id=mission,
                     instance=client.spiffe_id,
                     audience=grant.audience,
                     confirmation=confirmation,
                     actions=grant.actions,
                     requested_ttl=grant.requested_ttl,
-                    ends_at=ends_at,
+                    ends_at=(client.ends_at, *ends_at),
                 )
             )
         except AssayError as error:
@@ -100,10 +100,10 @@ class TokenEndpoint:
             raise OAuthError("unauthorized_client", "the token was issued to another client")
         await self._credentials.revoke(credential.jti, actor=str(client.spiffe_id), cause="revoked by its holder")
 
-    async def _subject_ends_at(self, client: Client, grant: Grant) -> tuple[int, ...]:
-        """The end of the subject's token: another one of this client's own, of the same task."""
+    async def _subject(self, client: Client, grant: Grant) -> tuple[str, tuple[int, ...]]:
+        """The task that is meant, and the end of the subject's token: another one of this client, of that task."""
         if not grant.subject_token:
-            return ()
+            return grant.mission, ()
         found = await self._known(grant.subject_token)
         now = self._clock.now().timestamp()
         if found is None or not found[1].live(now) or not found[2].active(now):
@@ -112,7 +112,7 @@ class TokenEndpoint:
             raise OAuthError("invalid_grant", "subject_token was issued to another client")
         if grant.mission and grant.mission != found[2].task_id:
             raise OAuthError("invalid_grant", "subject_token is another task's")
-        return (found[1].expires_at,)
+        return found[2].task_id, (found[1].expires_at,)
 
     async def _known(self, token: str) -> tuple[Mapping[str, Any], Credential, Task] | None:
         payload = self._verified(token)

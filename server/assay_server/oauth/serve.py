@@ -19,11 +19,13 @@ from assay.tls import server_context
 from assay_server.config.tokenendpoint import TokenEndpointSettings
 from assay_server.credential import Issuer
 from assay_server.datastore.base import Store
+from assay_server.governance.calling import CallService
 from assay_server.governance.credentials import CredentialService
 from assay_server.oauth.app import Pages, application
 from assay_server.oauth.bundles import OwnAuthorities
 from assay_server.oauth.client import ClientAuthentication
 from assay_server.oauth.endpoint import TokenEndpoint
+from assay_server.oauth.evaluation import Evaluation
 from assay_server.oauth.identity import EndpointIdentity
 
 log = structlog.get_logger(__name__)
@@ -48,6 +50,7 @@ async def serve_tokens(
     issuer: Issuer,
     trust_domain: TrustDomain,
     clock: Clock,
+    calls: CallService,
 ) -> None:
     """Answer until cancelled.
 
@@ -61,6 +64,7 @@ async def serve_tokens(
     endpoint = TokenEndpoint(settings.issuer, credentials, authorities, clock)
     clients = ClientAuthentication(settings.issuer, authorities, any_id(), clock, seen)
     app = application(Pages(settings.issuer, endpoint, clients, clock, seen), url.path)
+    app.routes.extend(Evaluation(settings.issuer, calls, clients).routes(url.path))
     server = _Server(
         config(
             app,

@@ -30,6 +30,7 @@ from assay_server.credential import Issuer
 from assay_server.credential.authorities import Authorities
 from assay_server.datastore.base import Transaction
 from assay_server.datastore.sql.store import SqlStore
+from assay_server.governance.calling import CallService
 from assay_server.governance.credentials import CredentialService
 from assay_server.governance.journal import Write
 from assay_server.governance.policies import ShippedPolicy
@@ -152,9 +153,12 @@ async def endpoint(
     )  # fmt: skip
     tokens = TaskTokens(found.issuer, authority.trust_domain, authorities)
     credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at, found.issuer)
+    calls = CallService(store, ShippedPolicy(), clock)
     settings = TokenEndpointSettings(found.issuer, "127.0.0.1", port)
     async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(serve_tokens(settings, credentials, store, issuer, authority.trust_domain, clock))
+        serving = tasks.create_task(
+            serve_tokens(settings, credentials, store, issuer, authority.trust_domain, clock, calls)
+        )
         async with found.client() as client:
             await _until_served(client)
         yield found

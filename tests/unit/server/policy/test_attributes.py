@@ -73,3 +73,14 @@ def test_the_same_role_for_another_purpose_is_another_decision() -> None:
     data: Overrides = {**role, "resource": {"data_classes": ["pii"]}}
     assert effect(policy, data) is Effect.ALLOW
     assert effect(policy, {**data, "task": {"purpose": "marketing"}}) is Effect.DENY
+
+
+def test_a_doubt_is_never_made_less() -> None:
+    """Of what is registered and what is asked with the worse counts: nothing that judges can clear anybody."""
+    policy = policy_with("context.riskScore >= 50")
+    doubtful: Overrides = {"principal": {"risk_score": 60}}
+    for score, expected in ((0, Effect.DENY), (90, Effect.DENY)):
+        assert effect(policy, {**doubtful, "request": {"risk_score": score}}) is expected
+    assert effect(policy, {"principal": {"risk_score": 10}, "request": {"risk_score": 49}}) is Effect.ALLOW
+    held: Overrides = {"principal": {"quarantined": True}, "request": {"quarantined": False}}
+    assert effect(policy, held) is Effect.DENY
