@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from http import HTTPStatus
 from typing import Protocol
 
 import httpx
@@ -121,7 +122,7 @@ class TaskTokenAuth(httpx.Auth):
         return token.token
 
     def _note(self, response: httpx.Response) -> None:
-        if response.status_code == httpx.codes.UNAUTHORIZED:
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
             self._kept = None
 
     def _authorized(self, request: httpx.Request, token: str) -> httpx.Request:

@@ -76,7 +76,7 @@ class StatusEvents(StatusFollower):
                 self._due.set()
                 await self._both(response)
         except httpx.HTTPError as error:
-            raise UnavailableError(f"{self._where}: {error or type(error).__name__}") from None
+            raise UnavailableError(f"{self._where}: {str(error) or type(error).__name__}") from None
 
     async def _both(self, response: httpx.Response) -> None:
         sender = asyncio.get_running_loop().create_task(self._send_reports(), name="assay.tasktoken reports")

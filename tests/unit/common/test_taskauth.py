@@ -32,7 +32,7 @@ class Blocking:
         self.svid = domain.x509_svid(AGENT)
 
     def credential(self, task_id: str, audience: str, /, *, jkt: str = "", x5t_s256: str = "") -> TaskCredential:
-        changes = {"cnf": {"jkt": jkt} if jkt else {"x5t#S256": x5t_s256}}
+        changes: dict[str, Any] = {"cnf": {"jkt": jkt} if jkt else {"x5t#S256": x5t_s256}}
         token = self.domain.task_token(AGENT, audience, "crm.read", key=self.svid, task_id=task_id, **changes)
         self.given.append(token)
         return TaskCredential(token, "crd_1", int(self.domain.clock.now().timestamp()) + 300)

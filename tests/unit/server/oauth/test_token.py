@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from assay.bundle import jwk
+from assay.crypto.certificate import thumbprint as certificate_thumbprint
 from assay.crypto.keys import to_pkix
 from assay_server.model.governed.catalogue import RESOURCE, Resource, Sensitivity
 from assay_server.model.governed.principal import PRINCIPAL, PrincipalState
 from assay_server.model.governed.task import CREDENTIAL, TASK, TaskState
 from assay_server.oauth.client import JWT_SPIFFE
 from assay_server.oauth.grant import ACCESS_TOKEN, EXCHANGE
-from assay.crypto.certificate import thumbprint as certificate_thumbprint
 
 ME = "spiffe://example.org/principal/bot"
 PATH = "/principal/bot"
