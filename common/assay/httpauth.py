@@ -43,7 +43,7 @@ class JwtSvidAuth(httpx.Auth):
         self._check(request)
         token = self._fetched(asynchronous=False)
         if not isinstance(token, JwtSvid):
-            raise _wrong_kind("assay.workloadapi.blocking")
+            raise wrong_kind("assay.workloadapi.blocking")
         yield _authorized(request, token)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
@@ -51,17 +51,17 @@ class JwtSvidAuth(httpx.Auth):
         self._check(request)
         token = self._fetched(asynchronous=True)
         if isinstance(token, JwtSvid):
-            raise _wrong_kind("assay.workloadapi")
+            raise wrong_kind("assay.workloadapi")
         yield _authorized(request, await token)
 
     def _fetched(self, *, asynchronous: bool) -> JwtSvid | Awaitable[JwtSvid]:
         # Looked at before it is called: a coroutine that nobody awaits, or a loop that waits, would be worse.
         if inspect.iscoroutinefunction(self._source.fetch) is not asynchronous:
-            raise _wrong_kind("assay.workloadapi" if asynchronous else "assay.workloadapi.blocking")
+            raise wrong_kind("assay.workloadapi" if asynchronous else "assay.workloadapi.blocking")
         return self._source.fetch(self._audience)
 
     def _check(self, request: httpx.Request) -> None:
-        _check_secure(request, "JWT-SVID", insecure=self._insecure)
+        check_secure(request, "JWT-SVID", insecure=self._insecure)
 
 
 def _authorized(request: httpx.Request, token: JwtSvid) -> httpx.Request:
@@ -69,7 +69,8 @@ def _authorized(request: httpx.Request, token: JwtSvid) -> httpx.Request:
     return request
 
 
-def _wrong_kind(wanted: str) -> InvalidArgumentError:
+def wrong_kind(wanted: str) -> InvalidArgumentError:
+    """What a source is refused with that a client of this kind cannot wait for."""
     return InvalidArgumentError("the source is not for this kind of client", hint=f"give it one of {wanted}")
 
 
@@ -103,7 +104,7 @@ class WitSvidAuth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """As httpx has it."""
-        _check_secure(request, "WIT-SVID", insecure=self._insecure)
+        check_secure(request, "WIT-SVID", insecure=self._insecure)
         svid = self._source.svid()
         audience = self._audience or str(request.url.copy_with(query=None, fragment=None))
         access_token = request.headers.get(_HEADER, "").partition(" ")[2]
@@ -112,7 +113,8 @@ class WitSvidAuth(httpx.Auth):
         yield request
 
 
-def _check_secure(request: httpx.Request, what: str, *, insecure: bool) -> None:
+def check_secure(request: httpx.Request, what: str, *, insecure: bool) -> None:
+    """Refuse to send a secret to where it could be read; raises InvalidArgumentError."""
     if request.url.scheme != "https" and not insecure:
         where = f"{request.url.scheme}://{request.url.netloc.decode()}"
         raise InvalidArgumentError(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from assay.testing import WrongJwtSvid, WrongX509Svid
+from assay.testing import WrongJwtSvid, WrongTaskToken, WrongX509Svid
 
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 FILE = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -23,9 +23,9 @@ def test_the_files_of_the_page_pass(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{6 + len(WrongJwtSvid)} passed" in done.stdout
+    assert f"{8 + len(WrongJwtSvid) + len(WrongTaskToken)} passed" in done.stdout
 
 
 def test_the_table_of_wrong_svids_is_complete() -> None:
-    kinds = (WrongX509Svid, WrongJwtSvid)
+    kinds = (WrongX509Svid, WrongJwtSvid, WrongTaskToken)
     assert ROW.findall(PAGE.read_text()) == [(str(one), one.words, one.reason.value) for kind in kinds for one in kind]

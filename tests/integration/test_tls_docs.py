@@ -1,4 +1,4 @@
-"""The programs of docs/verify-jwt.md, docs/mtls.md and docs/asgi.md, as they stand there."""
+"""The programs of docs/verify-jwt.md, mtls.md, asgi.md and verify-task-token.md, as they stand there."""
 
 import os
 import re
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
-from assay.testing import InMemoryTrustDomain, WorkloadApiServer, WrongJwtSvid
+from assay.svid.dpop import DpopKey
+from assay.testing import InMemoryTrustDomain, WorkloadApiServer, WrongJwtSvid, WrongTaskToken
 
 DOCS = Path(__file__).parents[2] / "docs"
 FILE = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -163,6 +165,39 @@ def test_asgi(tmp_path: Path, orders: dict[str, str], web: dict[str, str], other
         assert (done.stdout, done.stderr) == ("200 orders of spiffe://example.org/web\n", "")
         refused = run(tmp_path, other, "ask.py", str(port))
         assert refused.stdout == '403 {"error": "forbidden", "reason": "not_authorized"}'
+
+
+def test_a_tool_takes_task_tokens(tmp_path: Path, domain: InMemoryTrustDomain, port: int) -> None:
+    write("verify-task-token.md", tmp_path)
+    key, crm = DpopKey.create(), "https://crm.example/mcp"
+
+    def asked(token: str) -> tuple[int, str]:
+        proof = key.prove("GET", f"{crm}/tickets", domain.clock.now(), access_token=token)
+        headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
+        answer = httpx.get(f"http://127.0.0.1:{port}/mcp/tickets", headers=headers)
+        return answer.status_code, answer.text
+
+    with agent(domain, "/crm") as environment:
+        with running(tmp_path, environment, port, "-m", "uvicorn", "tool:app", "--port", str(port)):
+            token = domain.task_token("/principal/bot/i7f3", crm, "crm.read", key=key, task_id="tsk_1")
+            said = "crm.read by spiffe://example.org/principal/bot/i7f3 for tsk_1\n"
+            assert asked(token) == (200, said)
+            domain.status.revoke(token)
+            while domain.status.held != domain.status.position:
+                time.sleep(0.01)
+            assert asked(token) == (401, '{"error": "invalid_token", "reason": "revoked"}')
+            kinds = ["data.access", "tool.use", "tool.use"]
+            while len(domain.status.reports) < len(kinds):
+                time.sleep(0.01)
+        assert [one.kind for _, one in domain.status.reports] == kinds
+    compile((tmp_path / "agent.py").read_text(), "agent.py", "exec")
+
+
+def test_the_reasons_for_task_tokens_are_all_on_the_page() -> None:
+    listed = set(re.findall(r"`(\w+)`", (DOCS / "verify-task-token.md").read_text()))
+    others = {"not_bound", "wrong_key", "no_proof", "bad_proof", "action_not_allowed", "unknown_constraint"}
+    ended = {"revoked", "withdrawn", "status_unknown", "no_credential"}
+    assert {wrong.reason.value for wrong in WrongTaskToken} | others | ended <= listed
 
 
 def test_the_reasons_are_all_on_the_page() -> None:

@@ -8,6 +8,7 @@ A list says nothing younger than itself: what is revoked is refused when the lis
 
 import asyncio
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import httpx
 
@@ -115,7 +116,7 @@ class StatusListSource:
             "GET", uri, headers=headers, timeout=TIMEOUT, follow_redirects=False
         ) as response:
             kind = response.headers.get("content-type", "").partition(";")[0].strip()
-            if response.status_code != httpx.codes.OK or kind != MEDIA_TYPE:
+            if response.status_code != HTTPStatus.OK or kind != MEDIA_TYPE:
                 raise StatusUnknownError(f"status list was answered by {response.status_code}, {kind or 'no type'}")
             text = b""
             async for chunk in response.aiter_bytes():
