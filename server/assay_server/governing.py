@@ -79,11 +79,14 @@ class Governing:
         await self._ground.clock.sleep(BREATH)
         if not await self._ground.store.read(_governed):
             await self._used.wait()
-        from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.pruning import Pruning  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - likewise
 
+        ground = self._ground
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._registration.sweeper.run())
-            tasks.create_task(TaskReconciler(self._ground.store, self._ground.clock).run())
+            tasks.create_task(TaskReconciler(ground.store, ground.clock).run())
+            tasks.create_task(Pruning(ground.store, ground.clock, ground.config.tasks.keep_ended).run())
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""

@@ -80,6 +80,12 @@ class SqlGoverned:
             self._changes.append(ChangeKind.GOVERNED, f"{noun.name}/{key}")
         return bool(deleted)
 
+    def forget(self, noun: Noun[T], keys: Sequence[str]) -> None:
+        """Delete those there are of these, as one change, whose object has no key."""
+        if keys:
+            self._connection.run_many(sql.DELETE, [{"kind": noun.name, "name": key} for key in keys])
+            self._changes.append(ChangeKind.GOVERNED, f"{noun.name}/")
+
     def _put_terms(
         self, noun: Noun[Any], position: int, before: set[tuple[str, str]], after: set[tuple[str, str]]
     ) -> None:
