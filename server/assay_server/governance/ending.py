@@ -8,9 +8,7 @@ from assay_server.governance import task_state
 from assay_server.governance.journal import record
 from assay_server.model.governed.event import Event, EventType
 from assay_server.model.governed.principal import PRINCIPAL
-from assay_server.model.governed.task import CREDENTIAL, TASK, Credential, Task, TaskState
-
-_ENDABLE = (TaskState.ACTIVE, TaskState.SUSPENDED)
+from assay_server.model.governed.task import CREDENTIAL, TASK, Credential, Task, live
 
 PARENT_ENDED = "parent_ended"
 """The cause of the end of a task that stood below another."""
@@ -26,9 +24,9 @@ def end_tasks(tx: Transaction, tasks: Sequence[Task], cause: str, actor: str, no
 
 
 def endable_tasks(tx: Transaction, term: tuple[str, str]) -> list[Task]:
-    """The tasks that it is true of and that are not over."""
-    states = [tx.governed.find(TASK, [term, ("state", state.value)], Page())[0] for state in _ENDABLE]
-    return [task for tasks in states for task in tasks]
+    """The tasks that it is true of and that have not ended, in order of creation."""
+    name, value = term
+    return tx.governed.find(TASK, [(live(name), value)], Page())[0]
 
 
 def revoke_credential(tx: Transaction, credential: Credential, cause: str, actor: str, now: int) -> None:
@@ -71,7 +69,7 @@ def event_of(tx: Transaction, kind: EventType, task: Task, actor: str, now: int,
 
 def children_of(tx: Transaction, task: Task) -> Iterable[Task]:
     """The tasks right below it that have not ended."""
-    return [one for one in tx.governed.find(TASK, [("parent", task.task_id)], Page())[0] if task_state.live(one)]
+    return endable_tasks(tx, ("parent", task.task_id))
 
 
 def _actor_type(tx: Transaction, name: str) -> str:

@@ -13,10 +13,9 @@ from assay.clock import Clock
 from assay.errors import AssayError
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance.journal import forget
-from assay_server.governance.task_state import ENDED
 from assay_server.model.governed.decision import DECISION
 from assay_server.model.governed.noun import Noun, Terms
-from assay_server.model.governed.task import CREDENTIAL, TASK, TaskState
+from assay_server.model.governed.task import CREDENTIAL, ENDED, TASK, TaskState
 
 INTERVAL = 60.0  # seconds
 

@@ -1,5 +1,6 @@
 """Approved work with an end, and the credentials it hands out."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -22,6 +23,10 @@ class TaskState(Enum):
     @classmethod
     def _missing_(cls, value: object) -> "TaskState":  # noqa: ARG003 - whatever it is
         return cls.UNKNOWN
+
+
+ENDED = frozenset({TaskState.COMPLETED, TaskState.REVOKED, TaskState.EXPIRED, TaskState.SUPERSEDED})
+"""From these there is no way back; whoever is in another, known or not, has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,22 @@ def _due(task: Task) -> int:
     return min(task.ends_at, task.heartbeat_at + task.heartbeat) if task.heartbeat else task.ends_at
 
 
+def live(term: str) -> str:
+    """The term that is true of tasks that have not ended, beside that one: `principal`, `parent`, `tool` and so on."""
+    return f"live {term}"
+
+
+def _about(task: Task) -> Iterable[tuple[str, str]]:
+    yield "principal", task.principal
+    yield "instance", task.instance
+    yield "owner", task.owner
+    yield "tenant", task.tenant
+    yield "parent", task.parent
+    for access in task.authority:
+        for action in access.actions:
+            yield "tool", action
+
+
 def place_of(principal: str, instance: str, resource: str) -> str:
     """Where a request for a token looks for its task, if it is active; neither principals nor IDs have spaces."""
     return f"{principal} {instance} {resource}"
@@ -159,16 +180,13 @@ TASK = Noun(
     Task,
     key=lambda one: one.task_id,
     terms=lambda one: [
-        ("principal", one.principal),
-        ("instance", one.instance),
-        ("owner", one.owner),
-        ("tenant", one.tenant),
+        *_about(one),
+        # What has not ended is asked for by all of these, and is little beside what has.
+        *((live(name), value) for name, value in _about(one) if one.state not in ENDED),
         ("state", one.state.value),
         *(("active_at", place_of(one.principal, one.instance, access.resource)) for access in _active(one)),
-        ("parent", one.parent),
         # A machine's event has one task; whoever else opens tasks opens many.
         ("trigger", one.trigger if one.trigger.startswith("event:") else ""),
-        *(("tool", action) for access in one.authority for action in access.actions),
     ],
     due=_due,
 )
