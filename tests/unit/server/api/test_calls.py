@@ -256,6 +256,13 @@ async def test_a_call_that_is_asked_about_again_is_counted_once(world: World) ->
     assert (await world.ask(BOT_ITSELF, task_id=task.id, call_id="c")).effect == "deny"
 
 
+async def test_the_last_call_of_a_budget_may_be_asked_about_again(world: World) -> None:
+    task = await world.open(budget=pb.Budget(calls=1))
+    for _ in range(2):
+        assert (await world.ask(BOT_ITSELF, task_id=task.id, call_id="a")).effect == "allow"
+    assert (await world.ask(BOT_ITSELF, task_id=task.id, call_id="b")).effect == "deny"
+
+
 async def test_a_callers_call_ids_are_not_its_guards(world: World) -> None:
     """Or the caller could pay once and call as often as it likes."""
     task = await world.open()
