@@ -55,9 +55,9 @@ def facts_of(tx: Transaction, task: Task, principal: Principal | None, actions: 
 
 def customer_of(task: Task) -> str:
     """Whose affairs a task is about: the only one of `allowed_customers`, if it was not the workload that said so."""
-    allowed = task.constraints.get(CUSTOMERS)
+    allowed: list[str] = task.constraints.get(CUSTOMERS) or []
     said_by_itself = task.trigger.startswith("workload:")
-    return allowed[0] if not said_by_itself and isinstance(allowed, list) and len(allowed) == 1 else ""
+    return allowed[0] if len(allowed) == 1 and not said_by_itself else ""
 
 
 def recorded(
