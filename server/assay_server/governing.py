@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assay_server.governance.calling import CallService
     from assay_server.governance.credentials import CredentialService, Sign
     from assay_server.governance.policies import Policies
+    from assay_server.governance.revocations import RevocationService
     from assay_server.governance.tasks import TaskService
     from assay_server.governing_registration import Registration
 
@@ -72,6 +73,7 @@ class Governing:
             self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
             self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
             self._lazy("assay.instance.v1.Instances", self._instances),
+            self._lazy("assay.revocation.v1.Revocations", self._revocation_service),
         )
 
     async def run(self) -> None:
@@ -84,6 +86,7 @@ class Governing:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._registration.sweeper.run())
             tasks.create_task(TaskReconciler(self._ground.store, self._ground.clock).run())
+            tasks.create_task(self._revocations.run())
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
@@ -159,6 +162,19 @@ class Governing:
 
         descriptor = task_pb2.DESCRIPTOR.services_by_name["OperatorTasks"]
         return served(descriptor, OperatorTasksApi(self._tasks, self._calls, self._ground.clock))
+
+    @cached_property
+    def _revocations(self) -> "RevocationService":
+        from assay_server.governance.revocations import RevocationService  # noqa: PLC0415 - not before the start is over
+
+        return RevocationService(self._ground.store, self._ground.clock, lambda: None)
+
+    def _revocation_service(self) -> Service:
+        from assay_proto.revocation.v1 import revocation_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.revocation import RevocationsApi  # noqa: PLC0415 - likewise
+
+        descriptor = revocation_pb2.DESCRIPTOR.services_by_name["Revocations"]
+        return served(descriptor, RevocationsApi(self._revocations, self._ground.clock))
 
     def _agent_tasks(self) -> Service:
         from assay_proto.task.v1 import task_pb2  # noqa: PLC0415 - with the first call
