@@ -23,6 +23,7 @@ from assay_server.datastore.base import Store, Transaction
 if TYPE_CHECKING:
     from assay_server.governance.calling import CallService
     from assay_server.governance.credentials import CredentialService, Sign
+    from assay_server.governance.driftreconciler import Sweep
     from assay_server.governance.policies import Policies
     from assay_server.governance.revocations import RevocationService
     from assay_server.governance.tasks import TaskService
@@ -81,12 +82,19 @@ class Governing:
         await self._ground.clock.sleep(BREATH)
         if not await self._ground.store.read(_governed):
             await self._used.wait()
-        from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.driftreconciler import DriftReconciler  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - likewise
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._registration.sweeper.run())
             tasks.create_task(TaskReconciler(self._ground.store, self._ground.clock).run())
             tasks.create_task(self._revocations.run())
+            tasks.create_task(DriftReconciler(self._ground.store, self._ground.clock, self._drift_sweep).run())
+
+    def _drift_sweep(self) -> "Sweep":
+        from assay_server.governance.driftsweep import DriftSweep  # noqa: PLC0415 - Cedar is loaded with it
+
+        return DriftSweep(self._ground.store, self.policies(), self._ground.clock).sweep
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""

@@ -119,7 +119,6 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         ),
         **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID", "NewWITSVID"),
         **_rules(_REVOCATIONS_API, _OPERATOR, "Preview", "Revoke"),
-        **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
             for version in ("v1", "v1alpha")

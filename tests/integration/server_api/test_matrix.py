@@ -80,7 +80,6 @@ POLICY = """
         G  Open Get List Credential Decide Narrow Complete Heartbeat Watch
     assay.task.v1.OperatorTasks
         LA Open OpenForEvent Show List Decide Narrow Complete Suspend Resume Revoke
-        LA Open OpenForEvent Show List Narrow Complete Suspend Resume Revoke
     assay.revocation.v1.Revocations
         LA Preview Revoke
     grpc.reflection.v1.ServerReflection
