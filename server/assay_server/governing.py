@@ -23,7 +23,9 @@ from assay_server.datastore.base import Store, Transaction
 if TYPE_CHECKING:
     from assay_server.governance.calling import CallService
     from assay_server.governance.credentials import CredentialService, Sign
+    from assay_server.governance.driftreconciler import Sweep
     from assay_server.governance.policies import Policies
+    from assay_server.governance.revocations import RevocationService
     from assay_server.governance.tasks import TaskService
     from assay_server.governing_registration import Registration
 
@@ -72,6 +74,7 @@ class Governing:
             self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
             self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
             self._lazy("assay.instance.v1.Instances", self._instances),
+            self._lazy("assay.revocation.v1.Revocations", self._revocation_service),
         )
 
     async def run(self) -> None:
@@ -79,14 +82,22 @@ class Governing:
         await self._ground.clock.sleep(BREATH)
         if not await self._ground.store.read(_governed):
             await self._used.wait()
-        from assay_server.governance.pruning import Pruning  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.driftreconciler import DriftReconciler  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.pruning import Pruning  # noqa: PLC0415 - likewise
         from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - likewise
 
         ground = self._ground
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._registration.sweeper.run())
             tasks.create_task(TaskReconciler(ground.store, ground.clock).run())
+            tasks.create_task(self._revocations.run())
+            tasks.create_task(DriftReconciler(ground.store, ground.clock, self._drift_sweep).run())
             tasks.create_task(Pruning(ground.store, ground.clock, ground.config.tasks.keep_ended).run())
+
+    def _drift_sweep(self) -> "Sweep":
+        from assay_server.governance.driftsweep import DriftSweep  # noqa: PLC0415 - Cedar is loaded with it
+
+        return DriftSweep(self._ground.store, self.policies(), self._ground.clock).sweep
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
@@ -162,6 +173,19 @@ class Governing:
 
         descriptor = task_pb2.DESCRIPTOR.services_by_name["OperatorTasks"]
         return served(descriptor, OperatorTasksApi(self._tasks, self._calls, self._ground.clock))
+
+    @cached_property
+    def _revocations(self) -> "RevocationService":
+        from assay_server.governance.revocations import RevocationService  # noqa: PLC0415 - not before the start is over
+
+        return RevocationService(self._ground.store, self._ground.clock, lambda: None)
+
+    def _revocation_service(self) -> Service:
+        from assay_proto.revocation.v1 import revocation_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.revocation import RevocationsApi  # noqa: PLC0415 - likewise
+
+        descriptor = revocation_pb2.DESCRIPTOR.services_by_name["Revocations"]
+        return served(descriptor, RevocationsApi(self._revocations, self._ground.clock))
 
     def _agent_tasks(self) -> Service:
         from assay_proto.task.v1 import task_pb2  # noqa: PLC0415 - with the first call

@@ -67,6 +67,11 @@ def recorded(
     decision = decide(policy, request, new_id("dec", request.now))
     if call:
         decision = replace(decision, call=call, call_digest=call_digest)
+    return kept(tx, decision, request, actor)
+
+
+def kept(tx: Transaction, decision: Decision, request: DecisionRequest, actor: str) -> Decision:
+    """That decision, written down."""
     event = Event(
         EventType.DECISION,
         request.now,

@@ -80,6 +80,8 @@ POLICY = """
         G  Open Get List Credential Decide Narrow Complete Heartbeat Watch
     assay.task.v1.OperatorTasks
         LA Open OpenForEvent Show List Decide Narrow Complete Suspend Resume Revoke
+    assay.revocation.v1.Revocations
+        LA Preview Revoke
     grpc.reflection.v1.ServerReflection
         L  ServerReflectionInfo
     grpc.reflection.v1alpha.ServerReflection

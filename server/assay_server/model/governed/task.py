@@ -118,7 +118,7 @@ class Credential:
 
     `actions` are those that it names. Its issue counted as one call, and as one of each action: `called` are those that
     have been called with it since. `authority_hash` is of what it carries, made as the task's is: the same where that
-    is all of the task's.
+    is all of the task's. `requested_ttl` is the seconds that were asked for.
     """
 
     jti: str
@@ -136,6 +136,7 @@ class Credential:
     cause: str = ""
     actions: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
+    requested_ttl: int = 0
 
     def live(self, now: float) -> bool:
         """Whether it still counts at `now` (Unix seconds), its task apart."""
