@@ -4,6 +4,7 @@ import pytest
 
 from assay_proto.governance.v1 import registration_pb2
 from assay_proto.instance.v1 import instance_pb2
+from assay_proto.ledger.v1 import replay_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -25,6 +26,7 @@ SERVICES = [
         (policy_pb2, "Policies"),
         (task_pb2, "AgentTasks"), (task_pb2, "OperatorTasks"),
         (instance_pb2, "Instances"),
+        (replay_pb2, "Replays"),
     )
 ]  # fmt: skip
 
@@ -66,6 +68,7 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/assay.governance.v1.Principals/Register", OPERATOR),
         ("/assay.governance.v1.Catalogue/RemoveTool", OPERATOR),
         ("/assay.policy.v1.Policies/Push", OPERATOR),
+        ("/assay.ledger.v1.Replays/Explain", OPERATOR),
         ("/assay.task.v1.AgentTasks/Open", Who.AGENT),
         ("/assay.task.v1.OperatorTasks/Open", OPERATOR),
         ("/assay.task.v1.OperatorTasks/Revoke", OPERATOR),

@@ -9,6 +9,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 from assay.crypto import csr, keys
 from assay.keymanager.base import KeyType
 from assay_proto.instance.v1 import instance_pb2
+from assay_proto.ledger.v1 import replay_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -209,6 +210,11 @@ def test_versions_of_the_policy_are_named_and_their_texts_are_not() -> None:
     assert ABOUT[f"{api}Rollback"](back, None) == {"policy_version": 3}
     asked = policy_pb2.ExplainRequest(decision_id="dec_1")
     assert ABOUT[f"{api}Explain"](asked, None) == {"decision_id": "dec_1"}
+
+
+def test_a_task_that_is_explained_is_named() -> None:
+    asked = replay_pb2.ExplainTaskRequest(task_id="tsk_1")
+    assert ABOUT["/assay.ledger.v1.Replays/Explain"](asked, None) == {"task_id": "tsk_1"}
 
 
 def test_instances_are_named_and_their_tasks() -> None:
