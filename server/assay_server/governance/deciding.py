@@ -84,7 +84,7 @@ def recorded(
             "policy_version": decision.policy_version,
             "policy_digest": decision.policy_digest,
             "reason": decision.reason,
-            "inputs_digest": decision.inputs_digest,
+            "inputs_hash": decision.inputs_hash,
         },
     )
     record(tx, event, (DECISION, decision))

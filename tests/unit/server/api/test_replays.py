@@ -31,7 +31,7 @@ from assay_server.model.governed.owner import OWNER
 from assay_server.model.governed.policybundle import POLICY_BUNDLE
 from assay_server.model.governed.principal import PRINCIPAL
 from assay_server.model.governed.task import Intent, Task
-from assay_server.policy.inputs import inputs_digest
+from assay_server.policy.inputs import inputs_hash
 
 if TYPE_CHECKING:
     from assay_proto.ledger.v1.replay_pb2_grpc import ReplaysAsyncStub
@@ -144,12 +144,12 @@ async def test_inputs_and_answer_altered_together_are_not_what_the_event_says(
 
     def forged(one: Decision) -> Decision:
         inputs = {**one.inputs, "requested_ttl": 10}
-        return replace(one, ttl=10, inputs=inputs, inputs_digest=inputs_digest(inputs))
+        return replace(one, ttl=10, inputs=inputs, inputs_hash=inputs_hash(inputs))
 
     await change(store, task.task_id, forged)
     replay = await replayed(stub, task.task_id)
     assert (replay.same, replay.why_not, replay.replayed.ttl) == (False, "", 10)
-    assert {one.field for one in replay.differences} == {"ttl", "inputs_digest"}
+    assert {one.field for one in replay.differences} == {"ttl", "inputs_hash"}
     assert all(one.altered for one in replay.differences)
 
 
