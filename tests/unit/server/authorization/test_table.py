@@ -23,10 +23,10 @@ SERVICES = [
         (agent_pb2, "Agent"), (bundle_pb2, "Bundle"), (debug_pb2, "Debug"), (entry_pb2, "Entry"),
         (logger_pb2, "Logger"), (svid_pb2, "SVID"), (sync_pb2, "Sync"),
         (registration_pb2, "Owners"), (registration_pb2, "Principals"), (registration_pb2, "Catalogue"),
+        (replay_pb2, "Replays"),
         (policy_pb2, "Policies"),
         (task_pb2, "AgentTasks"), (task_pb2, "OperatorTasks"),
         (instance_pb2, "Instances"),
-        (replay_pb2, "Replays"),
     )
 ]  # fmt: skip
 
@@ -64,11 +64,11 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/assay.sync.v1.Sync/Watch", Who.AGENT),
+        ("/assay.ledger.v1.Replays/Explain", OPERATOR),
         ("/assay.governance.v1.Owners/Leave", OPERATOR),
         ("/assay.governance.v1.Principals/Register", OPERATOR),
         ("/assay.governance.v1.Catalogue/RemoveTool", OPERATOR),
         ("/assay.policy.v1.Policies/Push", OPERATOR),
-        ("/assay.ledger.v1.Replays/Explain", OPERATOR),
         ("/assay.task.v1.AgentTasks/Open", Who.AGENT),
         ("/assay.task.v1.OperatorTasks/Open", OPERATOR),
         ("/assay.task.v1.OperatorTasks/Revoke", OPERATOR),

@@ -198,6 +198,11 @@ def test_what_agents_fetched() -> None:
     }  # fmt: skip
 
 
+def test_a_task_that_is_explained_is_named() -> None:
+    asked = replay_pb2.ExplainTaskRequest(task_id="tsk_1")
+    assert ABOUT["/assay.ledger.v1.Replays/Explain"](asked, None) == {"task_id": "tsk_1"}
+
+
 def test_versions_of_the_policy_are_named_and_their_texts_are_not() -> None:
     bundle = policy_pb2.Bundle(version=3, digest="sha-256:d", files={"a.cedar": SECRET})
     named = {"policy_version": 3, "policy_digest": "sha-256:d"}
@@ -210,11 +215,6 @@ def test_versions_of_the_policy_are_named_and_their_texts_are_not() -> None:
     assert ABOUT[f"{api}Rollback"](back, None) == {"policy_version": 3}
     asked = policy_pb2.ExplainRequest(decision_id="dec_1")
     assert ABOUT[f"{api}Explain"](asked, None) == {"decision_id": "dec_1"}
-
-
-def test_a_task_that_is_explained_is_named() -> None:
-    asked = replay_pb2.ExplainTaskRequest(task_id="tsk_1")
-    assert ABOUT["/assay.ledger.v1.Replays/Explain"](asked, None) == {"task_id": "tsk_1"}
 
 
 def test_instances_are_named_and_their_tasks() -> None:
