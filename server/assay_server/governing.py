@@ -66,11 +66,11 @@ class Governing:
     def services(self) -> Sequence[Service]:
         """For both sockets, where the table says who may call."""
         return (
+            LazyService("assay.ledger.v1.Replays", self._replays),
             self._registering("assay.governance.v1.Owners", lambda parts: parts.owners()),
             self._registering("assay.governance.v1.Principals", lambda parts: parts.principals()),
             self._registering("assay.governance.v1.Catalogue", lambda parts: parts.catalogue()),
             LazyService("assay.policy.v1.Policies", self._policy_service),
-            LazyService("assay.ledger.v1.Replays", self._replays),
             self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
             self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
             self._lazy("assay.instance.v1.Instances", self._instances),
@@ -98,6 +98,13 @@ class Governing:
         from assay_server.governance.driftsweep import DriftSweep  # noqa: PLC0415 - Cedar is loaded with it
 
         return DriftSweep(self._ground.store, self.policies(), self._ground.clock).sweep
+
+    def _replays(self) -> Service:
+        from assay_proto.ledger.v1 import replay_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.replays import ReplaysApi  # noqa: PLC0415 - likewise
+        from assay_server.governance.explaining import Replays  # noqa: PLC0415 - likewise
+
+        return served(replay_pb2.DESCRIPTOR.services_by_name["Replays"], ReplaysApi(Replays(self._ground.store)))
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
@@ -135,13 +142,6 @@ class Governing:
         versions = PolicyStore(ground.store, ground.clock, self._policy_key)
         api = PolicyApi(versions, self.policies(), PolicyReview(ground.store, ground.clock))
         return served(policy_pb2.DESCRIPTOR.services_by_name["Policies"], api)
-
-    def _replays(self) -> Service:
-        from assay_proto.ledger.v1 import replay_pb2  # noqa: PLC0415 - with the first call
-        from assay_server.api.replays import ReplaysApi  # noqa: PLC0415 - likewise
-        from assay_server.governance.explaining import Replays  # noqa: PLC0415 - likewise
-
-        return served(replay_pb2.DESCRIPTOR.services_by_name["Replays"], ReplaysApi(Replays(self._ground.store)))
 
     async def _policy_key(self) -> SigningKey:
         keys = self._ground.keys
