@@ -15,7 +15,7 @@ from assay_server.governance.policies import PolicySource, is_live, stored
 from assay_server.model.governed.task import TASK, Task, TaskState
 from assay_server.policy.engine import compiled, shipped
 from assay_server.policy.groups import Groups
-from assay_server.policy.inputs import inputs_digest, inputs_of
+from assay_server.policy.inputs import inputs_hash, inputs_of
 
 READ_AT_ONCE = 500
 """Tasks that are looked at in one go; others have their turn between two."""
@@ -127,7 +127,7 @@ def _revoke(tx: Transaction, task: Task, drift: Drift, now: int) -> None:
         at=now,
         task_id=task.task_id,
         inputs=inputs,
-        inputs_digest=inputs_digest(inputs),
+        inputs_hash=inputs_hash(inputs),
     )
     kept(tx, decision, drift.request, ACTOR)
     end_tasks(tx, [task], drift.cause, ACTOR, now)
