@@ -91,6 +91,8 @@ class LedgerBook:
         while lines := await self._lines(wanted, after, until):
             after = lines[-1][0]
             yield [line for _, line in lines]
+        if not wanted.part and after != until:
+            raise _overtaken()
 
     async def prune(self, before: int, deed: Deed) -> Pruned:
         """Drop the records up to the last checkpoint before that second, which becomes the anchor of those that stay.
@@ -120,11 +122,15 @@ class LedgerBook:
 
         records, checkpoints = await self._store.read(read)
         if records and not wanted.part and records[0].number != after + 1:
-            raise UnavailableError("the ledger was pruned meanwhile", hint="export again")
+            raise _overtaken()
         last = records[-1].number if records else 0
         signed = [(one.number, 1, checkpoint_line(one.token)) for one in checkpoints if one.number <= last]
         lines = [(one.number, 0, record_line(one.body, one.hash)) for one in records]
         return [(number, line) for number, _, line in sorted([*lines, *signed])]
+
+
+def _overtaken() -> UnavailableError:
+    return UnavailableError("the ledger was pruned meanwhile", hint="export again")
 
 
 def _range(tx: Transaction, wanted: Wanted, until: int) -> _Range:
@@ -133,7 +139,7 @@ def _range(tx: Transaction, wanted: Wanted, until: int) -> _Range:
         return _Range(max(0, first - 1, _before(tx, wanted.since) if wanted.since else 0), until)
     anchor = _anchor(tx, first)
     if wanted.since:
-        later = tx.ledger.checkpoint(_before(tx, wanted.since))
+        later = tx.ledger.checkpoint(min(until, _before(tx, wanted.since)))
         if later is not None and (anchor is None or later.number > anchor.number):
             anchor = later
     return _Range(anchor.number, until, anchor.token) if anchor else _Range(0, until)

@@ -20,7 +20,7 @@ class Ledger:
     """Makes ledgers by one key, and verifies with it."""
 
     key: ec.EllipticCurvePrivateKey
-    trust_domain: TrustDomain = TrustDomain("example.org")
+    trust_domain: TrustDomain
 
     def token(self, count: int, head: str) -> str:
         return sign(self.key, Checkpoint(self.trust_domain, count, head, 1000 + count, "incarnation"))
@@ -53,7 +53,7 @@ def record(number: int, previous: str, word: str = "") -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def ledger() -> Ledger:
-    return Ledger(ec.generate_private_key(ec.SECP256R1()))
+    return Ledger(ec.generate_private_key(ec.SECP256R1()), TrustDomain("example.org"))
 
 
 @pytest.fixture(scope="session")
