@@ -7,7 +7,7 @@ a checkpoint `{"checkpoint": "eyJ.."}`.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from assay.errors import InvalidArgumentError
 
@@ -72,8 +72,9 @@ def header_of(line: Mapping[str, Any]) -> Header:
             "exported_at": int(at),
             "anchor": str(anchor),
             "checkpoint": str(checkpoint),
-            "part": dict(part),
+            "part": dict(),
         } if first > 0:
-            return Header(trust_domain, incarnation, first, last, at, anchor, checkpoint, part)  # pyright: ignore[reportUnknownArgumentType]
+            part = {str(name): str(value) for name, value in cast("dict[object, object]", line["part"]).items()}
+            return Header(trust_domain, incarnation, first, last, at, anchor, checkpoint, part)
         case _:
             raise InvalidArgumentError("the export's first line does not say what it has to")

@@ -104,13 +104,13 @@ def _attributes(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"key": name, "value": _value(value)} for name, value in values.items()]
 
 
-def _value(value: Any) -> dict[str, Any]:  # noqa: ANN401 - of JSON
+def _value(value: object) -> dict[str, Any]:
     """A value as protobuf's JSON says AnyValue: 64-bit integers are texts."""
     if isinstance(value, dict):
         return {"kvlistValue": {"values": _attributes(cast("dict[str, Any]", value))}}
     if isinstance(value, list):
-        return {"arrayValue": {"values": [_value(each) for each in value]}}
+        return {"arrayValue": {"values": [_value(each) for each in cast("list[object]", value)]}}
     if isinstance(value, int) and not isinstance(value, bool):
         return {"intValue": str(value)}
-    name = _SCALARS.get(type(value))
+    name = next((name for kind, name in _SCALARS.items() if isinstance(value, kind)), "")
     return {name: value} if name else {}

@@ -177,7 +177,8 @@ class Verification:
         elif number < at.expected:
             self._blame(FaultKind.INSERTED, number, f"line {self._line} is record {number} a second time")
         elif number > at.expected:
-            gap = f"record {at.expected}" + (f" to {number - 1}" if number - 1 > at.expected else "")
+            many = number - 1 > at.expected
+            gap = f"records {at.expected} to {number - 1} are" if many else f"record {at.expected} is"
             self._blame(FaultKind.REMOVED, at.expected, f"{gap} missing: line {self._line} is record {number}")
         elif read.previous != at.previous:
             self._blame_link()
@@ -254,7 +255,7 @@ class Verification:
             since = (
                 f"one of the records {at.signed + 1} to {said.count} is" if said.count > at.signed else "the anchor is"
             )
-            self._two_heads(at.signed + 1, f"two heads: {since} not the one that was signed")
+            self._two_heads(at.signed + 1, f"{since} not the one that was signed")
             return
         at.checkpoints += said.count > at.signed
         at.signed, at.signed_at = said.count, max(said.at, at.signed_at)
@@ -273,7 +274,7 @@ class Verification:
         at = self._at
         if at.owed:
             count = max(at.owed)
-            text = f"the end is cut off: record {last} is the last here, and a checkpoint says that there are {count}"
+            text = f"record {last} is the last here, and a checkpoint says that there are {count}"
             self._blame(FaultKind.CUT_OFF, last + 1, text)
         elif at.signed < last:
             text = f"no checkpoint says that record {at.signed + 1} and those after it are the ledger's"
