@@ -23,10 +23,10 @@ def end_tasks(tx: Transaction, tasks: Sequence[Task], cause: str, actor: str, no
         _end(tx, task, cause, actor, now)
 
 
-def endable_tasks(tx: Transaction, term: tuple[str, str]) -> list[Task]:
-    """The tasks that it is true of and that have not ended, in order of creation."""
+def endable_tasks(tx: Transaction, term: tuple[str, str], limit: int = 0) -> list[Task]:
+    """The tasks that it is true of and that have not ended, in order of creation; at most `limit`, if that is not 0."""
     name, value = term
-    return tx.governed.find(TASK, [(live(name), value)], Page())[0]
+    return tx.governed.find(TASK, [(live(name), value)], Page(limit))[0]
 
 
 def revoke_credential(tx: Transaction, credential: Credential, cause: str, actor: str, now: int) -> None:
