@@ -144,7 +144,12 @@ class Judge:
         if version != task.policy_version and _allows(self._groups_of(self._tx, task.policy_version), request):
             return f"v{version}"
         record = self._record(task, standing)
-        return self._changed_since(record, request) if record is not None else f"v{version}"
+        if record is None:
+            return f"v{version}"
+        try:
+            return self._changed_since(record, request)
+        except (KeyError, TypeError, ValueError):  # what was kept of it is of another release, and shows nothing
+            return f"v{version}"
 
     def _changed_since(self, record: Decision, request: DecisionRequest) -> str:
         now = inputs_of(request)
