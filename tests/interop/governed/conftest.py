@@ -60,7 +60,7 @@ class Tool:
             return client.post(f"{self.url}/{action}", headers=list(headers), json=body)
 
 
-Opened = Callable[[str, Path], AbstractContextManager[Tool]]
+Opened = Callable[..., AbstractContextManager[Tool]]
 
 
 @pytest.fixture(scope="session", params=["node", "go"])
@@ -77,11 +77,11 @@ def opened(program: list[str]) -> Opened:
     """Runs it meanwhile, for an issuer, with a folder's certificate, key and bundle, as a tool for `https://crm/mcp`."""
 
     @contextmanager
-    def run(issuer: str, folder: Path) -> Iterator[Tool]:
+    def run(issuer: str, folder: Path, *options: str) -> Iterator[Tool]:
         port, log = free_port(), folder / "tool.log"
         url = f"https://localhost:{port}"
         with log.open("wb") as out:
-            process = subprocess.Popen([*program, issuer, RESOURCE, url, str(folder)], stdout=out, stderr=out)
+            process = subprocess.Popen([*program, issuer, RESOURCE, url, str(folder), *options], stdout=out, stderr=out)
         try:
             until = time.monotonic() + PATIENCE
             while not listening(port):
