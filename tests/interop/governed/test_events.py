@@ -61,6 +61,16 @@ def test_what_is_said_in_parts_counts_at_once_against_and_only_whole_for_a_token
     assert (error(pushed, issuer), error(pushed, issuer, "2")) == ("revoked", "")
 
 
+def test_who_is_withdrawn_in_a_part_is_refused_before_the_whole_is_there(begun: Any, issuer: ScriptedIssuer) -> None:
+    bot = {"spiffe_id": str(issuer.authority.id(BOT)), "withdrawn": True, "cause": "odd"}
+    issuer.tell(11, snapshot=True, more=True, identities=[bot])
+    while error(begun, issuer) != "revoked":
+        pass
+    issuer.tell(11)
+    wait_held(issuer, 11)
+    assert error(begun, issuer) == "revoked"
+
+
 def test_when_it_was_told_long_ago_the_list_decides(begun: Any, issuer: ScriptedIssuer) -> None:
     issuer.tell(11, at=now(), interval=0, staleness={"consequential_read": 3})
     wait_held(issuer, 11)
