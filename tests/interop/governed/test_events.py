@@ -108,3 +108,23 @@ def test_another_store_is_begun_anew(begun: Any, issuer: ScriptedIssuer) -> None
         time.sleep(0.01)
     assert issuer.resumed[1] == ""
     assert error(begun, issuer) == "status_unknown"
+
+
+def test_until_all_of_another_store_is_there_nothing_is_known(begun: Any, issuer: ScriptedIssuer) -> None:
+    issuer.publish("", 500)
+    issuer.tell(11, incarnation="two", snapshot=True, more=True, revoked=[REVOKED])
+    while error(begun, issuer) != "revoked":
+        pass
+    assert error(begun, issuer, "2") == "status_unknown"
+    issuer.tell(11, incarnation="two")
+    wait_held(issuer, 11)
+    assert error(begun, issuer, "2") == ""
+
+
+def test_an_issuer_whose_clock_is_ahead_is_not_believed_for_longer(begun: Any, issuer: ScriptedIssuer) -> None:
+    issuer.publish("", 500)
+    issuer.tell(11, at=now() + 3600, interval=0)
+    wait_held(issuer, 11)
+    end = now() + 4
+    while error(begun, issuer) == "":
+        assert now() <= end
