@@ -6,10 +6,24 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import httpx
 import pytest
-from tests.interop.governed.scripted import CRM, LIST, ScriptedIssuer, allow, bearer, now, resigned, without_none
+from tests.interop.governed.scripted import (
+    BOT,
+    CRM,
+    LIST,
+    Identity,
+    ScriptedIssuer,
+    allow,
+    bearer,
+    now,
+    resigned,
+    without_none,
+)
 
 from assay.bundle import jwk
+from assay.clock import SystemClock
+from assay.testing.authority import Authority
 
 
 def test_the_holder_of_the_certificate_may_what_the_token_says(tool: Any, issuer: ScriptedIssuer) -> None:
@@ -140,6 +154,16 @@ def test_a_token_in_other_hands_is_refused(tool: Any, issuer: ScriptedIssuer) ->
         assert (none.status_code, none.json()["error"]) == (401, "no_credential")
     twice = tool.call(issuer.bot, bearer(token), bearer(token))
     assert (twice.status_code, twice.json()["error"]) == (401, "malformed")
+
+
+def test_a_certificate_by_another_authority_is_none(tool: Any, issuer: ScriptedIssuer) -> None:
+    strange = Identity(Authority(now=SystemClock().now()).x509_svid(BOT), issuer.authority.bundle)
+    token = bearer(issuer.token(cnf=strange.bound))
+    try:
+        answer = tool.call(strange, token)
+    except httpx.TransportError:
+        return  # refused in the handshake
+    assert (answer.status_code, answer.json()["error"]) == (401, "not_bound")
 
 
 WRONG_PROOFS: Mapping[str, tuple[dict[str, Any], str]] = {
