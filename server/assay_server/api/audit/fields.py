@@ -62,7 +62,6 @@ ABOUT: Mapping[str, About] = {
     f"{_POLICIES}Push": policies.versioned,
     f"{_POLICIES}Rollback": policies.rolled_back,
     f"{_POLICIES}Explain": policies.explained,
-    "/assay.ledger.v1.Replays/Explain": lambda request, _: {"task_id": request.task_id},
     f"{_LEDGER}List": ledgers.filtered,
     f"{_LEDGER}Export": ledgers.filtered,
     f"{_LEDGER}Prune": ledgers.pruned,
