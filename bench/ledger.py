@@ -30,6 +30,7 @@ from assay_server.datastore.sql.governed import adapter
 from assay_server.datastore.sql.store import SqlStore, open_store
 from assay_server.datastore.sql.text import events as sql
 from assay_server.governance.credentials import CredentialService
+from assay_server.governance.journal import Write
 from assay_server.governance.policies import ShippedPolicy
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
 from assay_server.model.governed.catalogue import RESOURCE, TOOL, ActionClass, Resource, Risk, Sensitivity, Tool
@@ -75,7 +76,8 @@ async def issuing() -> Figure:
         stores = [await filled(Path(name) / kind / "db") for kind in ("chained", "unchained")]
         unlink(stores[1])
         services = [
-            CredentialService(store, ShippedPolicy(), SystemClock(), lambda _: "", lambda: 2**40) for store in stores
+            CredentialService(store, ShippedPolicy(), SystemClock(), lambda _: "", lambda: 2**40, "")
+            for store in stores
         ]
         best = [float("inf")] * 2
         for count in (WARM, *[ISSUED] * ROUNDS):
@@ -124,7 +126,8 @@ def fill(tx: Transaction) -> None:
     )  # fmt: skip
     tool = Tool("crm.read", CRM, ActionClass.CONSEQUENTIAL_READ, Risk.LOW)
     resource = Resource(CRM, "prod", "acme", Sensitivity.INTERNAL)
-    for noun, value in ((OWNER, owner), (RESOURCE, resource), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)):
+    written: list[Write] = [(OWNER, owner), (RESOURCE, resource), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)]
+    for noun, value in written:
         tx.governed.put(noun, value)
     agent = SpiffeId.parse("spiffe://example.org/agent")
     tx.entries.create(Entry("bot", ME, agent, (Selector("unix", "uid:1"),), principal="bot"))

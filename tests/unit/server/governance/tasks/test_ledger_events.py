@@ -37,7 +37,7 @@ async def records(world: Any) -> Any:
 @pytest.fixture
 async def credentials(world: Any, policies: Any, authorities: Any) -> CredentialService:
     tokens = TaskTokens("https://issuer.example", TrustDomain("example.org"), authorities)
-    return CredentialService(world.store, policies, world.clock, tokens.sign, tokens.ends_at)
+    return CredentialService(world.store, policies, world.clock, tokens.sign, tokens.ends_at, "https://issuer.example")
 
 
 @pytest.fixture
