@@ -232,7 +232,8 @@ def _differing(then: Json, now: Json) -> str:
     for one in then["entities"]:
         kind, name = _kind(one), one["uid"]["id"]
         there = after.get((one["uid"]["type"], name), {})
-        other = {key for key, value in one["attrs"].items() if there.get(key) != value} if kind != "Task" else set()
+        attrs: Json = one["attrs"] if kind != "Task" else {}
+        other = {key for key, value in attrs.items() if there.get(key) != value}
         if kind == "Tool" and other & _OF_RESOURCE:
             named.append(f"resource {there.get('resource', one['attrs']['resource'])}")
         if other - (_OF_RESOURCE if kind == "Tool" else set()):
