@@ -149,7 +149,7 @@ def _after_slice(tx: Transaction, one: Revocation, now: int, details: dict[str, 
     said = {"target": one.target.value, "value": one.value, "cause": one.cause, "suspend": one.suspend, "done": done}
     counts = {"principals": suspended, "tasks": ended.tasks, "credentials": ended.credentials}
     principal = one.value if one.target is Target.PRINCIPAL else ""
-    details = {**details, **said, **counts}
+    details = {**details, **said, "ended": counts}
     event = Event(EventType.REVOCATION, now, one.by, one.revocation_id, principal=principal, details=details)
     record(tx, event, (REVOCATION, after))
     return after

@@ -124,7 +124,8 @@ class House:
 
     async def put_live(self, store: Store, version: int) -> None:
         """What a push or a rollback writes."""
-        event = Event(EventType.POLICY_CHANGED, self.world.now, "local:0", f"policy/{version}")
+        details = {"change": "pushed", "version": version, "previous": 0, "digest": "", "schema_version": 1, "signer": ""}
+        event = Event(EventType.POLICY_CHANGED, self.world.now, "local:0", f"policy/{version}", details=details)
         await store.write(lambda tx: record(tx, event, (LIVE_POLICY, LivePolicy(version, STRICT))))
 
     def tasks(self, store: Store) -> TaskService:
@@ -172,7 +173,7 @@ class House:
         theirs = {one.task_id for one in refunds}
         live = [one for one in credentials if one.live(self.world.now)]
         assert not [one for one in live if one.task_id in theirs]
-        pushed = max(at for at, one in enumerate(events) if one.type is EventType.POLICY_CHANGED and not one.details)
+        pushed = max(at for at, one in enumerate(events) if one.details.get("change") == "pushed")
         after = [one for one in events[pushed:] if one.type is EventType.DECISION]
         assert {one.details["policy_version"] for one in after} <= {STRICT}
         issued = [one.task_id for one in events[pushed:] if one.type is EventType.IDENTITY_ISSUED]

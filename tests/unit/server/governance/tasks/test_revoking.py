@@ -132,7 +132,8 @@ async def test_it_ends_that_and_nothing_else(house: House, world: World, what: s
         assert (await world.get(CREDENTIAL, f"crd_{name}")).cause == "revoked: left"
     last = (await world.events())[-1]
     assert (last.type, last.subject, last.actor) == (EventType.REVOCATION, one.revocation_id, "local:0")
-    assert (last.details["tasks"], last.details["credentials"], last.details["done"]) == (*ends(found), True)
+    ended = last.details["ended"]
+    assert (ended["tasks"], ended["credentials"], last.details["done"]) == (*ends(found), True)
     assert await house.counts(target, value) == (0, 0, 0)
 
 
