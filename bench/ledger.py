@@ -75,7 +75,10 @@ async def issuing() -> Figure:
         stores = [await filled(Path(name) / kind / "db") for kind in ("chained", "unchained")]
         unlink(stores[1])
         services = [
-            CredentialService(store, ShippedPolicy(), SystemClock(), lambda _: "", lambda: 2**40) for store in stores
+            CredentialService(
+                store, ShippedPolicy(), SystemClock(), lambda _: "", lambda: 2**40, "https://issuer.example"
+            )
+            for store in stores
         ]
         best = [float("inf")] * 2
         for count in (WARM, *[ISSUED] * ROUNDS):

@@ -121,7 +121,7 @@ async def main(path: Path, how: str) -> None:
     store = await open_store(path, clock=SystemClock())
     await store.write(fill)
     ends: Callable[[], int] = lambda: 2**40  # noqa: E731 - the signing key's end
-    service = CredentialService(store, ShippedPolicy(), SystemClock(), signed, ends)
+    service = CredentialService(store, ShippedPolicy(), SystemClock(), signed, ends, "https://issuer.example")
     await (until_killed(service, store) if how == "kill" else until_full(service, path))
     await store.close()
 

@@ -98,7 +98,7 @@ async def test_time_and_numbers_make_them_and_the_end_does(ledger: Any) -> None:
 
 
 async def test_a_key_that_cannot_be_had_is_asked_for_again(ledger: Any) -> None:
-    answers = [UnavailableError("no key"), ledger.key]
+    answers: list[UnavailableError | SigningKey] = [UnavailableError("no key"), ledger.key]
 
     async def key() -> SigningKey:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
