@@ -30,6 +30,7 @@ from assay_server.datastore.sql.governed import adapter
 from assay_server.datastore.sql.store import SqlStore, open_store
 from assay_server.datastore.sql.text import events as sql
 from assay_server.governance.credentials import CredentialService
+from assay_server.governance.journal import Write
 from assay_server.governance.policies import ShippedPolicy
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
 from assay_server.model.governed.catalogue import RESOURCE, TOOL, ActionClass, Resource, Risk, Sensitivity, Tool
@@ -127,7 +128,8 @@ def fill(tx: Transaction) -> None:
     )  # fmt: skip
     tool = Tool("crm.read", CRM, ActionClass.CONSEQUENTIAL_READ, Risk.LOW)
     resource = Resource(CRM, "prod", "acme", Sensitivity.INTERNAL)
-    for noun, value in ((OWNER, owner), (RESOURCE, resource), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)):
+    writes: list[Write] = [(OWNER, owner), (RESOURCE, resource), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)]
+    for noun, value in writes:
         tx.governed.put(noun, value)
     agent = SpiffeId.parse("spiffe://example.org/agent")
     tx.entries.create(Entry("bot", ME, agent, (Selector("unix", "uid:1"),), principal="bot"))

@@ -26,6 +26,7 @@ from assay_server.datastore.base import Store, Transaction
 from assay_server.datastore.sql.store import open_store
 from assay_server.governance.checkpoints import Checkpoints
 from assay_server.governance.credentials import CredentialService, Granted
+from assay_server.governance.journal import Write
 from assay_server.governance.policies import ShippedPolicy
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
 from assay_server.model.governed.catalogue import RESOURCE, TOOL, ActionClass, Resource, Risk, Sensitivity, Tool
@@ -59,7 +60,8 @@ def fill(tx: Transaction) -> None:
         "sha-256:i", "sha-256:a", "operator:local", now, now + 3600,
     )  # fmt: skip
     tool = Tool("crm.read", CRM.uri, ActionClass.CONSEQUENTIAL_READ, Risk.LOW)
-    for noun, value in ((OWNER, alice), (RESOURCE, CRM), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)):
+    writes: list[Write] = [(OWNER, alice), (RESOURCE, CRM), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)]
+    for noun, value in writes:
         tx.governed.put(noun, value)
     agent = SpiffeId.parse("spiffe://example.org/agent")
     tx.entries.create(Entry("bot", ME, agent, (Selector("unix", "uid:1"),), principal="bot"))
