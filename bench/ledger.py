@@ -76,7 +76,9 @@ async def issuing() -> Figure:
         stores = [await filled(Path(name) / kind / "db") for kind in ("chained", "unchained")]
         unlink(stores[1])
         services = [
-            CredentialService(store, ShippedPolicy(), SystemClock(), lambda _: "", lambda: 2**40, "")
+            CredentialService(
+                store, ShippedPolicy(), SystemClock(), lambda _: "", lambda: 2**40, "https://issuer.example"
+            )
             for store in stores
         ]
         best = [float("inf")] * 2
@@ -126,8 +128,8 @@ def fill(tx: Transaction) -> None:
     )  # fmt: skip
     tool = Tool("crm.read", CRM, ActionClass.CONSEQUENTIAL_READ, Risk.LOW)
     resource = Resource(CRM, "prod", "acme", Sensitivity.INTERNAL)
-    written: list[Write] = [(OWNER, owner), (RESOURCE, resource), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)]
-    for noun, value in written:
+    writes: list[Write] = [(OWNER, owner), (RESOURCE, resource), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)]
+    for noun, value in writes:
         tx.governed.put(noun, value)
     agent = SpiffeId.parse("spiffe://example.org/agent")
     tx.entries.create(Entry("bot", ME, agent, (Selector("unix", "uid:1"),), principal="bot"))

@@ -136,9 +136,9 @@ def _look(node: Any, found: set[str]) -> None:  # noqa: ANN401 - any part of an 
 
 def _parts(node: Any) -> Iterable[Any]:  # noqa: ANN401 - as above
     if isinstance(node, Mapping):
-        return cast("Mapping[Any, Any]", node).values()
+        return node.values()
     if isinstance(node, tuple):
-        return cast("tuple[Any, ...]", node)
+        return node
     if is_dataclass(node) and not isinstance(node, type):
         return [getattr(node, each.name) for each in fields(node)]
     return ()

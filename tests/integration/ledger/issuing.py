@@ -60,8 +60,8 @@ def fill(tx: Transaction) -> None:
         "sha-256:i", "sha-256:a", "operator:local", now, now + 3600,
     )  # fmt: skip
     tool = Tool("crm.read", CRM.uri, ActionClass.CONSEQUENTIAL_READ, Risk.LOW)
-    written: list[Write] = [(OWNER, alice), (RESOURCE, CRM), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)]
-    for noun, value in written:
+    writes: list[Write] = [(OWNER, alice), (RESOURCE, CRM), (TOOL, tool), (PRINCIPAL, bot), (TASK, task)]
+    for noun, value in writes:
         tx.governed.put(noun, value)
     agent = SpiffeId.parse("spiffe://example.org/agent")
     tx.entries.create(Entry("bot", ME, agent, (Selector("unix", "uid:1"),), principal="bot"))
@@ -123,7 +123,7 @@ async def main(path: Path, how: str) -> None:
     store = await open_store(path, clock=SystemClock())
     await store.write(fill)
     ends: Callable[[], int] = lambda: 2**40  # noqa: E731 - the signing key's end
-    service = CredentialService(store, ShippedPolicy(), SystemClock(), signed, ends, "")
+    service = CredentialService(store, ShippedPolicy(), SystemClock(), signed, ends, "https://issuer.example")
     await (until_killed(service, store) if how == "kill" else until_full(service, path))
     await store.close()
 

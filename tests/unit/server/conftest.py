@@ -54,9 +54,8 @@ async def store(tmp_path: Path, clock: FakeClock, record_schema: Draft202012Vali
     await store.close()
     with closing(sqlite3.connect(path)) as database:
         records = database.execute("SELECT document, hash FROM events ORDER BY number").fetchall()
-    first: dict[str, Any] = (
-        json.loads(records[0][0]) if records else {"number": 1, "previous": ""}
-    )  # what is before may be pruned
+    # What came before the first may be pruned.
+    first: dict[str, Any] = json.loads(records[0][0]) if records else {"number": 1, "previous": ""}
     previous = first["previous"]
     for number, (body, own) in enumerate(records, start=first["number"]):
         record = json.loads(record_line(body, own))

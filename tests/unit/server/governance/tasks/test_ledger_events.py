@@ -36,8 +36,9 @@ async def records(world: Any) -> Any:
 
 @pytest.fixture
 async def credentials(world: Any, policies: Any, authorities: Any) -> CredentialService:
-    tokens = TaskTokens("https://issuer.example", TrustDomain("example.org"), authorities)
-    return CredentialService(world.store, policies, world.clock, tokens.sign, tokens.ends_at, "https://issuer.example")
+    issuer = "https://issuer.example"
+    tokens = TaskTokens(issuer, TrustDomain("example.org"), authorities)
+    return CredentialService(world.store, policies, world.clock, tokens.sign, tokens.ends_at, issuer)
 
 
 @pytest.fixture
@@ -61,7 +62,9 @@ async def test_a_life_leaves_an_event_of_each_kind(world: Any, tasks: Any, issue
     await tasks.suspend(task_id, "looked at", world.operator)
     await tasks.revoke(task_id, "no longer wanted", world.operator)
     kinds = {one["type"] for one in await records() if one["task_id"] == task_id}
-    assert kinds == {"task.opened", "decision", "identity.issued", "task.changed", "revocation", "task.ended"}
+    assert kinds == {
+        "task.opened", "delegation", "decision", "identity.issued", "task.changed", "revocation", "task.ended",
+    }  # fmt: skip
 
 
 async def test_a_decision_says_who_for_whom_on_what_and_how_it_stood(issued: Any, world: Any, records: Any) -> None:
