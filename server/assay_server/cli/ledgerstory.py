@@ -40,7 +40,7 @@ def print_story(story: pb.ExplainTaskResponse) -> None:
     """The task, what happened in the order in which it was written down, and whether the decisions replay."""
     if story.HasField("task"):
         print_task(story.task, Output.PRETTY)
-    elif any(step.type == "task.opened" for step in story.steps):
+    elif any(step.type != "decision" for step in story.steps):
         typer.echo("The task is forgotten: it ended long ago. This is what was written down of it.")
     else:
         typer.echo("It was never opened: policy refused.")

@@ -97,11 +97,22 @@ def _decided(events: Iterable[Event]) -> Iterable[Event]:
 
 
 def _untold(tx: Transaction, task_id: str) -> tuple[str, ...]:
-    """Decisions of the task that are kept and have no event: one was removed, or they were added by hand."""
+    """Decisions of the task that are kept and have no event: one was removed, or they were added by hand.
+
+    Of decisions from before the oldest record that the ledger still has nothing can be said.
+    """
     kept, _ = tx.governed.find(DECISION, [("task", task_id)], Page())
     events, _ = tx.events.find(Page(), task_id=task_id)
-    told = {one.subject for one in _decided(events)}
-    return tuple(one.decision_id for one in kept if one.decision_id not in told)
+    told, since = {one.subject for one in _decided(events)}, _begins(tx)
+    return tuple(one.decision_id for one in kept if one.decision_id not in told and one.at > since)
+
+
+def _begins(tx: Transaction) -> int:
+    """The second of the oldest record, if there were others before it."""
+    if tx.ledger.first() <= 1:
+        return -1
+    (oldest, *_), _ = tx.events.find(Page(1))
+    return oldest.at
 
 
 def _steps(read: _Read) -> tuple[Step, ...]:

@@ -197,6 +197,17 @@ async def test_a_record_that_is_gone_and_one_without_an_event_are_said(
     assert [one for page in pages for one in page.untold_decisions] == ["dec_added"]
 
 
+async def test_decisions_from_before_what_the_ledger_has_are_no_fault(
+    stub: "ReplaysAsyncStub", tasks: TaskService, store: Store, clock: FakeClock
+) -> None:
+    task = await opened(tasks, "crm.read")
+    clock.advance(10)
+    await tasks.complete(task.task_id, OPERATOR)
+    await store.write(lambda tx: tx.ledger.delete(2))  # the decision and the opening
+    (page,) = await told(stub, task.task_id)
+    assert ([one.type for one in page.steps], list(page.untold_decisions)) == (["task.ended"], [])
+
+
 async def test_what_never_was_is_not_found(stub: "ReplaysAsyncStub") -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await told(stub, "tsk_none")
