@@ -55,8 +55,8 @@ class Identity:
 class ScriptedIssuer:
     """`pages` are by path, `asked` those that were asked for; `folder` is for a tool of its trust domain.
 
-    `events` is what whoever follows them is told; the stream stands until `broken` is set. `resumed` is where each
-    began, `held` what was said to be held.
+    `events` is what whoever follows them is told, from the second time on only what is new; the stream stands until
+    `broken` is set. `resumed` is where each began, `held` what was said to be held.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -169,14 +169,16 @@ def pages_of(issuer: ScriptedIssuer) -> type[http.server.BaseHTTPRequestHandler]
             self.wfile.write(body)
 
         def follow(self, broken: threading.Event) -> None:
+            told = len(issuer.events) if issuer.resumed else 0
             issuer.resumed.append(self.headers.get("Last-Event-ID", ""))
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
-            told = 0
+            self.wfile.write(b'event: stream\ndata: {"stream": "s"}\n\n')
             while not broken.wait(0.02):
-                self.wfile.write(issuer.events[told:].encode())
-                told = len(issuer.events)
+                said = issuer.events
+                self.wfile.write(said[told:].encode())
+                told = len(said)
 
         def do_POST(self) -> None:
             issuer.held.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))

@@ -24,7 +24,6 @@ def wait_held(issuer: ScriptedIssuer, position: int) -> None:
 @pytest.fixture
 def begun(pushed: Any, issuer: ScriptedIssuer) -> Any:
     """One that holds everything until 10."""
-    issuer.events = 'event: stream\ndata: {"stream": "s"}\n\n'
     issuer.tell(10, snapshot=True)
     wait_held(issuer, 10)
     return pushed
@@ -50,7 +49,6 @@ def test_who_is_withdrawn_is_refused_until_that_is_over(begun: Any, issuer: Scri
 def test_what_is_said_in_parts_counts_at_once_against_and_only_whole_for_a_token(
     pushed: Any, issuer: ScriptedIssuer
 ) -> None:
-    issuer.events = 'event: stream\ndata: {"stream": "s"}\n\n'
     issuer.tell(10, snapshot=True, more=True, revoked=[REVOKED])
     while error(pushed, issuer) != "revoked":
         pass
@@ -90,7 +88,6 @@ def test_when_it_was_told_long_ago_the_list_decides(begun: Any, issuer: Scripted
 def test_it_goes_on_from_what_it_holds(begun: Any, issuer: ScriptedIssuer) -> None:
     assert issuer.resumed == [""]
     old, issuer.broken = issuer.broken, type(issuer.broken)()
-    issuer.events = 'event: stream\ndata: {"stream": "s"}\n\n'
     old.set()
     while len(issuer.resumed) == 1:
         time.sleep(0.01)
