@@ -135,7 +135,7 @@ def _granted(
         return error
     actor, actions = str(request.instance), [action for access in authority for action in access.actions]
     # Before policy is asked: whoever has no attempt left is not to keep it busy.
-    counted = [] if request.everywhere else one_more(tx, task, actor, actions, now)
+    counted = [task] if request.everywhere else one_more(tx, task, actor, actions, now)
     if isinstance(counted, BudgetSpentError):
         return counted
     principal = tx.governed.get(PRINCIPAL, task.principal)

@@ -508,3 +508,6 @@ async def test_spires_api_mints_no_token_for_an_ai_agent(spires: "SVIDAsyncStub"
     for entry_id in ("one-pump", "plain"):
         response = await spires.NewJWTSVID(svid_pb2.NewJWTSVIDRequest(entry_id=entry_id, audience=[CRM.uri]))
         assert response.svid.token
+    await house.put(replace(PUMP, quarantined=True))
+    error = await refusal(spires.NewJWTSVID(svid_pb2.NewJWTSVIDRequest(entry_id="one-pump", audience=[CRM.uri])))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
