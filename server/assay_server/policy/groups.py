@@ -136,9 +136,11 @@ def _look(node: Any, found: set[str]) -> None:  # noqa: ANN401 - any part of an 
 
 def _parts(node: Any) -> Iterable[Any]:  # noqa: ANN401 - as above
     if isinstance(node, Mapping):
-        return node.values()
+        named: Mapping[Any, Any] = node
+        return named.values()
     if isinstance(node, tuple):
-        return node
+        row: tuple[Any, ...] = node
+        return row
     if is_dataclass(node) and not isinstance(node, type):
         return [getattr(node, each.name) for each in fields(node)]
     return ()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,11 @@ async def test_a_stricter_policy_ends_the_task_and_the_workload_hears_of_it(
         task = await opened(client)
         governed.run("policy", "init", str(tmp_path / "policies"))
         (tmp_path / "policies" / "own.cedar").write_text(NO_READS)
-        governed.run("policy", "push", str(tmp_path / "policies"), "--socket-path", str(governed.admin))
-        async for update in client.watch():
-            if not update.active:
-                assert (update.id, update.state_reason) == (task, "policy_drift: v1 by no-reads")
-                break
+        async with aclosing(client.watch()) as updates:
+            assert (await anext(updates)).id == task
+            governed.run("policy", "push", str(tmp_path / "policies"), "--socket-path", str(governed.admin))
+            over = await anext(updates)
+    assert (over.id, over.state, over.state_reason) == (task, "revoked", "policy_drift: v1 by no-reads")
 
 
 async def opened(client: TaskClient) -> str:
