@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from assay.clock import Clock
 from assay.entry import Entry
+from assay.errors import UnimplementedError
 from assay.keymanager.base import KeyManager, KeyType, SigningKey
 from assay.rpc.lazy import LazyService
 from assay.rpc.method import Service
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from assay_server.governance.policies import Policies
     from assay_server.governance.tasks import TaskService
     from assay_server.governing_registration import Registration
+    from assay_server.status.feed import StatusFeed
 
 POLICY_KEY = "policy"
 """Where the key manager has the key that signs policies which come without a signature."""
@@ -70,6 +72,7 @@ class Governing:
             self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
             self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
             self._lazy("assay.instance.v1.Instances", self._instances),
+            self._lazy("assay.status.v1.AgentStatus", self._agent_status),
         )
 
     async def run(self) -> None:
@@ -82,6 +85,7 @@ class Governing:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._registration.sweeper.run())
             tasks.create_task(TaskReconciler(self._ground.store, self._ground.clock).run())
+            tasks.create_task(self._status_feed.run())
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
@@ -169,6 +173,21 @@ class Governing:
         api = InstanceApi(ground.issuer, ground.authorized, ground.limits, instances, tokens)
         return served(instance_pb2.DESCRIPTOR.services_by_name["Instances"], api)
 
+    def _agent_status(self) -> Service:
+        from assay_proto.status.v1 import status_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.agent_status import AgentStatusApi  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        api = AgentStatusApi(self._status_feed, ground.authorized, ground.store, ground.clock, _reports_untaken)
+        return served(status_pb2.DESCRIPTOR.services_by_name["AgentStatus"], api)
+
+    @cached_property
+    def _status_feed(self) -> "StatusFeed":
+        from assay_server.status.feed import StatusFeed  # noqa: PLC0415 - not before the start is over
+
+        ground = self._ground
+        return StatusFeed(ground.store, ground.clock, ground.trust_domain, ground.config.tasks.staleness)
+
     def _svid_credentials(self) -> "CredentialService":
         from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
         from assay_server.governance.tasksvids import signing  # noqa: PLC0415 - likewise
@@ -192,6 +211,10 @@ class Governing:
         from assay_server.governing_registration import Registration  # noqa: PLC0415 - loaded with the first call
 
         return Registration(self._ground.store, self._ground.clock, self._ground.trust_domain)
+
+
+async def _reports_untaken(*_: object) -> int:
+    raise UnimplementedError("reports are not taken")
 
 
 def unbound(tx: Transaction, entry: Entry, actor: str, now: int) -> None:

@@ -6,28 +6,18 @@ it has expired, whatever comes later, and knowledge is never taken for younger t
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from assay.spiffeid import SpiffeId
+from assay.status.log import KEPT_AFTER_EXPIRY
+from assay.status.parts import revoked_of
+from assay.status.values import Revoked
 from assay_proto.status.v1 import status_pb2
 
-KEPT_AFTER_EXPIRY = 300
-"""Seconds for which an expired credential is still called revoked: clocks differ, and verifiers are lenient by some."""
+__all__ = ["GRACE", "KEPT_AFTER_EXPIRY", "Revoked", "StatusView"]
 
 GRACE = 2
 """Seconds that an update may be under way, `at` being cut to a whole second among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """A credential that ended before its time; times in Unix seconds."""
-
-    jti: str
-    task_id: str
-    expires_at: int
-    revoked_at: int
-    cause: str
 
 
 class StatusView:
@@ -79,7 +69,7 @@ class StatusView:
             self._position, self._incarnation, self._known_at = 0, "", -math.inf
             self._coming = None
         for one in update.revoked:
-            self._revoked[one.jti] = Revoked(one.jti, one.task_id, one.expires_at, one.revoked_at, one.cause)
+            self._revoked[one.jti] = revoked_of(one)
         self._note(update.identities)
         if update.snapshot or update.staleness:
             self._staleness = dict(update.staleness)

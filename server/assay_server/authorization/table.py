@@ -35,6 +35,7 @@ _POLICIES_API = "/assay.policy.v1.Policies/"
 _AGENT_TASKS_API = "/assay.task.v1.AgentTasks/"
 _OPERATOR_TASKS_API = "/assay.task.v1.OperatorTasks/"
 _INSTANCE_API = "/assay.instance.v1.Instances/"
+_AGENT_STATUS_API = "/assay.status.v1.AgentStatus/"
 
 
 def _rules(service: str, who: Who, *methods: str) -> dict[str, Who]:
@@ -114,6 +115,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
             *("Open", "OpenForEvent", "Show", "List", "Narrow", "Complete", "Suspend", "Resume", "Revoke"),
         ),
         **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID"),
+        **_rules(_AGENT_STATUS_API, Who.AGENT, "Watch"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
             for version in ("v1", "v1alpha")

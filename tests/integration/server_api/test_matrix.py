@@ -73,6 +73,8 @@ POLICY = """
         LA Push Rollback Live List Get Explain Diff
     assay.instance.v1.Instances
         G  BatchNewX509SVID NewJWTSVID
+    assay.status.v1.AgentStatus
+        G  Watch
     assay.task.v1.AgentTasks
         G  Open Get List Credential Narrow Complete Heartbeat Watch
     assay.task.v1.OperatorTasks

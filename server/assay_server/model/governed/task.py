@@ -6,6 +6,7 @@ from typing import Any
 
 from assay.governed.authority import Authority
 from assay_server.model.governed.noun import Noun
+from assay_server.model.governed.statusindex import list_of
 
 
 class TaskState(Enum):
@@ -104,7 +105,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A token that was handed out, never the token itself. `kind` is `at+jwt`, `jwt-svid` or `wit-svid`."""
+    """A token that was handed out, never the token itself. `kind` is `at+jwt`, `jwt-svid` or `wit-svid`.
+
+    `status_index` counts through all status lists (`assay_server.model.governed.statusindex`); 0 is in none.
+    """
 
     jti: str
     kind: str
@@ -119,6 +123,7 @@ class Credential:
     decision_id: str
     revoked_at: int = 0
     cause: str = ""
+    status_index: int = 0
 
     def live(self, now: float) -> bool:
         """Whether it still counts at `now` (Unix seconds), its task apart."""
@@ -155,6 +160,12 @@ CREDENTIAL = Noun(
     "credential",
     Credential,
     key=lambda one: one.jti,
-    terms=lambda one: [("task", one.task_id), ("principal", one.principal), ("instance", one.instance)],
+    terms=lambda one: [
+        ("task", one.task_id),
+        ("principal", one.principal),
+        ("instance", one.instance),
+        ("revoked", "yes" if one.revoked_at else ""),
+        ("revoked_in", str(list_of(one.status_index)) if one.revoked_at and one.status_index else ""),
+    ],
     due=lambda one: one.expires_at,
 )
