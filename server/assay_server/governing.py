@@ -61,6 +61,7 @@ class Governing:
         self._ground = ground
         self._policies: Policies | None = None
         self._used = asyncio.Event()
+        self._told = asyncio.Event()
 
     def services(self) -> Sequence[Service]:
         """For both sockets, where the table says who may call."""
@@ -77,6 +78,16 @@ class Governing:
 
     async def run(self) -> None:
         """What runs beside the services; nothing of it is loaded where nothing is governed."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell())
+            tasks.create_task(self._reconcile())
+
+    async def _tell(self) -> None:
+        """Who listens does not wait for the start to be over: it has heard nothing since the server went."""
+        await self._told.wait()
+        await self._status_feed.run()
+
+    async def _reconcile(self) -> None:
         await self._ground.clock.sleep(BREATH)
         if not await self._ground.store.read(_governed):
             await self._used.wait()
@@ -85,16 +96,20 @@ class Governing:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._registration.sweeper.run())
             tasks.create_task(TaskReconciler(self._ground.store, self._ground.clock).run())
-            tasks.create_task(self._status_feed.run())
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
         from assay_server.oauth.serve import serve_tokens  # noqa: PLC0415 - few switch it on
+        from assay_server.oauth.status import StatusParts  # noqa: PLC0415 - likewise
+        from assay_server.status.lists import StatusLists  # noqa: PLC0415 - likewise
 
         ground = self._ground
         settings = ground.config.token_endpoint
+        lists = StatusLists(self._status_lists, ground.store, ground.authorities, ground.clock)
+        self._told.set()
+        status = StatusParts(lists, self._status_feed, _reports_untaken)
         await serve_tokens(
-            settings, self._credentials(), ground.store, ground.issuer, ground.trust_domain, ground.clock
+            settings, self._credentials(), status, ground.store, ground.issuer, ground.trust_domain, ground.clock
         )
 
     def _credentials(self) -> "CredentialService":
@@ -102,7 +117,7 @@ class Governing:
         from assay_server.governance.tokens import TaskTokens  # noqa: PLC0415 - likewise
 
         ground = self._ground
-        tokens = TaskTokens(self._issuer, ground.trust_domain, ground.authorities)
+        tokens = TaskTokens(self._issuer, ground.trust_domain, ground.authorities, self._status_lists)
         return CredentialService(ground.store, self.policies(), ground.clock, tokens.sign, tokens.ends_at)
 
     def policies(self) -> "Policies":
@@ -132,6 +147,12 @@ class Governing:
     def _issuer(self) -> str:
         """Whose tokens and hashes they are."""
         return self._ground.config.token_endpoint.issuer or str(self._ground.trust_domain.id)
+
+    @property
+    def _status_lists(self) -> str:
+        """The URL below which status lists are published; empty where nobody could fetch them."""
+        issuer = self._ground.config.token_endpoint.issuer
+        return f"{issuer}/status" if issuer else ""
 
     @cached_property
     def _tasks(self) -> "TaskService":
@@ -178,6 +199,7 @@ class Governing:
         from assay_server.api.agent_status import AgentStatusApi  # noqa: PLC0415 - likewise
 
         ground = self._ground
+        self._told.set()
         api = AgentStatusApi(self._status_feed, ground.authorized, ground.store, ground.clock, _reports_untaken)
         return served(status_pb2.DESCRIPTOR.services_by_name["AgentStatus"], api)
 
@@ -193,7 +215,7 @@ class Governing:
         from assay_server.governance.tasksvids import signing  # noqa: PLC0415 - likewise
 
         ground = self._ground
-        sign = signing(ground.issuer)
+        sign = signing(ground.issuer, self._status_lists)
         return CredentialService(ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.jwt_ends_at)
 
     def _registering(self, name: str, made: Callable[["Registration"], Service]) -> Service:

@@ -1,25 +1,40 @@
-"""What is told as messages of bounded size, and back."""
+"""What is told in parts of bounded size, as messages, and back."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from assay.status.values import Identity, Revoked, Told
 from assay_proto.status.v1 import status_pb2 as pb
 
-MAX_BYTES = 512 * 1024
-"""After so many bytes a message is closed; gRPC refuses those of more than 4 MiB unless told otherwise."""
+MOST_ITEMS = 400
+"""In one part: less than 1 MiB, however long SPIFFE IDs and causes are."""
+
+
+def slices(told: Told) -> Iterator[tuple[Told, bool]]:
+    """The same in parts, each with whether more follow; only the first of them is a snapshot."""
+    items: tuple[Revoked | Identity, ...] = (*told.revoked, *told.identities)
+    for start in range(0, max(1, len(items)), MOST_ITEMS):
+        part = items[start : start + MOST_ITEMS]
+        revoked = tuple(one for one in part if isinstance(one, Revoked))
+        identities = tuple(one for one in part if isinstance(one, Identity))
+        first = told.snapshot and not start
+        yield replace(told, snapshot=first, revoked=revoked, identities=identities), start + MOST_ITEMS < len(items)
 
 
 def parts(told: Told) -> Iterator[pb.Update]:
-    """At least one, all but the last with `more`."""
-    update, size = _update(told, snapshot=told.snapshot), 0
-    items: tuple[Revoked | Identity, ...] = (*told.revoked, *told.identities)
-    for item in items:
-        if size >= MAX_BYTES:
-            update.more = True
-            yield update
-            update, size = _update(told, snapshot=False), 0
-        size += _add(update, item)
-    yield update
+    """At least one message, all but the last with `more`."""
+    for part, more in slices(told):
+        yield pb.Update(
+            position=part.position,
+            incarnation=part.incarnation,
+            snapshot=part.snapshot,
+            more=more,
+            at=part.at,
+            interval=part.interval,
+            revoked=[_revoked(one) for one in part.revoked],
+            identities=[_identity(one) for one in part.identities],
+            staleness=part.staleness,
+        )
 
 
 def whole(updates: Sequence[pb.Update]) -> Told:
@@ -42,22 +57,11 @@ def revoked_of(message: pb.Revoked) -> Revoked:
     return Revoked(message.jti, message.task_id, message.expires_at, message.revoked_at, message.cause)
 
 
-def _update(told: Told, *, snapshot: bool) -> pb.Update:
-    return pb.Update(
-        position=told.position,
-        incarnation=told.incarnation,
-        snapshot=snapshot,
-        at=told.at,
-        interval=told.interval,
-        staleness=told.staleness,
+def _revoked(one: Revoked) -> pb.Revoked:
+    return pb.Revoked(
+        jti=one.jti, task_id=one.task_id, expires_at=one.expires_at, revoked_at=one.revoked_at, cause=one.cause
     )
 
 
-def _add(update: pb.Update, item: Revoked | Identity) -> int:
-    if isinstance(item, Revoked):
-        revoked = update.revoked.add()
-        revoked.jti, revoked.task_id, revoked.cause = item.jti, item.task_id, item.cause
-        revoked.expires_at, revoked.revoked_at = item.expires_at, item.revoked_at
-        return revoked.ByteSize()
-    identity = update.identities.add(spiffe_id=item.spiffe_id, withdrawn=item.withdrawn, cause=item.cause)
-    return identity.ByteSize()
+def _identity(one: Identity) -> pb.Identity:
+    return pb.Identity(spiffe_id=one.spiffe_id, withdrawn=one.withdrawn, cause=one.cause)

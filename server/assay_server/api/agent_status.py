@@ -1,7 +1,7 @@
 """assay.status.v1.AgentStatus: what agents are told of credentials, and what verifiers behind them hold and report."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 
 import structlog
 
@@ -17,11 +17,9 @@ from assay_server.authorization.index import AuthorizedEntries
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.model.governed.principal import INSTANCE
 from assay_server.status.feed import Listener, StatusFeed
+from assay_server.status.reporting import Take
 
 log = structlog.get_logger(__name__)
-
-Take = Callable[[str, SpiffeId, int, Sequence[pb.Report]], Awaitable[int]]
-"""Writes reports down: reporter, verifier, number of the first; answers the number of the last that is written down."""
 
 _UNSENT = 64
 """Answers to reports that wait for the agent to read; until it does no more is heard."""

@@ -4,7 +4,7 @@ The order is decide, record, sign. A crash between the last two leaves a record 
 token without a record.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assay.clock import Clock
@@ -34,13 +34,17 @@ _USED_EVERY = 60
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a token may say: the task, the principal, the authority it carries and the record of it."""
+    """What a token may say: the task, the principal, the authority it carries and the record of it.
+
+    `action_classes` are the catalogue's, by action.
+    """
 
     task: Task
     principal: Principal
     authority: Authority
     credential: Credential
     confirmation: Confirmation | None
+    action_classes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +123,10 @@ def _granted(tx: Transaction, policy: Policy, request: CredentialRequest, now: i
         return DecisionRefusedError(refused[0][0])
     if principal is None:
         return TaskRefusedError("no such task")
-    credential = _credential(request, task, authority, decisions, now)
+    credential = _credential(tx, request, task, authority, decisions, now)
     _record(tx, credential, principal, counted, actor, now)
-    return Granted(task, principal, authority, credential, request.confirmation)
+    classes = {each.tool.name: each.tool.action_class.value for each in facts if each.tool is not None}
+    return Granted(task, principal, authority, credential, request.confirmation, classes)
 
 
 def _task(tx: Transaction, request: CredentialRequest, now: int) -> Task:
@@ -169,7 +174,12 @@ def _asked(
 
 
 def _credential(
-    request: CredentialRequest, task: Task, authority: Authority, decisions: Sequence[Decision], now: int
+    tx: Transaction,
+    request: CredentialRequest,
+    task: Task,
+    authority: Authority,
+    decisions: Sequence[Decision],
+    now: int,
 ) -> Credential:
     ttl = min(each.ttl for each in decisions)
     return Credential(
@@ -184,6 +194,8 @@ def _credential(
         issued_at=now,
         expires_at=min(now + ttl, task.ends_at, *request.ends_at),
         decision_id=decisions[0].decision_id,
+        # The next change is the credential's at the earliest: no other one is ever given this number.
+        status_index=tx.changes.latest() + 1,
     )
 
 

@@ -10,6 +10,7 @@ from assay_server.datastore.base import Store
 from assay_server.governance.credentials import CredentialService, Granted, IssuedCredential, Sign
 from assay_server.governance.request import CredentialRequest
 from assay_server.governance.selection import covering
+from assay_server.governance.statusclaim import status_claim
 from assay_server.model.governed.task import Task
 
 KIND = "jwt-svid"
@@ -42,13 +43,14 @@ class TaskSvids:
         return await self._credentials.issue(request)
 
 
-def signing(issuer: Issuer) -> Sign:
-    """Signs JWT-SVIDs that say what was granted."""
+def signing(issuer: Issuer, status_lists: str = "") -> Sign:
+    """Signs JWT-SVIDs that say what was granted; `status_lists` as `TaskTokens` has it."""
 
     def sign(granted: Granted) -> str:
         said = granted.credential
         instance = SpiffeId.parse(said.instance)
-        return issuer.task_jwt(instance, said.audience, said.issued_at, said.expires_at, said.jti)
+        status = status_claim(status_lists, said)
+        return issuer.task_jwt(instance, said.audience, said.issued_at, said.expires_at, said.jti, status)
 
     return sign
 

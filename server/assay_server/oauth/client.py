@@ -77,6 +77,21 @@ class ClientAuthentication:
             raise invalid_client("client_id is not the SPIFFE ID of the SVID")
         return client
 
+    def by_certificate(self, chain: tuple[bytes, ...]) -> Client:
+        """The client of a connection, where nothing but its X.509-SVID counts.
+
+        Raises:
+            OAuthError: `invalid_client`.
+        """
+        if not chain:
+            raise invalid_client("show an X.509-SVID: this is open to mutual TLS only")
+        try:
+            return self._of_certificate(chain)
+        except RefusedError as error:
+            raise invalid_client(f"SVID is not accepted: {error.reason.value}") from error
+        except AssayError as error:
+            raise invalid_client("SVID is not accepted") from error
+
     def _authenticated(self, form: Form, presented: Presented) -> Client:
         by_assertion = "client_assertion" in form or "client_assertion_type" in form
         by_attestation = bool(presented.attestations or presented.proofs)
@@ -107,6 +122,9 @@ class ClientAuthentication:
             raise invalid_client("show a JWT-SVID, an X.509-SVID or a WIT-SVID")
         if not only(form, "client_id"):
             raise invalid_client("client_id has to be the SPIFFE ID of the certificate")
+        return self._of_certificate(chain)
+
+    def _of_certificate(self, chain: tuple[bytes, ...]) -> Client:
         spiffe_id = self._x509.verify(chain)
         confirmation = Confirmation(Binding.CERTIFICATE, certificate_thumbprint(chain[0]))
         return Client(spiffe_id, Method.X509_SVID, confirmation, int(dates_of(load(chain[0]))[1].timestamp()))

@@ -24,8 +24,10 @@ from assay_server.oauth.app import Pages, application
 from assay_server.oauth.bundles import OwnAuthorities
 from assay_server.oauth.client import ClientAuthentication
 from assay_server.oauth.endpoint import TokenEndpoint
+from assay_server.oauth.events import StatusEvents
 from assay_server.oauth.identity import EndpointIdentity
 from assay_server.oauth.replay import Seen
+from assay_server.oauth.status import StatusPages, StatusParts
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,7 @@ class _Server(uvicorn.Server):
 async def serve_tokens(
     settings: TokenEndpointSettings,
     credentials: CredentialService,
+    status: StatusParts,
     store: Store,
     issuer: Issuer,
     trust_domain: TrustDomain,
@@ -61,7 +64,9 @@ async def serve_tokens(
     identity = EndpointIdentity(issuer, trust_domain, url.hostname or "", authorities, clock)
     endpoint = TokenEndpoint(settings.issuer, credentials, TaskSelection(store, clock), authorities, clock)
     clients = ClientAuthentication(settings.issuer, authorities, any_id(), clock, seen)
-    app = application(Pages(settings.issuer, endpoint, clients, clock, seen), url.path)
+    pages = Pages(settings.issuer, endpoint, clients, clock, seen)
+    events = StatusEvents(status.feed, status.take, clients, clock)
+    app = application(pages, StatusPages(status.lists, clock), events, url.path)
     server = _Server(
         config(
             app,

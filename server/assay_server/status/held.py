@@ -56,6 +56,11 @@ def touched(changes: Iterable[Change]) -> Touched:
     )
 
 
+def revoked_since(changes: Iterable[Change]) -> bool:
+    """Whether any of these changes revoked something."""
+    return any(one.kind is ChangeKind.GOVERNED and one.object_id == _REVOCATION for one in changes)
+
+
 def everything(tx: Transaction, trust_domain: TrustDomain, now: int) -> Held:
     """All there is: revoked credentials that have not expired, and identities of stopped principals.
 
