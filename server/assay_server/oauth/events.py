@@ -33,6 +33,7 @@ MAX_BODY = 256 * 1024
 MOST_STREAMS, MOST_OF_ONE = 400, 20
 """Streams at once, and those of one client."""
 
+_DIGITS = 19
 _UNSTORED = {"Cache-Control": "no-store"}
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
@@ -123,7 +124,8 @@ def _event(kind: str, data: dict[str, Any], where: str = "") -> str:
 def _resumed(request: Request) -> tuple[str, int]:
     """Where a client goes on that says so; what cannot be read is nothing that is held."""
     incarnation, _, position = request.headers.get("last-event-id", "").rpartition(":")
-    return (incarnation, int(position)) if incarnation and position.isascii() and position.isdigit() else ("", 0)
+    known = incarnation and position.isascii() and position.isdigit() and len(position) <= _DIGITS
+    return (incarnation, int(position)) if known else ("", 0)
 
 
 async def _json(request: Request) -> dict[str, Any]:

@@ -245,3 +245,26 @@ async def test_what_policy_refuses_uses_up_attempts(service: CredentialService, 
     task = await store.read(lambda tx: tx.governed.get(TASK, "tsk_1"))
     assert task is not None
     assert task.used.calls == 0
+
+
+async def test_each_credential_has_a_place_of_its_own_however_many_ask_and_fail(
+    service: CredentialService, store: Store
+) -> None:
+    """Requirement 51: a status list tells of one credential and of no other."""
+
+    def fail(tx: Transaction) -> None:
+        tx.governed.put(OWNER, ALICE)
+        raise PermissionDeniedError("undone")
+
+    asks = [service.issue(asked()) for _ in range(32)]
+    undone = [store.write(fail) for _ in range(32)]
+    mixed = [one for pair in zip(asks, undone, strict=True) for one in pair]
+    answers = await asyncio.gather(*mixed, return_exceptions=True)
+    indexes = [one.granted.credential.status_index for one in answers if isinstance(one, IssuedCredential)]
+    assert len(set(indexes)) == len(indexes) == 32
+    assert min(indexes) > 0
+
+
+async def test_a_token_says_of_what_class_each_of_its_actions_is(service: CredentialService) -> None:
+    claims = said((await service.issue(asked())).token)
+    assert claims["action_classes"] == {"crm.read": "consequential_read"}
