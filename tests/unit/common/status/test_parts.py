@@ -34,7 +34,7 @@ def told(revoked: int, identities: int, **changes: Any) -> Told:  # noqa: ANN401
 
 @pytest.mark.parametrize("counts", [(0, 0), (1, 1), (MOST_ITEMS, 0), (MOST_ITEMS, 1), (1000, 1000)])
 @pytest.mark.parametrize("snapshot", [True, False])
-def test_parts_are_small_and_say_the_same_together(counts: tuple[int, int], snapshot: bool) -> None:  # noqa: FBT001
+def test_parts_are_small_and_say_the_same_together(counts: tuple[int, int], snapshot: bool) -> None:
     wanted = told(*counts, snapshot=snapshot)
     messages = list(parts(wanted))
     assert all(one.ByteSize() < 1024 * 1024 for one in messages)
