@@ -29,7 +29,7 @@ class Events:
         self.last_id = ""
 
     async def next(self) -> tuple[str, dict[str, Any]]:
-        event = ""
+        event, found = "", {}
         async for line in self._lines:
             name, _, value = line.partition(": ")
             if name == "id":
