@@ -135,7 +135,7 @@ class StatusRelay:
                 self._part(message.update)
             elif message.HasField("taken"):
                 for one in self._verifiers:
-                    one.take(message.taken)
+                    one.take(message.taken, self._clock.monotonic())
         raise UnavailableError("server ended the stream")
 
     def _part(self, update: pb.Update) -> None:
@@ -166,10 +166,14 @@ class StatusRelay:
             if held != said:
                 await stream.write(pb.AgentMessage(held=held))
                 said = held
+            pause: float | None = None
             for one in tuple(self._verifiers):
-                for reports in one.unsent():
-                    await stream.write(pb.AgentMessage(reports=reports))
-            await self._to_say.wait()
+                due = one.due_in(self._clock.monotonic())
+                if due == 0:
+                    await stream.write(pb.AgentMessage(reports=one.next()))
+                elif due is not None:
+                    pause = due if pause is None else min(pause, due)
+            await (self._to_say.wait() if pause is None else first_of(self._to_say.wait(), self._clock.sleep(pause)))
 
     def _held(self) -> pb.AgentHeld:
         position = self._log.position

@@ -2,16 +2,23 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from assay.backoff import Backoff
 from assay_proto.status.v1 import status_pb2 as pb
 
 MOST_UNDER_WAY = 4
 """Messages with reports that are not written down yet; until one is, the verifier is not heard."""
 
+PAUSE = Backoff(first=1.0, limit=60.0, factor=2, jitter=0)
+"""Before reports are sent again that the server did not take, or not all of."""
+
 
 class Verifier:
-    """Attested by that entry, as that instance; `to_say` is called when there is something for the server."""
+    """Attested by that entry, as that instance; `to_say` is called when there is something for the server.
+
+    Its reports go one message after another, since the server takes a number that it has not seen for one that is lost.
+    """
 
     def __init__(self, entry_id: str, instance: str, to_say: Callable[[], None]) -> None:
         self._entry_id = entry_id
@@ -19,8 +26,10 @@ class Verifier:
         self._to_say = to_say
         self._woken = asyncio.Event()
         self._room = asyncio.Event()
-        self._unsent: deque[pb.Reports] = deque()
-        self._sent: deque[pb.Reports] = deque()
+        self._reports: deque[pb.Reports] = deque()
+        self._sent = False
+        self._fruitless = 0
+        self._not_before = 0.0
         self.held = 0
         """Everything until that position obeyed."""
         self.told = -1
@@ -35,32 +44,44 @@ class Verifier:
 
     async def report(self, reports: pb.Reports) -> None:
         """Have these written down; returns when there is room for more."""
-        self._unsent.append(reports)
+        self._reports.append(reports)
         self._to_say()
-        while len(self._unsent) + len(self._sent) >= MOST_UNDER_WAY:
+        while len(self._reports) >= MOST_UNDER_WAY:
             self._room.clear()
             await self._room.wait()
 
-    def unsent(self) -> Iterator[pb.AgentReports]:
-        """Those that the server was not sent on this stream."""
-        while self._unsent:
-            reports = self._unsent.popleft()
-            self._sent.append(reports)
-            yield pb.AgentReports(entry_id=self._entry_id, instance=self._instance, reports=reports)
+    def due_in(self, now: float) -> float | None:
+        """Seconds until there are reports to send, by the monotonic clock; None while there are none."""
+        return None if self._sent or not self._reports else max(0.0, self._not_before - now)
+
+    def next(self) -> pb.AgentReports:
+        """Those that are due, which count as sent then."""
+        self._sent = True
+        return pb.AgentReports(entry_id=self._entry_id, instance=self._instance, reports=self._reports[0])
 
     def unheard(self) -> None:
         """The stream to the server is another: what is not known to be written down is to be sent again."""
-        self._unsent.extendleft(reversed(self._sent))
-        self._sent.clear()
+        self._sent = False
 
-    def take(self, taken: pb.ReportsTaken) -> None:
-        """Pass on what is said of its reports, if they are its."""
-        mine = next((one for one in self._sent if one.reporter == taken.reporter), None)
-        if mine is not None:
-            self._sent.remove(mine)
-            self.taken.append(taken)
+    def take(self, taken: pb.ReportsTaken, now: float) -> None:
+        """Pass on what is said of its reports, if they are its; what was not taken is sent again later."""
+        if not self._sent or self._reports[0].reporter != taken.reporter:
+            return
+        self._sent = False
+        reports = self._reports[0]
+        written = max(0, min(taken.last - reports.first + 1, len(reports.reports)))
+        if written == len(reports.reports):
+            self._reports.popleft()
+            self._fruitless, self._not_before = 0, 0.0
             self._room.set()
-            self.wake()
+        else:
+            del reports.reports[:written]
+            reports.first += written
+            self._fruitless = 1 if written else self._fruitless + 1
+            self._not_before = now + PAUSE.delay(self._fruitless, 0.5)
+        self.taken.append(taken)
+        self.wake()
+        self._to_say()
 
     def wake(self) -> None:
         """Have `wait` return."""

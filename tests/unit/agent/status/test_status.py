@@ -325,9 +325,10 @@ async def test_reports_that_were_not_answered_are_sent_again_to_the_next_server(
         await one.hear()
         for number in (1, 2):
             await one.say(reports=pb.Reports(reporter="r", first=number, reports=[pb.Report()]))
-        await until(lambda: len(server.reports) == 2)
+        await until(lambda: len(server.reports) == 1)
         server.take("r", 1)
         await one.hear()
+        await until(lambda: len(server.reports) == 2)
         server.fail()
         await house.clock.wait_sleepers()
         house.clock.advance(1)
@@ -336,14 +337,40 @@ async def test_reports_that_were_not_answered_are_sent_again_to_the_next_server(
         assert [said.reports.first for said in server.reports] == [2]
 
 
-async def test_a_flood_of_reports_waits_with_who_sends_it(house: House) -> None:
+async def test_what_the_server_did_not_take_is_sent_again_before_what_comes_after_it(house: House) -> None:
     async with listening(house) as one:
+        server = await house.server.stream(0)
+        for first in (1, 4):
+            said = [pb.Report(jti=f"crd_{number}") for number in range(first, first + 3)]
+            await one.say(reports=pb.Reports(reporter="r", first=first, reports=said))
+        await until(lambda: len(server.reports) == 1)
+        server.take("r", 2)
+        assert (await one.hear()).taken.last == 2
+        await house.clock.wait_sleepers()
+        assert len(server.reports) == 1, "not at once"
+        house.clock.advance(1)
+        await until(lambda: len(server.reports) == 2)
+        assert (server.reports[1].reports.first, [each.jti for each in server.reports[1].reports.reports]) == (
+            3,
+            ["crd_3"],
+        )
+        server.take("r", 3)
+        await until(lambda: len(server.reports) == 3)
+        assert server.reports[2].reports.first == 4
+
+
+async def test_a_flood_of_reports_waits_with_who_sends_it(house: House) -> None:
+    async with listening(house) as one, listening(house) as other:
         server = await house.server.stream(0)
         for number in range(1, 20):
             await one.say(reports=pb.Reports(reporter="r", first=number, reports=[pb.Report()]))
-        await until(lambda: len(server.reports) == 4)
+        await until(lambda: len(server.reports) == 1)
+        server.tell(update(5, snapshot=True))
+        await other.hear()
+        await until(lambda: server.held == (5, 2, 1))
         for number in range(1, 20):
             await until(lambda wanted=number: len(server.reports) >= wanted)  # type: ignore[misc]
+            assert len(server.reports) == number
             server.take("r", number)
         assert [said.reports.first for said in server.reports] == list(range(1, 20))
 
