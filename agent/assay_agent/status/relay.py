@@ -4,7 +4,7 @@ While the server is away they keep their streams and hear nothing: each sees how
 """
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -90,8 +90,8 @@ class StatusRelay:
         verifier.told = self._updates
         told = self._log.since(position, incarnation)
         last = self._last
-        staleness = last.staleness if told.snapshot else {}
-        return replace(told, at=last.at, interval=last.interval, staleness=staleness)
+        bounds: Mapping[str, int] = last.staleness if told.snapshot else {}
+        return replace(told, at=last.at, interval=last.interval, staleness=bounds)
 
     async def run(self) -> None:
         """Listen to the server while there are verifiers, until cancelled."""

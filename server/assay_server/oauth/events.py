@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.json_format import ParseDict, ParseError
 from starlette.requests import Request
@@ -135,9 +135,9 @@ async def _json(request: Request) -> dict[str, Any]:
         if len(body) > MAX_BODY:
             raise OAuthError("invalid_request", "the request is too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     try:
-        said = json.loads(body)
+        said: object = json.loads(body)
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
         raise invalid_request("the request has to be a JSON object")
-    return said
+    return cast("dict[str, Any]", said)
