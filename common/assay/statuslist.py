@@ -8,7 +8,7 @@ import base64
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from assay.errors import InvalidArgumentError, UnavailableError
 from assay.svid import compact
@@ -67,8 +67,9 @@ class StatusList:
         """
         if not isinstance(claim, Mapping):
             raise StatusUnknownError("status list token has no status list")
-        bits, compressed = claim.get("bits"), claim.get("lst")
-        if isinstance(bits, bool) or bits not in _BITS or not isinstance(compressed, str):
+        said = cast("Mapping[str, object]", claim)
+        bits, compressed = said.get("bits"), said.get("lst")
+        if not isinstance(bits, int) or isinstance(bits, bool) or bits not in _BITS or not isinstance(compressed, str):
             raise StatusUnknownError("status list is malformed")
         return cls(bits, _decompressed(compressed))
 

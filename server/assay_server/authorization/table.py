@@ -36,6 +36,7 @@ _REPLAYS_API = "/assay.ledger.v1.Replays/"
 _AGENT_TASKS_API = "/assay.task.v1.AgentTasks/"
 _OPERATOR_TASKS_API = "/assay.task.v1.OperatorTasks/"
 _INSTANCE_API = "/assay.instance.v1.Instances/"
+_AGENT_STATUS_API = "/assay.status.v1.AgentStatus/"
 
 
 def _rules(service: str, who: Who, *methods: str) -> dict[str, Who]:
@@ -117,6 +118,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
             *("Open", "OpenForEvent", "Show", "List", "Decide", "Narrow", "Complete", "Suspend", "Resume", "Revoke"),
         ),
         **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID", "NewWITSVID"),
+        **_rules(_AGENT_STATUS_API, Who.AGENT, "Watch"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
             for version in ("v1", "v1alpha")

@@ -1,16 +1,60 @@
 """`assay { tasks { } }`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from assay.config.fields import PositiveSeconds, Section
+from pydantic import AfterValidator
+
+from assay.config.fields import PositiveSeconds, Seconds, Section
+
+_LONGEST = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSettings:
-    """How many seconds tasks last at most."""
+    """How many seconds tasks last at most, and how old a verifier's knowledge may be for which class of actions."""
 
     max_duration: int = 8 * 3600
     max_ai_agent_duration: int = 3600
+    staleness: Mapping[str, int] = field(default_factory=lambda: StalenessSection().settings())
+
+
+def _bounded(seconds: int) -> int:
+    if seconds > _LONGEST:
+        raise ValueError("must be an hour at most: tokens that were revoked would be taken for as long")
+    return seconds
+
+
+def _none(seconds: int) -> int:
+    if seconds:
+        raise ValueError("must be 0: such an action is never decided on old knowledge")
+    return seconds
+
+
+BoundedSeconds = Annotated[Seconds, AfterValidator(_bounded)]
+NoSeconds = Annotated[Seconds, AfterValidator(_none)]
+
+
+class StalenessSection(Section):
+    """`assay { tasks { staleness { } } }`: how old knowledge of revocations may be, by class of actions."""
+
+    non_consequential: BoundedSeconds = 300
+    """While the server cannot be reached, actions of this class are taken for so long; an hour at most."""
+    consequential_read: BoundedSeconds = 60
+    """Likewise."""
+    consequential_write: BoundedSeconds = 0
+    """Likewise; 0 refuses them as soon as the server is out of reach."""
+    irreversible: NoSeconds = 0
+    """Always 0, as of the two that follow."""
+    external_commitment: NoSeconds = 0
+    """Always 0."""
+    privileged_administration: NoSeconds = 0
+    """Always 0."""
+
+    def settings(self) -> Mapping[str, int]:
+        """By class."""
+        return {name: int(getattr(self, name)) for name in type(self).model_fields}
 
 
 class TasksSection(Section):
@@ -20,7 +64,8 @@ class TasksSection(Section):
     """The longest that a task of a human, service or machine lasts, whatever is asked for."""
     max_ai_agent_duration: PositiveSeconds = 3600
     """The longest that a task of an ai_agent lasts."""
+    staleness: StalenessSection = StalenessSection()
 
     def settings(self) -> TaskSettings:
         """As the server takes it."""
-        return TaskSettings(self.max_duration, self.max_ai_agent_duration)
+        return TaskSettings(self.max_duration, self.max_ai_agent_duration, self.staleness.settings())

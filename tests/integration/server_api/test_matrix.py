@@ -76,6 +76,8 @@ POLICY = """
         LA Explain
     assay.instance.v1.Instances
         G  BatchNewX509SVID NewJWTSVID NewWITSVID
+    assay.status.v1.AgentStatus
+        G  Watch
     assay.task.v1.AgentTasks
         G  Open Get List Credential Decide Narrow Complete Heartbeat Watch
     assay.task.v1.OperatorTasks
