@@ -43,7 +43,7 @@ type claims struct {
 	Act           actor
 	ClientID      string `json:"client_id"`
 	Instance      string `json:"agent_instance_id"`
-	Mission       struct{ ID, Origin string }
+	Mission       struct{ ID, Issuer string }
 	Cnf           map[string]string
 	Details       []detail `json:"authorization_details"`
 	Status        struct {
@@ -87,7 +87,7 @@ func (v *verifier) genuine(token string) (*claims, error) {
 		return nil, err
 	}
 	agent := said.SubProfile == "ai_agent" || said.Act.SubProfile == "ai_agent"
-	task := said.Mission.ID != "" && said.Mission.Origin == v.issuer.name && said.Instance != ""
+	task := said.Mission.ID != "" && said.Mission.Issuer == v.issuer.name && said.Instance != ""
 	switch {
 	case !signed(token, head, key):
 		return nil, refuse("bad_signature", "the issuer did not sign this")

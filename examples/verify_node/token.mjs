@@ -42,7 +42,7 @@ export class Verifier {
     if (exp <= now()) throw new Refused("expired", "its time is over");
     if (Math.max(iat, nbf) > now() + SKEW) throw new Refused("not_yet_valid", "its time has not come");
     const agent = payload.sub_profile === "ai_agent" || payload.act?.sub_profile === "ai_agent";
-    const task = payload.mission?.origin === this.issuer.name && payload.mission.id && payload.agent_instance_id;
+    const task = payload.mission?.issuer === this.issuer.name && payload.mission.id && payload.agent_instance_id;
     if (agent && !task) throw new Refused("not_a_task_token", "an AI agent has no token without a task");
     return payload;
   }

@@ -23,7 +23,9 @@ from assay_server.datastore.base import Store, Transaction
 if TYPE_CHECKING:
     from assay_server.governance.calling import CallService
     from assay_server.governance.credentials import CredentialService, Sign
+    from assay_server.governance.driftreconciler import Sweep
     from assay_server.governance.policies import Policies
+    from assay_server.governance.revocations import RevocationService
     from assay_server.governance.tasks import TaskService
     from assay_server.governing_registration import Registration
     from assay_server.status.feed import StatusFeed
@@ -67,15 +69,16 @@ class Governing:
     def services(self) -> Sequence[Service]:
         """For both sockets, where the table says who may call."""
         return (
+            LazyService("assay.ledger.v1.Replays", self._replays),
             self._registering("assay.governance.v1.Owners", lambda parts: parts.owners()),
             self._registering("assay.governance.v1.Principals", lambda parts: parts.principals()),
             self._registering("assay.governance.v1.Catalogue", lambda parts: parts.catalogue()),
             LazyService("assay.policy.v1.Policies", self._policy_service),
-            LazyService("assay.ledger.v1.Replays", self._replays),
             self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
             self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
             self._lazy("assay.instance.v1.Instances", self._instances),
             self._lazy("assay.status.v1.AgentStatus", self._agent_status),
+            self._lazy("assay.revocation.v1.Revocations", self._revocation_service),
         )
 
     async def run(self) -> None:
@@ -93,11 +96,29 @@ class Governing:
         await self._ground.clock.sleep(BREATH)
         if not await self._ground.store.read(_governed):
             await self._used.wait()
-        from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.driftreconciler import DriftReconciler  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.pruning import Pruning  # noqa: PLC0415 - likewise
+        from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - likewise
 
+        ground = self._ground
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._registration.sweeper.run())
-            tasks.create_task(TaskReconciler(self._ground.store, self._ground.clock).run())
+            tasks.create_task(TaskReconciler(ground.store, ground.clock).run())
+            tasks.create_task(self._revocations.run())
+            tasks.create_task(DriftReconciler(ground.store, ground.clock, self._drift_sweep).run())
+            tasks.create_task(Pruning(ground.store, ground.clock, ground.config.tasks.keep_ended).run())
+
+    def _drift_sweep(self) -> "Sweep":
+        from assay_server.governance.driftsweep import DriftSweep  # noqa: PLC0415 - Cedar is loaded with it
+
+        return DriftSweep(self._ground.store, self.policies(), self._ground.clock).sweep
+
+    def _replays(self) -> Service:
+        from assay_proto.ledger.v1 import replay_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.replays import ReplaysApi  # noqa: PLC0415 - likewise
+        from assay_server.governance.explaining import Replays  # noqa: PLC0415 - likewise
+
+        return served(replay_pb2.DESCRIPTOR.services_by_name["Replays"], ReplaysApi(Replays(self._ground.store)))
 
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
@@ -148,13 +169,6 @@ class Governing:
         api = PolicyApi(versions, self.policies(), PolicyReview(ground.store, ground.clock))
         return served(policy_pb2.DESCRIPTOR.services_by_name["Policies"], api)
 
-    def _replays(self) -> Service:
-        from assay_proto.ledger.v1 import replay_pb2  # noqa: PLC0415 - with the first call
-        from assay_server.api.replays import ReplaysApi  # noqa: PLC0415 - likewise
-        from assay_server.governance.explaining import Replays  # noqa: PLC0415 - likewise
-
-        return served(replay_pb2.DESCRIPTOR.services_by_name["Replays"], ReplaysApi(Replays(self._ground.store)))
-
     async def _policy_key(self) -> SigningKey:
         keys = self._ground.keys
         return await keys.get(POLICY_KEY) or await keys.generate(POLICY_KEY, KeyType.EC_P256)
@@ -191,6 +205,19 @@ class Governing:
 
         descriptor = task_pb2.DESCRIPTOR.services_by_name["OperatorTasks"]
         return served(descriptor, OperatorTasksApi(self._tasks, self._calls, self._ground.clock))
+
+    @cached_property
+    def _revocations(self) -> "RevocationService":
+        from assay_server.governance.revocations import RevocationService  # noqa: PLC0415 - not before the start is over
+
+        return RevocationService(self._ground.store, self._ground.clock, lambda: self._status_feed)
+
+    def _revocation_service(self) -> Service:
+        from assay_proto.revocation.v1 import revocation_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.revocation import RevocationsApi  # noqa: PLC0415 - likewise
+
+        descriptor = revocation_pb2.DESCRIPTOR.services_by_name["Revocations"]
+        return served(descriptor, RevocationsApi(self._revocations, self._ground.clock))
 
     def _agent_tasks(self) -> Service:
         from assay_proto.task.v1 import task_pb2  # noqa: PLC0415 - with the first call

@@ -10,7 +10,7 @@ import logging
 import ssl
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from assay.asgi.caller import STATE
 from assay.asgi.middleware import App, Message, Receive, Scope, Send, authorization
@@ -22,10 +22,9 @@ from assay.svid.jws import ALGORITHMS
 from assay.svid.refusal import Reason, RefusedError, SvidRefusedError
 from assay.tasktoken import Certificate, DpopProof, Presented, TaskTokenVerifier
 from assay.tasktoken.actions import Actions, Routes
-from assay.tasktoken.call import Reporter, TaskCall, refused_call, trace_id_of
+from assay.tasktoken.call import Learning, Reporter, TaskCall, refused_call, trace_id_of
 from assay.tasktoken.refusal import NotAllowedError
 from assay.tasktoken.report import Outcome
-from assay.tasktoken.token import TaskToken
 
 __all__ = ["TaskTokenMiddleware", "task"]
 
@@ -38,14 +37,6 @@ _PROOF_REASONS = frozenset({Reason.NO_PROOF, Reason.BAD_PROOF})
 
 # Of the standard library: the program that imports us decides what becomes of it.
 log = logging.getLogger("assay.asgi")
-
-
-class Learning(Protocol):
-    """A source of status that has to ask for what a token refers to, such as a status list."""
-
-    async def learn(self, token: TaskToken, /) -> None:
-        """Return when it knows, or knows that it cannot."""
-        ...
 
 
 def task(scope: Mapping[str, Any]) -> TaskCall:

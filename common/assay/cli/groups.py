@@ -28,6 +28,7 @@ DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "wit": "Mint WIT-SVIDs.",
         "task": "Open, show, list, narrow, hold and end tasks of principals.",
         "ledger": "Tell and prove what was authorised, and what came of it.",
+        "revoke": "End tasks and credentials before their time, all of a kind at once.",
         "logger": "Show and change how much the server logs.",
         "debug": "Show what the server says of itself.",
         "api": "Ask the Workload API, as a workload does.",

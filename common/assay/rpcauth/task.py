@@ -18,7 +18,7 @@ from assay.rpcauth.refusal import refusal
 from assay.rpcauth.server import guarded, guarded_unknown, refusing, tls_peer
 from assay.rpcauth.taskrules import CURRENT, Examined, TaskRules, current_task, report_end
 from assay.tasktoken import TaskTokenVerifier
-from assay.tasktoken.call import Reporter, TaskCall
+from assay.tasktoken.call import Learning, Reporter, TaskCall
 from assay.transport.front import Front
 
 __all__ = ["TaskTokenInterceptor", "current_task"]
@@ -32,7 +32,8 @@ class TaskTokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, un
     """Lets pass calls with a task token that is their caller's, still counts, and allows the method's action.
 
     A token comes in `authorization`, as `DPoP` with a proof in `dpop`, or as `Bearer` on a connection of `serve_tls`
-    with the certificate that it is bound to. The arguments are those of `TaskRules`.
+    with the certificate that it is bound to. The arguments are those of `TaskRules`; `learning` is asked before a token
+    is judged, for sources of status that do not hold everything.
 
     Refused are: UNAUTHENTICATED, tokens that are none, not the caller's, or ended; PERMISSION_DENIED, methods that they
     do not allow or that have no action; UNAVAILABLE, all whose status cannot be learnt. The reason is in the trailer
@@ -47,9 +48,11 @@ class TaskTokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, un
         url: str = "",
         understands: Collection[str] = (),
         reporter: Reporter | None = None,
+        learning: Learning | None = None,
         public: Collection[str] = (),
         clock: Clock | None = None,
     ) -> None:
+        self._learning = learning
         self._rules = TaskRules(
             verifier, actions, url=url, understands=understands, reporter=reporter, public=public, clock=clock
         )
@@ -71,6 +74,8 @@ class TaskTokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, un
             return handler
         try:
             examined = self._rules.examine(handler_call_details)
+            if self._learning is not None:
+                await self._learning.learn(examined.token)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody gets in by it
             return refusing(refusal(error, method))
         return self._guarded(method, handler, examined)

@@ -58,7 +58,10 @@ def check_fresh(payload: Mapping[str, object], now: float, seen: Seen, kind: str
         SvidRefusedError: it is not taken.
         ResourceExhaustedError: too many are remembered.
     """
-    issued_at = compact.date(payload, "iat")
+    try:
+        issued_at = compact.date(payload, "iat")
+    except SvidRefusedError as error:
+        raise bad_proof(error.message) from None
     jti = payload.get("jti")
     if issued_at is None or not now - life <= issued_at <= now + SKEW:
         raise bad_proof("it was not made just now")

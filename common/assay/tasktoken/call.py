@@ -21,6 +21,14 @@ class Reporter(Protocol):
         ...
 
 
+class Learning(Protocol):
+    """A source of status that has to ask for what a token refers to, such as a `StatusListSource`."""
+
+    async def learn(self, token: TaskToken, /) -> None:
+        """Return when it knows, or knows that it cannot."""
+        ...
+
+
 @dataclass(slots=True)
 class TaskCall:
     """One call, its token, and its reports.

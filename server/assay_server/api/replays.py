@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from assay.rpc.method import Context
 from assay_proto.ledger.v1 import replay_pb2 as pb
-from assay_server.api.page import page_from_proto
 from assay_server.api.policy_values import decision_to_proto
 from assay_server.api.task_values import to_proto
+from assay_server.datastore.base import Page
 from assay_server.governance.explaining import DecisionTold, Replays, Step
 from assay_server.policy.replay import Difference
 
@@ -20,7 +20,7 @@ class ReplaysApi:
 
     async def Explain(self, request: pb.ExplainTaskRequest, context: Context) -> pb.ExplainTaskResponse:
         """A task, page by page."""
-        told = await self._replays.explain(request.task_id, page_from_proto(request))
+        told = await self._replays.explain(request.task_id, Page(max(0, request.page_size), request.page_token))
         return pb.ExplainTaskResponse(
             task=to_proto(told.task) if told.task is not None else None,
             steps=[_step(one) for one in told.steps],

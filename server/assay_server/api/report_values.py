@@ -1,8 +1,10 @@
 """Reports of verifiers, from their messages."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from assay.spiffeid import SpiffeId
 from assay_proto.status.v1 import status_pb2 as pb
+from assay_server.governance.intake import Intake
 from assay_server.model.governed.report import Report
 
 
@@ -28,3 +30,12 @@ def reports_of(messages: Iterable[pb.Report]) -> list[Report]:
         )
         for one in messages
     ]
+
+
+def taking(intake: Intake) -> Callable[[str, SpiffeId, int, Sequence[pb.Report]], Awaitable[int]]:
+    """Writes reports down as they come over the wire: reporter, verifier, number of the first; as `Intake.take`."""
+
+    async def take(reporter: str, verifier: SpiffeId, first: int, messages: Sequence[pb.Report]) -> int:
+        return await intake.take(reporter, verifier, first, reports_of(messages))
+
+    return take

@@ -30,13 +30,14 @@ _DEBUG_API = "/spire.api.server.debug.v1.Debug/"
 _LOGGER_API = "/spire.api.server.logger.v1.Logger/"
 _HEALTH_API = "/grpc.health.v1.Health/"
 _SYNC_API = "/assay.sync.v1.Sync/"
+_REPLAYS_API = "/assay.ledger.v1.Replays/"
 _GOVERNANCE_API = "/assay.governance.v1."
 _POLICIES_API = "/assay.policy.v1.Policies/"
-_REPLAYS_API = "/assay.ledger.v1.Replays/"
 _AGENT_TASKS_API = "/assay.task.v1.AgentTasks/"
 _OPERATOR_TASKS_API = "/assay.task.v1.OperatorTasks/"
 _INSTANCE_API = "/assay.instance.v1.Instances/"
 _AGENT_STATUS_API = "/assay.status.v1.AgentStatus/"
+_REVOCATIONS_API = "/assay.revocation.v1.Revocations/"
 
 
 def _rules(service: str, who: Who, *methods: str) -> dict[str, Who]:
@@ -91,6 +92,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         **_rules(_LOGGER_API, Who.LOCAL, "GetLogger", "SetLogLevel", "ResetLogLevel"),
         **_rules(_HEALTH_API, Who.LOCAL, "Check", "List", "Watch"),
         **_rules(_SYNC_API, Who.AGENT, "Watch"),
+        **_rules(_REPLAYS_API, _OPERATOR, "Explain"),
         **_rules(f"{_GOVERNANCE_API}Owners/", _OPERATOR, "Add", "Leave", "Return", "Get", "List"),
         **_rules(
             f"{_GOVERNANCE_API}Principals/",
@@ -106,7 +108,6 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         },
         **_rules(f"{_GOVERNANCE_API}Catalogue/", _OPERATOR, "ListResources", "ListTools", "ListGrants"),
         **_rules(_POLICIES_API, _OPERATOR, "Push", "Rollback", "Live", "List", "Get", "Explain", "Diff"),
-        **_rules(_REPLAYS_API, _OPERATOR, "Explain"),
         **_rules(
             _AGENT_TASKS_API,
             Who.AGENT,
@@ -119,6 +120,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
         ),
         **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID", "NewWITSVID"),
         **_rules(_AGENT_STATUS_API, Who.AGENT, "Watch"),
+        **_rules(_REVOCATIONS_API, _OPERATOR, "Preview", "Revoke"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL
             for version in ("v1", "v1alpha")

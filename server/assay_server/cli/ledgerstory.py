@@ -21,7 +21,7 @@ _WIDTH = 20
 
 def faults(story: pb.ExplainTaskResponse) -> list[str]:
     """What is wrong with the decisions, each in a sentence; nothing if all are as they were."""
-    found = [one for step in story.steps if step.HasField("replay") for one in _faults(step)]
+    found = [one for step in story.steps if step.HasField("replay") and not step.replay.same for one in _faults(step)]
     return found + [f"{one}: no event tells of it" for one in story.untold_decisions]
 
 
@@ -40,6 +40,8 @@ def print_story(story: pb.ExplainTaskResponse) -> None:
     """The task, what happened in the order in which it was written down, and whether the decisions replay."""
     if story.HasField("task"):
         print_task(story.task, Output.PRETTY)
+    elif any(step.type == "task.opened" for step in story.steps):
+        typer.echo("The task is forgotten: it ended long ago. This is what was written down of it.")
     else:
         typer.echo("It was never opened: policy refused.")
     typer.echo("")
@@ -85,6 +87,8 @@ def _faults(step: pb.Step) -> Iterator[str]:
             yield f"{name} was altered: its record has {one.field} {one.found!r}, the event {one.recorded!r}"
         else:
             yield f"{name} is ANOTHER ANSWER: {one.field} was {one.recorded!r} and is {one.found!r} now"
+    if not replay.why_not and not replay.differences:
+        yield f"{name} is not the same"
 
 
 def _step(step: pb.Step) -> dict[str, Any]:

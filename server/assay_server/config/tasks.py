@@ -10,13 +10,16 @@ from assay.config.fields import PositiveSeconds, Seconds, Section
 
 _LONGEST = 3600
 
+KEEP_ENDED = 30 * 24 * 3600
+
 
 @dataclass(frozen=True, slots=True)
 class TaskSettings:
-    """How many seconds tasks last at most, and how old a verifier's knowledge may be for which class of actions."""
+    """Seconds: how long tasks last at most and are kept after their end, and how old what verifiers know may be."""
 
     max_duration: int = 8 * 3600
     max_ai_agent_duration: int = 3600
+    keep_ended: int = KEEP_ENDED
     staleness: Mapping[str, int] = field(default_factory=lambda: StalenessSection().settings())
 
 
@@ -64,8 +67,11 @@ class TasksSection(Section):
     """The longest that a task of a human, service or machine lasts, whatever is asked for."""
     max_ai_agent_duration: PositiveSeconds = 3600
     """The longest that a task of an ai_agent lasts."""
+    keep_ended: PositiveSeconds = KEEP_ENDED
+    """How long a task is kept after its end; what the ledger says of it stays."""
     staleness: StalenessSection = StalenessSection()
 
     def settings(self) -> TaskSettings:
         """As the server takes it."""
-        return TaskSettings(self.max_duration, self.max_ai_agent_duration, self.staleness.settings())
+        bounds = self.staleness.settings()
+        return TaskSettings(self.max_duration, self.max_ai_agent_duration, self.keep_ended, bounds)

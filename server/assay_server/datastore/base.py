@@ -264,6 +264,10 @@ class Governed(Protocol):
         """Whether there was one."""
         ...
 
+    def forget(self, noun: Noun[T], keys: Sequence[str]) -> None:
+        """Delete those there are of these, as one change, whose object has no key: `credential/`."""
+        ...
+
 
 class Events(Protocol):
     """What happened to governed identities, in order; only ever added to."""

@@ -10,10 +10,10 @@ from assay.errors import FailedPreconditionError, InvalidArgumentError, Permissi
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId
 from assay_server.authorization.index import AuthorizedEntries
-from assay_server.datastore.base import Page, Store, Transaction
+from assay_server.datastore.base import Store, Transaction
 from assay_server.governance.calling import Asker
 from assay_server.governance.tasks import By, Caller
-from assay_server.model.governed.principal import INSTANCE
+from assay_server.model.governed.principal import INSTANCE, copy_of
 
 MAX_ENTRIES = 1000
 
@@ -124,6 +124,6 @@ def _instance(tx: Transaction, agent: SpiffeId, entry: Entry, workload: Attested
     if not entry.instance_from:
         return str(entry.spiffe_id)
     value = workload.matches[entry.id] or value_of(entry.instance_from, workload.selectors)
-    # Two hosts may have copies with the same value.
-    known, _ = tx.governed.find(INSTANCE, [("entry", entry.id), ("node", str(agent))], Page())
-    return next((one.spiffe_id for one in known if one.value == value), None)
+    # Two hosts may have copies with the same value; one that had an ID by an older template has its newest now.
+    known = tx.governed.latest(INSTANCE, [("copy", copy_of(entry.id, str(agent), value))], 1) if value else []
+    return known[0].spiffe_id if known else None

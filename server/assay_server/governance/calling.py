@@ -21,7 +21,7 @@ from assay_server.governance.deciding import facts_of, recorded
 from assay_server.governance.ending import event_of
 from assay_server.governance.identity import principal_of
 from assay_server.governance.journal import Write, record
-from assay_server.governance.policies import PolicySource
+from assay_server.governance.policies import PolicySource, under_live
 from assay_server.governance.task_state import InactiveTaskError
 from assay_server.governance.tasks import By, Caller
 from assay_server.model.governed.catalogue import RESOURCE, TOOL
@@ -152,8 +152,10 @@ class CallService:
             UnavailableError: there is no policy to decide by.
         """
         call.check()
-        policy, now = await self._policies.current(), int(self._clock.now().timestamp())
-        decided = await self._store.write(lambda tx: _decided(tx, policy, _asked(tx, call, asker), now))
+        now = int(self._clock.now().timestamp())
+        decided = await under_live(
+            self._store, self._policies, lambda tx, policy: _decided(tx, policy, _asked(tx, call, asker), now)
+        )
         if isinstance(decided, AssayError):
             raise decided
         return decided

@@ -233,6 +233,7 @@ def _credential(
         expires_at=min(now + ttl, task.ends_at, *request.ends_at),
         decision_id=decisions[0].decision_id,
         actions=tuple(dict.fromkeys(actions)),
+        requested_ttl=request.requested_ttl,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from assay_server.datastore.base import Transaction
 from assay_server.governance.counting import above
@@ -55,9 +56,9 @@ def facts_of(tx: Transaction, task: Task, principal: Principal | None, actions: 
 
 def customer_of(task: Task) -> str:
     """Whose affairs a task is about: the only one of `allowed_customers`, if it was not the workload that said so."""
-    allowed = task.constraints.get(CUSTOMERS)
+    allowed: list[str] = task.constraints.get(CUSTOMERS) or []
     said_by_itself = task.trigger.startswith("workload:")
-    return allowed[0] if not said_by_itself and isinstance(allowed, list) and len(allowed) == 1 else ""
+    return allowed[0] if len(allowed) == 1 and not said_by_itself else ""
 
 
 def recorded(
@@ -67,6 +68,11 @@ def recorded(
     decision = decide(policy, request, new_id("dec", request.now))
     if call:
         decision = replace(decision, call=call, call_digest=call_digest)
+    return kept(tx, decision, request, actor)
+
+
+def kept(tx: Transaction, decision: Decision, request: DecisionRequest, actor: str) -> Decision:
+    """That decision, written down."""
     event = Event(
         EventType.DECISION,
         request.now,
@@ -75,17 +81,38 @@ def recorded(
         decision.task_id,
         decision.principal,
         request.principal.actor_type.value if request.principal else "",
-        {
-            "point": decision.point.value,
-            "effect": decision.effect.value,
-            "ttl": decision.ttl,
-            "tool": request.tool.name if request.tool else "",
-            "policies": list(decision.policies),
-            "policy_version": decision.policy_version,
-            "policy_digest": decision.policy_digest,
-            "reason": decision.reason,
-            "inputs_digest": decision.inputs_digest,
-        },
+        {**_asked(request), **_answered(decision)},
     )
     record(tx, event, (DECISION, decision))
     return decision
+
+
+def _asked(request: DecisionRequest) -> dict[str, Any]:
+    """Who for whom on what, and how it stood with them: names and numbers, never parameters."""
+    principal, task = request.principal, request.task
+    return {
+        "point": request.point.value,
+        "tool": request.tool.name if request.tool else "",
+        "resource": request.resource.uri if request.resource else "",
+        "audience": request.audience,
+        "instance": request.instance,
+        "on_behalf_of": task.subject if task else "",
+        "environment": principal.environment if principal else "",
+        "tenant": principal.tenant if principal else "",
+        "risk_score": request.risk_score,
+        "quarantined": request.quarantined,
+        "parameters_digest": request.parameters_digest,
+    }
+
+
+def _answered(decision: Decision) -> dict[str, Any]:
+    """The answer, and the hash of what it was made of: whoever replays it knows that these are the inputs."""
+    return {
+        "effect": decision.effect.value,
+        "ttl": decision.ttl,
+        "policies": list(decision.policies),
+        "policy_version": decision.policy_version,
+        "policy_digest": decision.policy_digest,
+        "reason": decision.reason,
+        "inputs_hash": decision.inputs_hash,
+    }

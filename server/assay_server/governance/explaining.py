@@ -81,7 +81,9 @@ class Replays:
 def _read(tx: Transaction, task_id: str, page: Page) -> _Read:
     task = tx.governed.get(TASK, task_id)
     events, token = tx.events.find(page, task_id=task_id) if task_id else ([], "")
-    if task is None and not events:
+    if len(events) < page.size:
+        token = ""
+    if task is None and not events and not page.token:
         raise NotFoundError(f"no task {task_id[:64]}", hint="see `assay task list`")
     found = (tx.governed.get(DECISION, one.subject) for one in _decided(events))
     decisions = {one.decision_id: one for one in found if one is not None}

@@ -136,7 +136,8 @@ def taskless(tx: Transaction, principals: Collection[str]) -> frozenset[str]:
 def _due(tx: Transaction, admitted: Admitted, now: int) -> bool:
     """Whether there is something to write down."""
     if not admitted.copy.entry.instance_from:
-        return False
+        # Nobody knows of the copies, but that somebody asks is a use of the principal.
+        return now - admitted.principal.last_used_at >= SEEN_EVERY
     known = tx.governed.get(INSTANCE, str(admitted.spiffe_id))
     return known is None or known.entry_id != admitted.copy.entry.id or now - known.last_seen >= SEEN_EVERY
 
@@ -145,6 +146,9 @@ def _noted(tx: Transaction, admitted: Admitted, now: int) -> Admitted:
     if not _due(tx, admitted, now):
         return admitted
     copy, name = admitted.copy, str(admitted.spiffe_id)
+    if not copy.entry.instance_from:
+        tx.governed.put(PRINCIPAL, replace(admitted.principal, last_used_at=now))
+        return admitted
     known = tx.governed.get(INSTANCE, name)
     if known is not None:
         tx.governed.put(INSTANCE, replace(known, entry_id=copy.entry.id, last_seen=now))

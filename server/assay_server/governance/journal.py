@@ -3,6 +3,7 @@
 A ledger joins here: whoever writes governed objects anywhere else writes what nobody can prove.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from assay_server.datastore.base import Transaction
@@ -26,3 +27,8 @@ def erase(tx: Transaction, event: Event, noun: Noun[Any], key: str) -> bool:
         return False
     tx.events.append(event)
     return True
+
+
+def forget(tx: Transaction, noun: Noun[Any], keys: Sequence[str]) -> None:
+    """Delete what is over for good. Nothing is said: all that there was to say is in the events, which stay."""
+    tx.governed.forget(noun, keys)

@@ -169,12 +169,12 @@ def _parent(tx: Transaction, task: Task, now: int) -> Task | None:
     if parent is None or parent.principal != task.principal or parent.instance not in {"", task.instance}:
         raise NotFoundError(f"no task {task.parent}")
     task_state.require_active(parent, now)
-    if _depth(tx, parent) > MAX_DEPTH:
+    if depth_of(tx, parent) > MAX_DEPTH:
         raise ResourceExhaustedError(f"task {task.parent} has {MAX_DEPTH} tasks above it already")
     return parent
 
 
-def _depth(tx: Transaction, task: Task) -> int:
+def depth_of(tx: Transaction, task: Task) -> int:
     """Itself and the tasks above it."""
     depth, above = 1, task.parent
     while above and depth <= MAX_DEPTH:

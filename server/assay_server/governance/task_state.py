@@ -4,10 +4,7 @@ from dataclasses import replace
 
 from assay.errors import FailedPreconditionError
 from assay_server.model.governed.principal import Trigger
-from assay_server.model.governed.task import Task, TaskState
-
-ENDED = frozenset({TaskState.COMPLETED, TaskState.REVOKED, TaskState.EXPIRED, TaskState.SUPERSEDED})
-"""From these there is no way back."""
+from assay_server.model.governed.task import ENDED, Task, TaskState
 
 # What ends a task by itself has a state of its own; whatever else ends one revokes it.
 _BY_CAUSE = {Trigger.TASK_COMPLETED.value: TaskState.COMPLETED, Trigger.TIMEOUT.value: TaskState.EXPIRED}

@@ -10,7 +10,7 @@ from typing import Any
 from assay_server.model.governed.decision import Decision, DecisionRequest, Effect, Point
 from assay_server.policy.cedar import Answer, ask
 from assay_server.policy.engine import SCHEMA_VERSION, Policy, floor_digest
-from assay_server.policy.inputs import inputs_digest, inputs_of
+from assay_server.policy.inputs import inputs_hash, inputs_of
 from assay_server.policy.rule import Rule
 from assay_server.policy.ttl import ttl_of
 from assay_server.policy.wording import advice_of, obligations_of, reason_of
@@ -41,7 +41,7 @@ def decided(policy: Policy, inputs: Json, decision_id: str) -> Decision:
         task_id=inputs["task"],
         obligations=dict(verdict.obligations),
         inputs=inputs,
-        inputs_digest=inputs_digest(inputs),
+        inputs_hash=inputs_hash(inputs),
         schema_version=SCHEMA_VERSION,
         floor_digest=floor_digest(),
     )

@@ -10,7 +10,7 @@ from typing import Any, cast
 from assay_server.model.governed.decision import Decision
 from assay_server.policy.decide import decided
 from assay_server.policy.engine import SCHEMA_VERSION, Policy, floor_digest
-from assay_server.policy.inputs import inputs_digest
+from assay_server.policy.inputs import inputs_hash
 
 ABOUT = ("point", "at", "principal", "task_id")
 """What a decision says of its question."""
@@ -71,7 +71,7 @@ def _obstacle(policy: Policy, recorded: Decision) -> str:
         return f"its inputs are of {said}, and this server decides by version {SCHEMA_VERSION}"
     if recorded.floor_digest != floor_digest():
         return "the rules under every set were others then"
-    if recorded.inputs_digest != inputs_digest(recorded.inputs):
+    if recorded.inputs_hash != inputs_hash(recorded.inputs):
         return "its inputs are not those that were written down: they were altered"
     return ""
 

@@ -8,6 +8,7 @@ import ast
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -203,7 +204,7 @@ async def test_what_is_another_tenants_or_anothers_task_is_out_of_reach(governed
         tx.governed.put(TOOL, Tool("their.read", "https://theirs", ActionClass.CONSEQUENTIAL_READ, Risk.LOW))
         for principal in (other, BOT):
             tools = tuple(dict.fromkeys((*principal.tools, "their.read")))
-            tx.governed.put(PRINCIPAL, Principal(**{**_fields(principal), "tools": tools}))
+            tx.governed.put(PRINCIPAL, replace(principal, tools=tools))
 
     await written(governed, register)
     allowed = ("--allow", "https://theirs=their.read", "--goal", "x")
@@ -228,10 +229,6 @@ async def test_what_is_another_tenants_or_anothers_task_is_out_of_reach(governed
             await client.credential(theirs, "https://theirs", jkt="A" * 43)
     shown = governed.cli("task", "show", "--id", theirs)
     assert (shown["credentials"], shown["children"], shown["task"]["used"]["calls"]) == ([], [], 0)
-
-
-def _fields(principal: Principal) -> dict[str, object]:
-    return {name: getattr(principal, name) for name in principal.__dataclass_fields__}
 
 
 async def test_what_the_principal_has_not_no_task_has(governed: Deployment) -> None:

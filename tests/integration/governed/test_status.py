@@ -131,6 +131,33 @@ async def test_nothing_is_missed_by_whoever_was_away_while_the_server_was_killed
     assert await _told(governed, one.view, tasks[2][1]), "and nothing was missed"
 
 
+async def test_an_operator_who_revokes_is_told_how_many_verifiers_know(governed: Deployment) -> None:
+    task, jti = await issued(governed)
+    async with verifier(governed) as one, verifier(governed) as two:
+        for each in (one, two):
+            await each.until(lambda each=each: each.view.position)  # type: ignore[misc]
+        revoke = ("revoke", "--task", task.id, "--reason", "wrong", "--socket-path", str(governed.admin))
+        async with asyncio.TaskGroup() as tasks:
+            hearing = [tasks.create_task(each.until(lambda each=each: each.view.revoked(jti))) for each in (one, two)]  # type: ignore[misc]
+            found = await asyncio.to_thread(governed.run, *revoke)
+            await asyncio.gather(*hearing)
+    assert "2 of 2 connected verifiers" in found.stdout
+
+
+async def test_what_a_verifier_reports_is_in_the_tasks_history(governed: Deployment) -> None:
+    task, jti = await issued(governed)
+    report = pb.Report(kind="tool.use", at=1, jti=jti, task_id=task.id, action="crm.read", outcome="allowed")
+    async with verifier(governed) as one:
+        await one.until(lambda: one.view.position)
+        reports = pb.Reports(reporter="r", first=1, reports=[report])
+        await one.stream.write(pb.VerifierMessage(reports=reports))
+        async with asyncio.timeout(30):
+            while (message := await one.stream.read()) is not None and not message.HasField("taken"):
+                pass
+    assert message is not None
+    assert (message.taken.reporter, message.taken.last) == ("r", 1)
+
+
 async def test_what_is_held_ages_while_the_server_is_away_and_the_stream_stays(governed: Deployment) -> None:
     await issued(governed)
     async with verifier(governed) as one:

@@ -6,20 +6,27 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from assay.errors import AssayError, FailedPreconditionError, NotFoundError, PermissionDeniedError, UnavailableError
+from assay.errors import (
+    AssayError,
+    FailedPreconditionError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from assay.governed.authority import Access
 from assay.rpc.client import Channel
 from assay.rpc.message import MAX_MESSAGE_BYTES
 from assay.rpc.status import EndError, StatusCode
 from assay.testing.deployment import Deployment
 from assay.workloadapi import Endpoint
-from assay.workloadapi.tasks import OpenedTask, TaskClient
+from assay.workloadapi.tasks import Bounds, OpenedTask, TaskClient
 from assay_proto.task.v1 import task_pb2 as pb
 
 T = TypeVar("T")
@@ -83,6 +90,36 @@ async def test_tasks_outlive_a_server_that_is_killed_and_end_at_their_time(gover
 
         over = await surely(ended)
         assert (over.state, over.state_reason) == ("expired", "timeout")
+
+
+async def test_a_budget_is_exact_when_the_server_is_killed_while_it_is_spent(governed: Deployment) -> None:
+    calls, told = 200, set[str]()
+    async with TaskClient(governed.api) as client:
+        task = await surely(lambda: client.open("answer ticket 7", READING, lasting=600, budget=Bounds(calls=calls)))
+
+        async def spend() -> None:
+            with suppress(UnavailableError):
+                while True:
+                    told.add((await client.credential(task.id, "https://crm/mcp", jkt="A" * 43)).jti)
+
+        async with asyncio.TaskGroup() as spenders:
+            for _ in range(8):
+                spenders.create_task(spend())
+            while len(told) < calls // 10:  # noqa: ASYNC110 - some way into it, wherever that is
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(governed.stop, "server", signal.SIGKILL)
+        governed.start_server()
+        await surely(lambda: client.get(task.id))
+        record = governed.cli("task", "show", "--id", task.id)
+        written = {one["jti"] for one in record["credentials"]}
+        # Who had no answer may have spent a call, which is written down then: nothing is counted twice or not at all.
+        assert told <= written
+        assert len(told) < calls
+        assert record["left"]["calls"] == calls - len(written)
+        for _ in range(record["left"]["calls"]):
+            await client.credential(task.id, "https://crm/mcp", jkt="A" * 43)
+        with pytest.raises(ResourceExhaustedError, match="used up its calls"):
+            await client.credential(task.id, "https://crm/mcp", jkt="A" * 43)
 
 
 async def test_calls_without_the_security_header_and_huge_intents_are_refused(governed: Deployment) -> None:

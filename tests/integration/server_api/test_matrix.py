@@ -61,6 +61,8 @@ POLICY = """
         L  Check List Watch
     assay.sync.v1.Sync
         G  Watch
+    assay.ledger.v1.Replays
+        LA Explain
     assay.governance.v1.Owners
         LA Add Leave Return Get List
     assay.governance.v1.Principals
@@ -72,8 +74,6 @@ POLICY = """
         LA AddGrant UpdateGrant RemoveGrant GetGrant ListGrants
     assay.policy.v1.Policies
         LA Push Rollback Live List Get Explain Diff
-    assay.ledger.v1.Replays
-        LA Explain
     assay.instance.v1.Instances
         G  BatchNewX509SVID NewJWTSVID NewWITSVID
     assay.status.v1.AgentStatus
@@ -82,6 +82,8 @@ POLICY = """
         G  Open Get List Credential Decide Narrow Complete Heartbeat Watch
     assay.task.v1.OperatorTasks
         LA Open OpenForEvent Show List Decide Narrow Complete Suspend Resume Revoke
+    assay.revocation.v1.Revocations
+        LA Preview Revoke
     grpc.reflection.v1.ServerReflection
         L  ServerReflectionInfo
     grpc.reflection.v1alpha.ServerReflection

@@ -120,7 +120,7 @@ class ScriptedIssuer:
         said = {
             "profile": "assay-task-1", "iss": self.name, "aud": CRM, "iat": now(), "exp": now() + 300, "jti": "1",
             "sub": bot, "sub_profile": "ai_agent", "client_id": bot, "agent_instance_id": bot, "cnf": self.bot.bound,
-            "mission": {"id": "tsk_1", "origin": self.name, "authority_hash": "sha-256:a"},
+            "mission": {"id": "tsk_1", "issuer": self.name, "authority_hash": "sha-256:a"},
             "authorization_details": [allow()], "status": {"status_list": {"idx": 9, "uri": self.name + LIST}},
         }  # fmt: skip
         return self.authority.token({"typ": typ, **(header or {})}, without_none({**said, **changes}))
@@ -258,7 +258,7 @@ WRONG_TOKENS: Mapping[str, tuple[Claims, str]] = {
     "of an agent on somebody's behalf without a task": (
         changed(mission=None, sub_profile="user", act={"sub_profile": "ai_agent"}), "not_a_task_token",
     ),
-    "of another issuer's task": (altered("mission", origin="https://elsewhere"), "not_a_task_token"),
+    "of another issuer's task": (altered("mission", issuer="https://elsewhere"), "not_a_task_token"),
     "of no instance": (changed(agent_instance_id=None), "not_a_task_token"),
     "bound to nothing": (changed(cnf=None), "not_bound"),
     "bound to two keys": (lambda issuer: {"cnf": {**issuer.bot.bound, **issuer.jkt}}, "not_a_task_token"),

@@ -58,7 +58,7 @@ class ExplainTaskResponse(_message.Message):
     next_page_token: _builtins.str
     @_builtins.property
     def task(self) -> _task_pb2.Task:
-        """Not set if it was never opened."""
+        """Not set if it was never opened, or is forgotten."""
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]: ...

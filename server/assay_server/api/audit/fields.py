@@ -53,13 +53,13 @@ ABOUT: Mapping[str, About] = {
     f"{_SVID}NewJWTSVID": svids.jwt_issued,
     f"{_INSTANCE}NewJWTSVID": svids.instance_jwt_issued,
     f"{_INSTANCE}NewWITSVID": svids.instance_wit_issued,
+    "/assay.ledger.v1.Replays/Explain": lambda request, _: {"task_id": request.task_id},
     f"{_SVID}NewDownstreamX509CA": svids.downstream,
     f"{_TRUST_DOMAIN}GetFederationRelationship": bundles.named,
     f"{_TRUST_DOMAIN}RefreshBundle": bundles.named,
     f"{_POLICIES}Push": policies.versioned,
     f"{_POLICIES}Rollback": policies.rolled_back,
     f"{_POLICIES}Explain": policies.explained,
-    "/assay.ledger.v1.Replays/Explain": lambda request, _: {"task_id": request.task_id},
     f"{_API}logger.v1.Logger/SetLogLevel": lambda request, _: {"new_log_level": enum_name(request, "new_level")},
     **{
         f"{_LOCAL_AUTHORITY}{verb}{kind}Authority": bundles.authority

@@ -67,11 +67,12 @@ class SqlGoverned:
             self._connection.run(sql.INSERT, {"position": position, "kind": noun.name, "name": key, **contents})
             self._put_terms(noun, position, set(), _terms(noun, value))
         else:
-            before = _read(noun.type, row[2])
+            # As they are, not as the object before would have them: an older release may have had others.
+            before = set(self._connection.rows(sql.TERMS, {"governed": row[0]}))
             # SQLite writes the index of a column that is set, whether the value is another or not.
             statement = sql.UPDATE_DOCUMENT if row[1] == contents["due"] else sql.UPDATE
             self._connection.run(statement, {"at_position": row[0], **contents})
-            self._put_terms(noun, row[0], _terms(noun, before), _terms(noun, value))
+            self._put_terms(noun, row[0], before, _terms(noun, value))
 
     def delete(self, noun: Noun[T], key: str) -> bool:
         """Whether there was one."""
@@ -79,6 +80,12 @@ class SqlGoverned:
         if deleted:
             self._changes.append(ChangeKind.GOVERNED, f"{noun.name}/{key}")
         return bool(deleted)
+
+    def forget(self, noun: Noun[T], keys: Sequence[str]) -> None:
+        """Delete those there are of these, as one change, whose object has no key."""
+        if keys:
+            self._connection.run_many(sql.DELETE, [{"kind": noun.name, "name": key} for key in keys])
+            self._changes.append(ChangeKind.GOVERNED, f"{noun.name}/")
 
     def _put_terms(
         self, noun: Noun[Any], position: int, before: set[tuple[str, str]], after: set[tuple[str, str]]

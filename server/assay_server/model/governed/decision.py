@@ -100,7 +100,7 @@ class Decision:
     task_id: str
     obligations: dict[str, str] = field(default_factory=dict[str, str])
     inputs: dict[str, Any] = field(default_factory=dict[str, Any])
-    inputs_digest: str = ""
+    inputs_hash: str = ""
     schema_version: int = 0
     floor_digest: str = ""
     call: str = ""

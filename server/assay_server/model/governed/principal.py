@@ -106,10 +106,21 @@ PRINCIPAL = Noun(
 INSTANCE_KEPT = 30 * 24 * 3600
 """Seconds for which an instance is remembered after it was seen last; no SVID of its should live as long."""
 
+
+def copy_of(entry_id: str, node: str, value: str) -> str:
+    """What no two copies that run share; neither the IDs of entries nor those of nodes have spaces."""
+    return f"{entry_id} {node} {value}"
+
+
 INSTANCE = Noun(
     "instance",
     Instance,
     key=lambda one: one.spiffe_id,
-    terms=lambda one: [("principal", one.principal), ("node", one.node), ("entry", one.entry_id)],
+    terms=lambda one: [
+        ("principal", one.principal),
+        ("node", one.node),
+        ("entry", one.entry_id),
+        ("copy", copy_of(one.entry_id, one.node, one.value)),
+    ],
     due=lambda one: one.last_seen + INSTANCE_KEPT,
 )

@@ -1,5 +1,6 @@
 """Approved work with an end, and the credentials it hands out."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -23,6 +24,10 @@ class TaskState(Enum):
     @classmethod
     def _missing_(cls, value: object) -> "TaskState":  # noqa: ARG003 - whatever it is
         return cls.UNKNOWN
+
+
+ENDED = frozenset({TaskState.COMPLETED, TaskState.REVOKED, TaskState.EXPIRED, TaskState.SUPERSEDED})
+"""From these there is no way back; whoever is in another, known or not, has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class Credential:
 
     `actions` are those that it names. Its issue counted as one call, and as one of each action: `called` are those that
     have been called with it since. `authority_hash` is of what it carries, made as the task's is: the same where that
-    is all of the task's.
+    is all of the task's. `requested_ttl` is the seconds that were asked for.
     `status_index` counts through all status lists (`assay_server.model.governed.statusindex`); 0 is in none.
     """
 
@@ -133,6 +138,7 @@ class Credential:
     cause: str = ""
     actions: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
+    requested_ttl: int = 0
     status_index: int = 0
 
     def live(self, now: float) -> bool:
@@ -146,6 +152,22 @@ def _due(task: Task) -> int:
     if task.state is not TaskState.ACTIVE:
         return 0
     return min(task.ends_at, task.heartbeat_at + task.heartbeat) if task.heartbeat else task.ends_at
+
+
+def live(term: str) -> str:
+    """The term that is true of tasks that have not ended, beside that one: `principal`, `parent`, `tool` and so on."""
+    return f"live {term}"
+
+
+def _about(task: Task) -> Iterable[tuple[str, str]]:
+    yield "principal", task.principal
+    yield "instance", task.instance
+    yield "owner", task.owner
+    yield "tenant", task.tenant
+    yield "parent", task.parent
+    for access in task.authority:
+        for action in access.actions:
+            yield "tool", action
 
 
 def place_of(principal: str, instance: str, resource: str) -> str:
@@ -162,16 +184,13 @@ TASK = Noun(
     Task,
     key=lambda one: one.task_id,
     terms=lambda one: [
-        ("principal", one.principal),
-        ("instance", one.instance),
-        ("owner", one.owner),
-        ("tenant", one.tenant),
+        *_about(one),
+        # What has not ended is asked for by all of these, and is little beside what has.
+        *((live(name), value) for name, value in _about(one) if one.state not in ENDED),
         ("state", one.state.value),
         *(("active_at", place_of(one.principal, one.instance, access.resource)) for access in _active(one)),
-        ("parent", one.parent),
         # A machine's event has one task; whoever else opens tasks opens many.
         ("trigger", one.trigger if one.trigger.startswith("event:") else ""),
-        *(("tool", action) for access in one.authority for action in access.actions),
     ],
     due=_due,
 )

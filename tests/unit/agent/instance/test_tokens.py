@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from assay.entry import Entry
+from assay.errors import UnavailableError
 from assay.selector import Selector
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
-from assay_agent.client.values import PrincipalJwt
+from assay_agent.client.values import IssuedWit, PrincipalJwt
 from assay_agent.instance.tokens import PrincipalTokens
 
 
@@ -20,6 +21,9 @@ class Server:
     clock: FakeClock
     task_id: str = ""
     asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def new_instance_wit(self, entry_id: str, value: str, public_key: bytes, algorithm: str) -> IssuedWit:
+        raise UnavailableError(f"none for {entry_id} {value} {len(public_key)} {algorithm}")
 
     async def new_instance_jwt(self, entry_id: str, value: str, audience: Sequence[str]) -> PrincipalJwt:
         self.asked.append((entry_id, value))

@@ -74,7 +74,7 @@ class Caller:
     key: DpopKey
 
     def token(self, index: int = 3, uri: str = URI, **changes: object) -> str:
-        mission = {"id": "tsk_1", "origin": ISSUER, "authority_hash": f"sha-256:{'A' * 43}"}
+        mission = {"id": "tsk_1", "issuer": ISSUER, "authority_hash": f"sha-256:{'A' * 43}"}
         status = {"status_list": {"idx": index, "uri": uri}}
         said: dict[str, Any] = {"iss": ISSUER, "mission": mission, "status": status, **changes}
         return self.domain.task_token(AGENT, CRM, "crm.read", key=self.key, **said)

@@ -44,6 +44,7 @@ from assay_server.model.governed.noun import Noun
 from assay_server.model.governed.owner import OWNER, Owner
 from assay_server.model.governed.principal import PRINCIPAL, ActorType, Principal, PrincipalState, Trigger
 from assay_server.model.governed.task import CREDENTIAL, TASK, Task, TaskState
+from assay_server.model.governed.task import Credential as Issued
 from assay_server.policy.engine import shipped
 from assay_server.policy.replay import replay
 
@@ -64,7 +65,9 @@ BOT = Principal(
 ALL = {CRM.uri: ["crm.read", "crm.close"], WIKI.uri: ["wiki.search"]}
 NIGHT = '@id("no-closing") @reason("nothing is closed today") forbid (principal, action, resource) when { %s };'
 THUMBPRINT = "A" * 43
-NOUNS: dict[type, Noun[Any]] = {Principal: PRINCIPAL, Resource: RESOURCE, Tool: TOOL, Owner: OWNER, Task: TASK}
+NOUNS: dict[type, Noun[Any]] = {
+    Principal: PRINCIPAL, Resource: RESOURCE, Tool: TOOL, Owner: OWNER, Task: TASK, Issued: CREDENTIAL,
+}  # fmt: skip
 
 
 def workload(entry: str, uid: int) -> pb.Workload:
@@ -85,7 +88,11 @@ class World:
     operator: Any
 
     async def put(self, *objects: object) -> None:
-        await self.store.write(lambda tx: [tx.governed.put(NOUNS[type(one)], one) for one in objects])
+        def write(tx: Transaction) -> None:
+            for one in objects:
+                tx.governed.put(NOUNS[type(one)], one)
+
+        await self.store.write(write)
 
     async def open(self, **changes: Any) -> pb.Task:  # noqa: ANN401 - fields of OpenRequest
         asked = {
@@ -247,6 +254,13 @@ async def test_a_call_that_is_asked_about_again_is_counted_once(world: World) ->
     assert await refused(other) is grpc.StatusCode.ALREADY_EXISTS
     assert (await world.ask(BOT_ITSELF, task_id=task.id, call_id="b")).effect == "allow"
     assert (await world.ask(BOT_ITSELF, task_id=task.id, call_id="c")).effect == "deny"
+
+
+async def test_the_last_call_of_a_budget_may_be_asked_about_again(world: World) -> None:
+    task = await world.open(budget=pb.Budget(calls=1))
+    for _ in range(2):
+        assert (await world.ask(BOT_ITSELF, task_id=task.id, call_id="a")).effect == "allow"
+    assert (await world.ask(BOT_ITSELF, task_id=task.id, call_id="b")).effect == "deny"
 
 
 async def test_a_callers_call_ids_are_not_its_guards(world: World) -> None:
@@ -435,13 +449,9 @@ async def test_a_suspended_principal_calls_nothing(world: World) -> None:
 async def test_a_revoked_token_calls_nothing_though_its_task_goes_on(world: World) -> None:
     task = await world.open()
     jti, other = await world.token(task), await world.token(task)
-    await world.store.write(
-        lambda tx: [
-            tx.governed.put(CREDENTIAL, replace(one, revoked_at=1, cause="asked"))
-            for one in tx.governed.find(CREDENTIAL, [("task", task.id)], Page())[0]
-            if one.jti == jti
-        ]
-    )
+    credential = await world.store.read(lambda tx: tx.governed.get(CREDENTIAL, jti))
+    assert credential is not None
+    await world.put(replace(credential, revoked_at=1, cause="asked"))
     assert (await world.ask(GUARDING, jti=jti)).reason == "the token has ended: asked"
     assert (await world.ask(GUARDING, jti=other)).effect == "allow"
     await world.tasks.revoke(task.id, "over", By("local:0"))

@@ -31,7 +31,7 @@ from assay_server.model.governed.policybundle import POLICY_BUNDLE
 from assay_server.model.governed.principal import PRINCIPAL, ActorType, Principal, PrincipalState
 from assay_server.model.governed.task import TASK, Intent, Task, TaskState
 from assay_server.policy.engine import shipped, shipped_text
-from assay_server.policy.inputs import inputs_digest
+from assay_server.policy.inputs import inputs_hash
 
 if TYPE_CHECKING:
     from assay_proto.policy.v1.policy_pb2_grpc import PoliciesAsyncStub
@@ -164,7 +164,7 @@ async def test_a_record_that_was_changed_gives_another_answer(
         context = {**decision.inputs["question"]["context"], "confirmed": False}
         inputs = {**decision.inputs, "question": {**decision.inputs["question"], "context": context}}
         # Whoever alters inputs can alter their digest as well.
-        tx.governed.put(DECISION, replace(decision, inputs=inputs, inputs_digest=inputs_digest(inputs)))
+        tx.governed.put(DECISION, replace(decision, inputs=inputs, inputs_hash=inputs_hash(inputs)))
 
     await store.write(change)
     told = await stub.Explain(pb.ExplainRequest(decision_id=decision_id))

@@ -4,6 +4,7 @@ import pytest
 
 from assay_proto.governance.v1 import registration_pb2
 from assay_proto.instance.v1 import instance_pb2
+from assay_proto.ledger.v1 import replay_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -22,6 +23,7 @@ SERVICES = [
         (agent_pb2, "Agent"), (bundle_pb2, "Bundle"), (debug_pb2, "Debug"), (entry_pb2, "Entry"),
         (logger_pb2, "Logger"), (svid_pb2, "SVID"), (sync_pb2, "Sync"),
         (registration_pb2, "Owners"), (registration_pb2, "Principals"), (registration_pb2, "Catalogue"),
+        (replay_pb2, "Replays"),
         (policy_pb2, "Policies"),
         (task_pb2, "AgentTasks"), (task_pb2, "OperatorTasks"),
         (instance_pb2, "Instances"),
@@ -62,6 +64,7 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Who.LOCAL),
         ("/assay.sync.v1.Sync/Watch", Who.AGENT),
+        ("/assay.ledger.v1.Replays/Explain", OPERATOR),
         ("/assay.governance.v1.Owners/Leave", OPERATOR),
         ("/assay.governance.v1.Principals/Register", OPERATOR),
         ("/assay.governance.v1.Catalogue/RemoveTool", OPERATOR),

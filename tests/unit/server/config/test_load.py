@@ -16,6 +16,7 @@ from assay.telemetry.settings import PrometheusSettings, TelemetrySettings
 from assay_server.config import CaSubject, ServerConfig
 from assay_server.config.load import WITHOUT_FILE, LoadedServer, load
 from assay_server.config.schema import FLAGS, ServerSection
+from assay_server.config.tasks import TaskSettings
 from assay_server.model.rates import Rates
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "config"
@@ -95,7 +96,7 @@ def test_every_key_arrives() -> None:
             ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 }
             token_endpoint { issuer = "https://issuer.example" bind_address = "127.0.0.1" bind_port = 9443 }
             tasks {
-                max_duration = "2h" max_ai_agent_duration = "10m"
+                max_duration = "2h" max_ai_agent_duration = "10m" keep_ended = "24h"
                 staleness {
                     non_consequential = "10m" consequential_read = 0 consequential_write = "5s" irreversible = "0s"
                 }
@@ -107,11 +108,11 @@ def test_every_key_arrives() -> None:
     least = config()
     same = {one.name for one in fields(found) if getattr(found, one.name) == getattr(least, one.name)}
     assert same == untouched
-    assert (found.tasks.max_duration, found.tasks.max_ai_agent_duration) == (7200, 600)
-    assert found.tasks.staleness == {
+    bounds = {
         "non_consequential": 600, "consequential_read": 0, "consequential_write": 5, "irreversible": 0,
         "external_commitment": 0, "privileged_administration": 0,
     }  # fmt: skip
+    assert found.tasks == TaskSettings(7200, 600, 24 * 3600, bounds)
     assert found.bind_address == "::1"
     assert (found.ca_ttl, found.default_x509_svid_ttl, found.default_jwt_svid_ttl, found.agent_ttl) == (
         172800, 7200, 600, 10800,

@@ -122,7 +122,7 @@ async def test_a_token_says_the_task_the_instance_and_its_key(service: Credentia
     claims = said(issued.token)
     assert claims["sub"] == claims["client_id"] == str(ME)
     assert (claims["sub_profile"], claims["aud"], claims["cnf"]) == ("ai_agent", CRM.uri, {"jkt": "thumb"})
-    assert claims["mission"] == {"id": "tsk_1", "origin": ISSUER, "authority_hash": "sha-256:a"}
+    assert claims["mission"] == {"id": "tsk_1", "issuer": ISSUER, "authority_hash": "sha-256:a"}
     assert claims["exp"] - claims["iat"] == 300
     detail = {"type": "mission_resource_access", "resource": CRM.uri, "actions": ["crm.read"]}
     assert claims["authorization_details"] == [detail]

@@ -1,5 +1,7 @@
 """The record of instances: as long as they are seen, and some time longer."""
 
+from dataclasses import replace
+
 import pytest
 
 from assay.entry import Entry
@@ -7,7 +9,7 @@ from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay.testing.clock import FakeClock
 from assay_server.datastore.base import Page, Store
-from assay_server.governance.instances import FORGOTTEN_AT_ONCE, Copy, Instances
+from assay_server.governance.instances import FORGOTTEN_AT_ONCE, SEEN_EVERY, Copy, Instances
 from assay_server.model.governed.principal import (
     INSTANCE,
     INSTANCE_KEPT,
@@ -68,3 +70,24 @@ async def test_one_that_was_forgotten_and_comes_back_is_who_it_was(
     await seen(instances, "b")
     assert await remembered(store) == {"b"}
     assert (await instances.admit_one(Copy(BOTS, "a", AGENT))).spiffe_id == before.spiffe_id
+
+
+async def test_a_binding_that_all_copies_share_counts_as_a_use_of_its_principal(
+    instances: Instances, store: Store, clock: FakeClock
+) -> None:
+    shared = Copy(replace(BOTS, instance_from=""), "", AGENT)
+
+    async def used() -> int:
+        principal = await store.read(lambda tx: tx.governed.get(PRINCIPAL, "bot"))
+        assert principal is not None
+        return principal.last_used_at
+
+    first = int(clock.now().timestamp())
+    for seconds in (0, SEEN_EVERY - 1):
+        clock.advance(seconds)
+        await instances.admit_one(shared)
+        assert await used() == first
+    clock.advance(1)
+    await instances.admit_one(shared)
+    assert await used() == first + SEEN_EVERY
+    assert await remembered(store) == set()

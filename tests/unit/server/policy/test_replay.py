@@ -10,10 +10,11 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 from tests.unit.server.policy.asking import CRM, REQUEST, policy_of, requests
 
+from assay.governed.digest import digest
 from assay_server.model.governed.decision import Decision, DecisionRequest, Effect
 from assay_server.policy.decide import decide
 from assay_server.policy.engine import SCHEMA_VERSION, shipped
-from assay_server.policy.inputs import inputs_digest
+from assay_server.policy.inputs import inputs_hash
 from assay_server.policy.replay import ANSWER, Difference, compared, replay
 
 POLICY = shipped()
@@ -83,7 +84,7 @@ def altered(decision: Decision) -> dict[str, Any]:
         ({"floor_digest": "sha-256:other"}, "the rules under every set were others then"),
         ({"inputs": altered(decide(POLICY, REQUEST, "d"))}, "they were altered"),
         ({"inputs": {}}, "they were altered"),
-        ({"inputs": {}, "inputs_digest": inputs_digest({})}, "what was kept of its inputs cannot be read"),
+        ({"inputs": {}, "inputs_hash": inputs_hash({})}, "what was kept of its inputs cannot be read"),
     ],
 )
 def test_what_cannot_be_replayed_is_said_and_not_guessed(changes: dict[str, Any], why_not: str) -> None:
@@ -95,8 +96,13 @@ def test_what_cannot_be_replayed_is_said_and_not_guessed(changes: dict[str, Any]
 def test_inputs_altered_together_with_their_digest_give_another_answer() -> None:
     decision = decide(POLICY, replace(REQUEST, requested_ttl=30), "dec_1")
     inputs = {**decision.inputs, "requested_ttl": 300}
-    again = replay(POLICY, replace(decision, inputs=inputs, inputs_digest=inputs_digest(inputs)))
+    again = replay(POLICY, replace(decision, inputs=inputs, inputs_hash=inputs_hash(inputs)))
     assert again.differences == (Difference("ttl", "30", "300"),)
+
+
+def test_the_hash_of_inputs_is_that_of_their_canonical_form() -> None:
+    inputs = decide(POLICY, replace(REQUEST, customer="Zoë \n 😀 \u007f"), "dec_1").inputs
+    assert inputs_hash(inputs) == digest(inputs)
 
 
 def test_a_decision_is_compared_with_what_is_told_of_it() -> None:

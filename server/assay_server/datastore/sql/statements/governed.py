@@ -51,6 +51,7 @@ UPDATE_DOCUMENT = (
     update(table).where(table.c.position == bindparam("at_position")).values(document=bindparam("document"))
 )
 DELETE = delete(table).where(_this)
+TERMS = select(terms.c.term, terms.c.value).where(terms.c.governed == bindparam("governed"))
 INSERT_TERM = insert(terms)
 DELETE_TERM = delete(terms).where(
     terms.c.kind == bindparam("kind"),

@@ -73,6 +73,12 @@ DELETE = """\
 DELETE FROM governed WHERE governed.kind = :kind AND governed.name = :name\
 """
 
+TERMS = """\
+SELECT governed_terms.term, governed_terms.value
+FROM governed_terms
+WHERE governed_terms.governed = :governed\
+"""
+
 INSERT_TERM = """\
 INSERT INTO governed_terms (kind, term, value, governed) VALUES (:kind, :term, :value, :governed)\
 """

@@ -9,6 +9,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 from assay.crypto import csr, keys
 from assay.keymanager.base import KeyType
 from assay_proto.instance.v1 import instance_pb2
+from assay_proto.ledger.v1 import replay_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -195,6 +196,11 @@ def test_what_agents_fetched() -> None:
     assert about("svid.v1.SVID/NewJWTSVID", request, issued) == {
         "entry_id": "e-1", "audience": "a", "spiffe_id": ONE,
     }  # fmt: skip
+
+
+def test_a_task_that_is_explained_is_named() -> None:
+    asked = replay_pb2.ExplainTaskRequest(task_id="tsk_1")
+    assert ABOUT["/assay.ledger.v1.Replays/Explain"](asked, None) == {"task_id": "tsk_1"}
 
 
 def test_versions_of_the_policy_are_named_and_their_texts_are_not() -> None:

@@ -74,6 +74,16 @@ async def test_an_agent_speaks_for_nobody_of_another_agent(callers: Callers, sto
         await callers.of(AGENT, replace(WORKLOAD, matches={str(n): "" for n in range(MAX_ENTRIES + 1)}))
 
 
+async def test_a_copy_that_got_another_id_by_another_template_has_the_newer_one(
+    world: World, callers: Callers, store: Store
+) -> None:
+    await put(store, replace(BINDING, instance_from="unix:process"))
+    for name in ("old", "new"):
+        await world.put(Instance(f"spiffe://example.org/{name}", "bot", "bot", "77", str(AGENT), 1, 1))
+    told = Attested({"bot": "77"}, frozenset({UID}))
+    assert await callers.of(AGENT, told) == (Caller("bot", "spiffe://example.org/new"),)
+
+
 async def test_copies_are_told_apart_by_host_and_value(world: World, callers: Callers, store: Store) -> None:
     await put(store, replace(BINDING, instance_from="unix:process"))
     here, there = (

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from assay_server.governance.task_state import (
-    ENDED,
     InactiveTaskError,
     due_cause,
     ended,
@@ -15,7 +14,7 @@ from assay_server.governance.task_state import (
     resumed,
     suspended,
 )
-from assay_server.model.governed.task import TASK, Intent, Task, TaskState
+from assay_server.model.governed.task import ENDED, TASK, Intent, Task, TaskState
 
 TASK_1 = Task("tsk_1", "bot", "", "person:a", "acme", "prod", Intent("x"), (), "", "", "operator:local:0", 100, 200)
 

@@ -10,7 +10,7 @@ from assay.errors import InvalidArgumentError, NotFoundError, PermissionDeniedEr
 from assay.governed.authority import Access
 from assay_server.datastore.base import Page, Store
 from assay_server.governance.budget import BudgetSpentError
-from assay_server.governance.ending import end_tasks
+from assay_server.governance.ending import end_tasks, endable_tasks
 from assay_server.governance.narrowing import BroaderError, Narrowing
 from assay_server.governance.task_state import InactiveTaskError
 from assay_server.governance.tasks import By, Caller, TaskService
@@ -160,6 +160,20 @@ async def test_a_task_in_a_state_of_the_future_permits_nothing(world: World, tas
         with pytest.raises(InactiveTaskError, match="not known"):
             await ask
     assert (await tasks.revoke(task.task_id, "cleanup", world.operator)).state is TaskState.REVOKED
+
+
+async def test_a_task_in_a_state_of_the_future_ends_with_what_it_stands_on_and_counts_until_then(
+    world: World, task: Task, store: Store
+) -> None:
+    held = replace(task, state=TaskState.UNKNOWN)
+    below = replace(held, task_id="tsk_below", parent=task.task_id)
+    await world.put(held, below)
+    for term in (("principal", "bot"), ("owner", task.owner), ("tool", "crm.read"), ("tenant", task.tenant)):
+        found = await store.read(lambda tx, term=term: endable_tasks(tx, term))  # type: ignore[misc]
+        assert {one.task_id for one in found} == {task.task_id, "tsk_below"}
+    await store.write(lambda tx: end_tasks(tx, [held], "cleanup", "local:0", world.now))
+    assert (await world.get(TASK, "tsk_below")).state is TaskState.REVOKED
+    assert await store.read(lambda tx: endable_tasks(tx, ("principal", "bot"))) == []
 
 
 async def test_a_heartbeat_keeps_a_task_until_one_is_missed(world: World, tasks: TaskService) -> None:
