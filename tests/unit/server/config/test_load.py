@@ -96,7 +96,9 @@ def test_every_key_arrives() -> None:
             token_endpoint { issuer = "https://issuer.example" bind_address = "127.0.0.1" bind_port = 9443 }
             tasks {
                 max_duration = "2h" max_ai_agent_duration = "10m"
-                staleness { non_consequential = "10m" consequential_read = 0 consequential_write = "5s" irreversible = "0s" }
+                staleness {
+                    non_consequential = "10m" consequential_read = 0 consequential_write = "5s" irreversible = "0s"
+                }
             }
         }
         """,
