@@ -41,7 +41,7 @@ CRM = "https://crm/mcp"
 ME = SpiffeId.parse("spiffe://example.test/principal/bot")
 FORM = {"grant_type": "client_credentials", "client_id": str(ME), "resource": CRM}
 WARM, CALLS, AT_ONCE = 100, 1000, 8
-WRITTEN = 24 * 1024  # what a token's transaction adds to the write-ahead log
+WRITTEN = 80 * 1024  # what a token's transaction adds to the write-ahead log: 20 pages
 
 Times = Sequence[float]
 

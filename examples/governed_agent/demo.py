@@ -53,7 +53,7 @@ AUTHOR = """What the author of the policy could do:
 def main() -> int:
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="assay-demo-") as folder, daemons(Path(folder)) as printed:
-        admin, node = found(printed, r"\S+/admin/\S+"), found(printed, r"spiffe://\S+/spire/agent/\S+")
+        admin, node = found(printed, r"/\S+/admin/\S+"), found(printed, r"spiffe://\S+/spire/agent/\S+")
         console.rule("What the operator does")
         bind = f"principal bind support-bot --parent-id {node} --selector unix:uid:{os.getuid()} {PROCESS}"
         for line in [*REGISTERED.replace("\\\n", "").strip().splitlines(), bind]:

@@ -1,11 +1,13 @@
-// A tool's service that takes task tokens: node service.mjs ISSUER RESOURCE URL FOLDER
+// A tool's service that takes task tokens: node service.mjs ISSUER RESOURCE URL FOLDER [--events]
 //
-// FOLDER is what `assay api fetch x509 --write FOLDER` writes, again and again: certificate, key, trust bundle.
+// FOLDER is what `assay api fetch x509 --write FOLDER` writes, again and again: certificate, key, trust bundle. With
+// --events the issuer pushes what it revokes, and status lists are for when it cannot.
 
 import crypto from "node:crypto";
 import fs from "node:fs";
 import https from "node:https";
 import path from "node:path";
+import { Pushed } from "./events.mjs";
 import { Issuer } from "./issuer.mjs";
 import { Refused } from "./jose.mjs";
 import { Verifier } from "./token.mjs";
@@ -17,10 +19,11 @@ const TOOLS = new Map([
 ]);
 const MOST = 64 << 10;
 
-const [name, resource, url, folder] = process.argv.slice(2);
+const [name, resource, url, folder, push] = process.argv.slice(2);
 const read = (file) => fs.readFileSync(path.join(folder, file));
 const identity = () => ({ cert: read("svid.0.pem"), key: read("svid.0.key"), ca: read("bundle.0.pem") });
-const verifier = new Verifier(new Issuer(name, () => read("bundle.0.pem")), resource, url);
+const pushed = push === "--events" ? new Pushed(name, identity) : undefined;
+const verifier = new Verifier(new Issuer(name, () => read("bundle.0.pem")), resource, url, pushed);
 
 async function answer(request) {
   const tool = TOOLS.get(request.url.slice(1));
@@ -76,3 +79,4 @@ const server = https.createServer({ ...options, ...identity() }, handle);
 fs.watchFile(path.join(folder, "svid.0.pem"), { interval: 1000 }, () => server.setSecureContext({ ...options, ...identity() }));
 const { hostname, port } = new URL(url);
 server.listen(Number(port || 443), hostname, () => console.log(`${resource} answers at ${url}`));
+pushed?.follow();

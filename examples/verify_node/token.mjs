@@ -8,9 +8,9 @@ const THUMBPRINT = "x5t#S256";
 export class Verifier {
   #proofs = new Map();
 
-  /** Of tokens by that Issuer for the resource that this service is, whose own URL is `url`. */
-  constructor(issuer, resource, url) {
-    Object.assign(this, { issuer, resource, url });
+  /** Of tokens by that Issuer for the resource that this service is, whose own URL is `url`; `pushed` may be left out. */
+  constructor(issuer, resource, url, pushed) {
+    Object.assign(this, { issuer, resource, url, pushed });
   }
 
   /**
@@ -24,7 +24,7 @@ export class Verifier {
     this.#possessed(claims, scheme.toLowerCase(), token, request);
     const detail = this.#allowed(claims, action, constraints);
     // Last: no list is fetched for a token that does not count anyway.
-    await this.#live(claims);
+    await this.#live(claims, action);
     return { ...claims, constraints: detail.constraints ?? {} };
   }
 
@@ -88,8 +88,11 @@ export class Verifier {
     return detail;
   }
 
-  async #live({ status }) {
-    if (!status?.status_list) throw unlearnt("the token names no status list");
-    if ((await this.issuer.status(status.status_list)) !== 0) throw new Refused("revoked", "it was revoked");
+  async #live(claims, action) {
+    const standing = this.pushed?.standing(claims, claims.action_classes?.[action]) ?? "unknown";
+    if (standing === "valid") return;
+    const list = claims.status?.status_list;
+    if (standing === "unknown" && !list) throw unlearnt("the token names no status list");
+    if (standing === "revoked" || (await this.issuer.status(list)) !== 0) throw new Refused("revoked", "it was revoked");
   }
 }

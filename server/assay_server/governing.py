@@ -1,7 +1,7 @@
 """Governed identities put together: a part of the composition root, loaded only when somebody asks for one of them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from assay_server.datastore.base import Store, Transaction
 
 if TYPE_CHECKING:
     from assay_server.governance.calling import CallService
+    from assay_server.governance.checkpoints import Checkpoints
     from assay_server.governance.credentials import CredentialService, Sign
     from assay_server.governance.driftreconciler import Sweep
     from assay_server.governance.policies import Policies
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 POLICY_KEY = "policy"
 """Where the key manager has the key that signs policies which come without a signature."""
+
+LEDGER_KEY = "ledger"
+"""Where it has the key that signs checkpoints of the ledger."""
 
 # Seconds before what runs beside the services looks whether there is anything governed: the start comes first.
 BREATH = 2.0
@@ -74,6 +78,7 @@ class Governing:
             self._registering("assay.governance.v1.Principals", lambda parts: parts.principals()),
             self._registering("assay.governance.v1.Catalogue", lambda parts: parts.catalogue()),
             LazyService("assay.policy.v1.Policies", self._policy_service),
+            LazyService("assay.ledger.v1.Ledger", self._ledger_service),
             self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
             self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
             self._lazy("assay.instance.v1.Instances", self._instances),
@@ -96,7 +101,8 @@ class Governing:
         await self._ground.clock.sleep(BREATH)
         if not await self._ground.store.read(_governed):
             await self._used.wait()
-        from assay_server.governance.driftreconciler import DriftReconciler  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.checkpoints import Checkpointer  # noqa: PLC0415 - not before the start is over
+        from assay_server.governance.driftreconciler import DriftReconciler  # noqa: PLC0415 - likewise
         from assay_server.governance.pruning import Pruning  # noqa: PLC0415 - likewise
         from assay_server.governance.taskreconciler import TaskReconciler  # noqa: PLC0415 - likewise
 
@@ -107,6 +113,7 @@ class Governing:
             tasks.create_task(self._revocations.run())
             tasks.create_task(DriftReconciler(ground.store, ground.clock, self._drift_sweep).run())
             tasks.create_task(Pruning(ground.store, ground.clock, ground.config.tasks.keep_ended).run())
+            tasks.create_task(Checkpointer(ground.store, ground.clock, self._checkpoints).run())
 
     def _drift_sweep(self) -> "Sweep":
         from assay_server.governance.driftsweep import DriftSweep  # noqa: PLC0415 - Cedar is loaded with it
@@ -131,16 +138,12 @@ class Governing:
         lists = StatusLists(self._status_lists, ground.store, ground.authorities, ground.clock)
         self._told.set()
         status = StatusParts(lists, self._status_feed, self._take)
-        await serve_tokens(
-            settings,
-            self._credentials(),
-            status,
-            ground.store,
-            ground.issuer,
-            ground.trust_domain,
-            ground.clock,
-            self._calls,
-        )
+        parts = (ground.store, ground.issuer, ground.trust_domain, ground.clock, self._calls, self._published)
+        await serve_tokens(settings, self._credentials(), status, *parts)
+
+    async def _published(self) -> Sequence[Mapping[str, str]]:
+        """Public keys beside those of tokens."""
+        return [await self._checkpoints.current()]
 
     def _credentials(self) -> "CredentialService":
         from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - loaded with the first call
@@ -170,8 +173,28 @@ class Governing:
         return served(policy_pb2.DESCRIPTOR.services_by_name["Policies"], api)
 
     async def _policy_key(self) -> SigningKey:
+        return await self._key(POLICY_KEY)
+
+    async def _key(self, key_id: str) -> SigningKey:
         keys = self._ground.keys
-        return await keys.get(POLICY_KEY) or await keys.generate(POLICY_KEY, KeyType.EC_P256)
+        return await keys.get(key_id) or await keys.generate(key_id, KeyType.EC_P256)
+
+    def _ledger_service(self) -> Service:
+        from assay_proto.ledger.v1 import ledger_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.ledger import LedgerApi  # noqa: PLC0415 - likewise
+        from assay_server.governance.ledger import LedgerBook  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        book = LedgerBook(ground.store, ground.clock, ground.trust_domain, self._checkpoints)
+        api = LedgerApi(book, self._checkpoints, ground.clock)
+        return served(ledger_pb2.DESCRIPTOR.services_by_name["Ledger"], api)
+
+    @cached_property
+    def _checkpoints(self) -> "Checkpoints":
+        from assay_server.governance.checkpoints import Checkpoints  # noqa: PLC0415 - with the first that needs them
+
+        ground = self._ground
+        return Checkpoints(ground.store, ground.clock, ground.trust_domain, lambda: self._key(LEDGER_KEY))
 
     @property
     def _issuer(self) -> str:

@@ -1,10 +1,9 @@
 """Digests of JSON values: `sha-256:` and the unpadded base64url of SHA-256 over their canonical form (RFC 8785)."""
 
-import hashlib
 from typing import Any
 
-from assay.bundle import jwk
 from assay.governed.authority import Authority, details
+from assay.ledger.record import canonical, hash_of
 
 INTENT = "mission-intent"
 """The type of an intent's anchor (mission-bound authorization, Integrity Anchors)."""
@@ -19,10 +18,7 @@ def digest(value: Any) -> str:  # noqa: ANN401 - any value of JSON
     Raises:
         ValueError: JSON cannot say it, such as integers beyond 2**53 and floats that are no numbers.
     """
-    import rfc8785  # noqa: PLC0415 - only governed identities need it
-
-    hashed = hashlib.sha256(rfc8785.dumps(value)).digest()
-    return f"sha-256:{jwk.encode(hashed)}"
+    return hash_of(canonical(value))
 
 
 def typed_digest(kind: str, issuer: str, value: Any) -> str:  # noqa: ANN401 - any value of JSON

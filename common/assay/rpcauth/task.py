@@ -32,8 +32,8 @@ class TaskTokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, un
     """Lets pass calls with a task token that is their caller's, still counts, and allows the method's action.
 
     A token comes in `authorization`, as `DPoP` with a proof in `dpop`, or as `Bearer` on a connection of `serve_tls`
-    with the certificate that it is bound to. The arguments are those of `TaskRules`; `learning` is asked before a token
-    is judged, for sources of status that do not hold everything.
+    with the certificate that it is bound to. The arguments are those of `TaskRules`; `learning` is asked before a
+    token is judged, for sources of status that do not hold everything.
 
     Refused are: UNAUTHENTICATED, tokens that are none, not the caller's, or ended; PERMISSION_DENIED, methods that they
     do not allow or that have no action; UNAVAILABLE, all whose status cannot be learnt. The reason is in the trailer

@@ -39,7 +39,7 @@ _JTI_BYTES = 16
 _MAX_HEADER = 2048
 # Keys whose proofs came lately: all proofs of one key have one header.
 _KEYS = 256
-_URLS = 256
+_URLS, _MAX_URL = 256, 2048
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -87,7 +87,9 @@ def _key_in(part: str) -> tuple[str, bytes]:
 
 
 def _same_place(claim: object, url: str) -> bool:
-    return isinstance(claim, str) and (claim == url or (_place(claim) or claim) == _place(url))
+    if not isinstance(claim, str) or len(claim) > _MAX_URL:
+        return False
+    return claim == url or (_place(claim) or claim) == _place(url)
 
 
 @lru_cache(maxsize=_URLS)

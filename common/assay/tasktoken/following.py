@@ -100,7 +100,13 @@ class StatusFollower(ABC):
         if self._task is not None or self._closing:
             raise SourceClosedError("status was opened before", hint="make a new one")
         loop = asyncio.get_running_loop()
-        self._reports.added = lambda: loop.call_soon_threadsafe(self._due.set)
+
+        def added() -> None:
+            # A loop that was closed under it takes no call; reports wait all the same.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._due.set)
+
+        self._reports.added = added
         self._task = loop.create_task(self._run(), name="assay.tasktoken status")
         try:
             timer = () if self._within is None else (self._clock.sleep(self._within),)

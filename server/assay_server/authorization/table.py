@@ -33,6 +33,7 @@ _SYNC_API = "/assay.sync.v1.Sync/"
 _REPLAYS_API = "/assay.ledger.v1.Replays/"
 _GOVERNANCE_API = "/assay.governance.v1."
 _POLICIES_API = "/assay.policy.v1.Policies/"
+_LEDGER_API = "/assay.ledger.v1.Ledger/"
 _AGENT_TASKS_API = "/assay.task.v1.AgentTasks/"
 _OPERATOR_TASKS_API = "/assay.task.v1.OperatorTasks/"
 _INSTANCE_API = "/assay.instance.v1.Instances/"
@@ -107,6 +108,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
             for verb in ("Add", "Update", "Remove", "Get")
         },
         **_rules(f"{_GOVERNANCE_API}Catalogue/", _OPERATOR, "ListResources", "ListTools", "ListGrants"),
+        **_rules(_LEDGER_API, _OPERATOR, "List", "Export", "ListCheckpoints", "MakeCheckpoint", "Keys", "Prune"),
         **_rules(_POLICIES_API, _OPERATOR, "Push", "Rollback", "Live", "List", "Get", "Explain", "Diff"),
         **_rules(
             _AGENT_TASKS_API,

@@ -16,6 +16,7 @@ from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
 from assay_server.model import AuthorityRecord, FederationRelationship, JoinToken, Node
 from assay_server.model.governed.event import Event
+from assay_server.model.governed.ledger import Head, LedgerRecord, SignedCheckpoint
 from assay_server.model.governed.noun import Noun, Terms
 
 T = TypeVar("T")
@@ -272,13 +273,55 @@ class Governed(Protocol):
 class Events(Protocol):
     """What happened to governed identities, in order; only ever added to."""
 
-    def append(self, event: Event) -> None: ...
+    def append(self, event: Event) -> None:
+        """Write it down as the next record of the ledger; InvalidArgumentError where JSON cannot say it."""
+        ...
+
     def find(self, page: Page, *, task_id: str = "", principal: str = "") -> tuple[list[Event], str]:
         """Oldest first, of one task or principal if that is said."""
         ...
 
     def latest(self, principal: str, limit: int) -> list[Event]:
         """The principal's last events, at most `limit`, oldest first."""
+        ...
+
+
+class Ledger(Protocol):
+    """The chain of records that events make, and its checkpoints. Numbers have no gaps and are never used again."""
+
+    def head(self) -> Head: ...
+    def first(self) -> int:
+        """The number of the oldest record that is kept, 0 where there is none."""
+        ...
+
+    def since(self, at: int) -> int | None:
+        """The number of the first record from that second on; reads all that come before it."""
+        ...
+
+    def records(
+        self, after: int, limit: int, *, until: int = 0, task_id: str = "", principal: str = ""
+    ) -> list[LedgerRecord]:
+        """At most `limit` records behind that number in order, of one task or principal if that is said."""
+        ...
+
+    def keep(self, checkpoint: SignedCheckpoint) -> None:
+        """Add one; there is none of that number."""
+        ...
+
+    def checkpoints(self, after: int, limit: int) -> list[SignedCheckpoint]:
+        """At most `limit` behind the record of that number, oldest first."""
+        ...
+
+    def checkpoint(self, until: int) -> SignedCheckpoint | None:
+        """The newest of the records up to that number."""
+        ...
+
+    def forget(self, before: int) -> int:
+        """Drop the checkpoints of records before that number; how many."""
+        ...
+
+    def delete(self, until: int) -> int:
+        """Drop the records up to that number; how many."""
         ...
 
 
@@ -322,6 +365,8 @@ class Transaction(Protocol):
     def governed(self) -> Governed: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def ledger(self) -> Ledger: ...
     @property
     def changes(self) -> Changes: ...
 

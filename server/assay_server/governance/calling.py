@@ -14,6 +14,7 @@ from assay.errors import AlreadyExistsError, AssayError, InvalidArgumentError, N
 from assay.governed.authority import actions_of
 from assay.governed.digest import digest
 from assay.spiffeid import SpiffeId
+from assay.telemetry import tracing
 from assay_server.datastore.base import Store, Transaction
 from assay_server.governance.budget import BudgetSpentError, Paid, called
 from assay_server.governance.counting import counted_up, note_failed
@@ -158,6 +159,8 @@ class CallService:
         )
         if isinstance(decided, AssayError):
             raise decided
+        tracing.note(tracing.TASK, decided.task_id)
+        tracing.note(tracing.DECISION, decided.decision_id)
         return decided
 
 

@@ -250,6 +250,10 @@ def _record(
         principal.actor_type.value,
         {
             "kind": credential.kind,
+            "instance": credential.instance,
+            "on_behalf_of": counted[0].subject,
+            "environment": principal.environment,
+            "tenant": principal.tenant,
             "audience": credential.audience,
             "authority_hash": credential.authority_hash,
             "confirmation": credential.confirmation,

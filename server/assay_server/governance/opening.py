@@ -166,8 +166,14 @@ def _parent(tx: Transaction, task: Task, now: int) -> Task | None:
     if not task.parent:
         return None
     parent = tx.governed.get(TASK, task.parent)
-    if parent is None or parent.principal != task.principal or parent.instance not in {"", task.instance}:
+    own = parent is not None and parent.principal == task.principal and parent.instance in {"", task.instance}
+    if parent is None or (not own and task.trigger.startswith("workload:")):
         raise NotFoundError(f"no task {task.parent}")
+    if not own:
+        whose = f'principal "{parent.principal}"' + (f", instance {parent.instance} alone" if parent.instance else "")
+        raise PermissionDeniedError(
+            f"task {task.parent} is of {whose}", hint="a task stands below one of the same principal and instance"
+        )
     task_state.require_active(parent, now)
     if depth_of(tx, parent) > MAX_DEPTH:
         raise ResourceExhaustedError(f"task {task.parent} has {MAX_DEPTH} tasks above it already")

@@ -40,6 +40,7 @@ class Pruning:
         self._store = store
         self._clock = clock
         self._keep_ended = keep_ended
+        self._told_since = -1
 
     async def run(self) -> None:
         """Prune now and every minute until cancelled; a store that fails once is tried again."""
@@ -70,9 +71,21 @@ class Pruning:
         found: list[tuple[Noun[Any], list[str]]] = [
             (CREDENTIAL, [one.jti for one in tx.governed.due(CREDENTIAL, now - CREDENTIAL_KEPT, LOOKED_AT)]),
             (TASK, [name for state in ENDED for name in _ended(tx, state, now - self._keep_ended)]),
-            (DECISION, _untold(tx)),
+            (DECISION, self._untold(tx)),
         ]
         return [(noun, keys) for noun, keys in found if keys]
+
+    def _untold(self, tx: Transaction) -> list[str]:
+        """Decisions from before the first event that there still is: each was written together with its own."""
+        first, _ = tx.events.find(Page(1))
+        since = first[0].at if first else 0
+        # To look for the oldest goes through all of them, so only when events have gone.
+        if since == self._told_since:
+            return []
+        found = [one.decision_id for one in _oldest(tx, DECISION, [], lambda one: one.at < since)]
+        if not found:
+            self._told_since = since
+        return found
 
     async def _forget(self, noun: Noun[Any], keys: list[str]) -> None:
         for begin in range(0, len(keys), AT_ONCE):
@@ -83,12 +96,6 @@ class Pruning:
 def _ended(tx: Transaction, state: TaskState, until: int) -> list[str]:
     """Tasks that ended so, and no later than that."""
     return [task.task_id for task in _oldest(tx, TASK, [("state", state.value)], lambda task: task.ended_at <= until)]
-
-
-def _untold(tx: Transaction) -> list[str]:
-    """Decisions from before the first event that there still is: each was written together with its own."""
-    first, _ = tx.events.find(Page(1))
-    return [one.decision_id for one in _oldest(tx, DECISION, [], lambda one: bool(first) and one.at < first[0].at)]
 
 
 def _oldest(tx: Transaction, noun: Noun[T], terms: Terms, over: Callable[[T], bool]) -> list[T]:

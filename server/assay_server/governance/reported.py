@@ -52,11 +52,15 @@ _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is registered of a report: the token's record, its principal's actor type, the task if there is one."""
+    """What is registered of a report: the token's record, its principal's actor type, the task if there is one.
+
+    `serves` is whether the verifier is one of the audience's, where it is registered which these are.
+    """
 
     credential: Credential | None
     actor_type: str = ""
     task_id: str = ""
+    serves: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def events_of(report: Report, odd: Collection[str], known: Known, origin: Origin
     `odd` are the fields that are misshapen.
     """
     credential = known.credential
-    if (cause := _wrong(report, odd, credential, origin.at)) or credential is None:
+    if (cause := _wrong(report, odd, known, origin.at)) or credential is None:
         yield _exception(report, odd, known, origin, cause)
         return
     yield _event(_KINDS[report.kind], known, origin, _said(report, odd))
@@ -97,8 +101,9 @@ def misshapen(report: Report) -> list[str]:
     return odd + [name for name in _NUMBERS if not 0 <= getattr(report, name) <= MOST]
 
 
-def _wrong(report: Report, odd: Collection[str], credential: Credential | None, now: int) -> str:
+def _wrong(report: Report, odd: Collection[str], known: Known, now: int) -> str:
     """Why it is not taken for what it says; empty if it is."""
+    credential = known.credential
     if report.kind not in _KINDS:
         return "report_kind_unknown"
     if odd or report.outcome not in _OUTCOMES:
@@ -108,7 +113,9 @@ def _wrong(report: Report, odd: Collection[str], credential: Credential | None, 
     # What is reported late was kept by the verifier; before the token was there it cannot have been used.
     in_time = credential.issued_at - SKEW <= report.at <= now + SKEW
     held = {
-        "audience_mismatch": report.audience == credential.audience,
+        # A WIT-SVID is for no audience: whoever is shown it is one.
+        "audience_mismatch": credential.audience in {"", report.audience},
+        "verifier_unknown": known.serves,
         "task_mismatch": report.task_id == credential.task_id,
         "clock_off": in_time,
     }

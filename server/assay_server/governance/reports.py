@@ -8,8 +8,9 @@ from assay.spiffeid import SpiffeId
 from assay_server.datastore.base import Transaction
 from assay_server.governance.journal import erase, record
 from assay_server.governance.reported import MOST, Known, Origin, events_of, gap, misshapen
+from assay_server.model.governed.catalogue import RESOURCE
 from assay_server.model.governed.event import Event, EventType
-from assay_server.model.governed.principal import PRINCIPAL
+from assay_server.model.governed.principal import INSTANCE, PRINCIPAL
 from assay_server.model.governed.report import REPORTER, Report, Reporter
 from assay_server.model.governed.task import CREDENTIAL, TASK
 
@@ -58,20 +59,35 @@ def _events(tx: Transaction, origin: Origin, reports: Sequence[Report], last: in
     first = origin.number
     if first > last + 1:
         yield gap(origin, last + 1, first - 1)
+    own = _identities(tx, origin.verifier)
     for number, report in enumerate(reports, first):
         if number > last:
             odd = misshapen(report)
-            yield from events_of(report, odd, _known(tx, report, odd), replace(origin, number=number))
+            yield from events_of(report, odd, _known(tx, report, odd, own), replace(origin, number=number))
 
 
-def _known(tx: Transaction, report: Report, odd: Collection[str]) -> Known:
+def _identities(tx: Transaction, verifier: str) -> frozenset[str]:
+    """What a verifier may be registered under: its SPIFFE ID, and the binding's that it is an instance of."""
+    instance = tx.governed.get(INSTANCE, verifier)
+    binding = tx.entries.get(instance.entry_id) if instance is not None else None
+    return frozenset({verifier} if binding is None else {verifier, str(binding.spiffe_id)})
+
+
+def _known(tx: Transaction, report: Report, odd: Collection[str], own: frozenset[str]) -> Known:
     """What is registered; what is misshapen is not even looked for."""
     credential = None if "jti" in odd else tx.governed.get(CREDENTIAL, report.jti)
     if credential is not None:
         principal = tx.governed.get(PRINCIPAL, credential.principal)
-        return Known(credential, principal.actor_type.value if principal else "")
+        serves = _serves(tx, credential.audience or ("" if "audience" in odd else report.audience), own)
+        return Known(credential, principal.actor_type.value if principal else "", serves=serves)
     task = None if "task_id" in odd else tx.governed.get(TASK, report.task_id)
     return Known(None, task_id=task.task_id if task else "")
+
+
+def _serves(tx: Transaction, audience: str, own: frozenset[str]) -> bool:
+    """Whether it is one of those that take the audience's tokens; all are where none is registered."""
+    resource = tx.governed.get(RESOURCE, audience)
+    return resource is None or not resource.verifiers or bool(own & {audience, *resource.verifiers})
 
 
 def _forget(tx: Transaction, now: int) -> None:

@@ -1,6 +1,6 @@
 """The endpoint's routes, as an ASGI application."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from starlette.requests import Request
@@ -28,18 +28,33 @@ from assay_server.oauth.status import StatusPages
 _SECRET = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _PUBLIC = {"Cache-Control": "public, max-age=60"}
 
+Published = Callable[[], Awaitable[Sequence[Mapping[str, str]]]]
+"""Public keys (JWK) beside those of tokens, such as the ledger's."""
+
+
+async def nothing_else() -> Sequence[Mapping[str, str]]:
+    """No other keys."""
+    return ()
+
 
 class Pages:
     """The handlers: they read requests, find out who asks, and leave the answering to the endpoint."""
 
     def __init__(
-        self, issuer: str, endpoint: TokenEndpoint, clients: ClientAuthentication, clock: Clock, seen: Seen
+        self,
+        issuer: str,
+        endpoint: TokenEndpoint,
+        clients: ClientAuthentication,
+        clock: Clock,
+        seen: Seen,
+        published: Published,
     ) -> None:
         self._issuer = issuer
         self._endpoint = endpoint
         self._clients = clients
         self._clock = clock
         self._seen = seen
+        self._published = published
 
     async def token(self, request: Request) -> Response:
         """RFC 6749 section 3.2."""
@@ -60,7 +75,8 @@ class Pages:
 
     async def jwks(self, _: Request) -> Response:
         """RFC 7517 section 5."""
-        return JSONResponse(self._endpoint.jwks(), headers=_PUBLIC)
+        keys = [*self._endpoint.jwks()["keys"], *await self._published()]
+        return JSONResponse({"keys": keys}, headers=_PUBLIC)
 
     async def described(self, _: Request) -> Response:
         """RFC 8414 section 3."""

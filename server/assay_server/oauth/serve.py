@@ -21,7 +21,7 @@ from assay_server.credential import Issuer
 from assay_server.datastore.base import Store
 from assay_server.governance.calling import CallService
 from assay_server.governance.credentials import CredentialService
-from assay_server.oauth.app import Pages, application
+from assay_server.oauth.app import Pages, Published, application, nothing_else
 from assay_server.oauth.bundles import OwnAuthorities
 from assay_server.oauth.client import ClientAuthentication
 from assay_server.oauth.endpoint import TokenEndpoint
@@ -54,8 +54,9 @@ async def serve_tokens(
     trust_domain: TrustDomain,
     clock: Clock,
     calls: CallService,
+    published: Published = nothing_else,
 ) -> None:
-    """Answer until cancelled.
+    """Answer until cancelled; `published` are public keys beside those of tokens.
 
     Raises:
         FailedPreconditionError: the port cannot be had.
@@ -66,7 +67,7 @@ async def serve_tokens(
     identity = EndpointIdentity(issuer, trust_domain, url.hostname or "", authorities, clock)
     endpoint = TokenEndpoint(settings.issuer, credentials, authorities, clock)
     clients = ClientAuthentication(settings.issuer, authorities, any_id(), clock, seen)
-    pages = Pages(settings.issuer, endpoint, clients, clock, seen)
+    pages = Pages(settings.issuer, endpoint, clients, clock, seen, published)
     events = StatusEvents(status.feed, status.take, clients, clock)
     app = application(pages, StatusPages(status.lists, clock), events, url.path)
     app.routes.extend(Evaluation(settings.issuer, calls, clients).routes(url.path))

@@ -7,7 +7,7 @@ of a request, the registered facts above all, has to be the same.
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from cedarpy import pst
 
@@ -136,9 +136,9 @@ def _look(node: Any, found: set[str]) -> None:  # noqa: ANN401 - any part of an 
 
 def _parts(node: Any) -> Iterable[Any]:  # noqa: ANN401 - as above
     if isinstance(node, Mapping):
-        return list(node.values())
+        return cast("Mapping[Any, Any]", node).values()
     if isinstance(node, tuple):
-        return list(node)
+        return cast("tuple[Any, ...]", node)
     if is_dataclass(node) and not isinstance(node, type):
         return [getattr(node, each.name) for each in fields(node)]
     return ()

@@ -57,7 +57,7 @@ asyncio.run(main())
 @pytest.fixture
 async def house(deployments: Any) -> Deployment:
     """A deployment with an AI agent that is every process of this user, each its own instance."""
-    deployment: Deployment = deployments()
+    deployment: Deployment = deployments(server='experimental { feature_flags = ["wit-svid"] }')
     deployment.start()
     agent = SpiffeId.parse(deployment.agent_id())
     deployment.stop("server")
@@ -153,3 +153,26 @@ async def test_an_instance_opens_a_task_that_is_its_own(house: Deployment) -> No
         await tasks.complete(task.id)
         with pytest.raises(PermissionDeniedError, match="open a task"):
             await client.fetch_jwt([MAIL])
+
+
+async def test_a_wit_svid_is_the_instances_as_long_as_it_has_one_task(house: Deployment) -> None:
+    """Requirements 1, 4 and 14."""
+    async with (
+        TaskClient(Endpoint.of_path(house.api)) as tasks,
+        WorkloadApiClient(Endpoint.of_path(house.api)) as client,
+    ):
+        (own,) = (await client.fetch_x509()).svids
+        (one,) = await client.fetch_wit()
+        assert one.spiffe_id == own.svid.spiffe_id
+        assert str(one.svid.claims["jti"]).startswith("crd_")
+        other = await tasks.open("read", [Access(MAIL, ("mail.read",))], lasting=60)
+        with pytest.raises(PermissionDeniedError, match="more than one active task"):
+            await client.fetch_wit()
+        await tasks.complete(other.id)
+        assert await client.fetch_wit()
+    house.run("task", "revoke", "--id", "tsk_1", "--reason", "over", "--socket-path", str(house.admin))
+    shown = house.cli("task", "show", "--id", "tsk_1")["credentials"]
+    assert {(each["kind"], each["cause"]) for each in shown} == {("wit-svid", "over")}
+    async with WorkloadApiClient(Endpoint.of_path(house.api)) as client:
+        with pytest.raises(PermissionDeniedError, match="open a task"):
+            await client.fetch_wit()

@@ -49,6 +49,7 @@ async def test_a_person_reads_what_was_authorised_and_what_came_of_it(
     async with TaskClient(governed.api) as client:
         task = await surely(lambda: client.open("answer ticket 7", [Access(CRM, ("crm.read",))], lasting=600))
         token = await client.credential(task.id, CRM, jkt=THUMBPRINT)
+        assert (await client.decide("crm.read", task_id=task.id, parameters={"card": "4111"})).allowed
         folder = tmp_path / "policies"
         governed.run("policy", "init", str(folder))
         (folder / "own.cedar").write_text(BRIEF)
@@ -70,20 +71,28 @@ async def test_a_person_reads_what_was_authorised_and_what_came_of_it(
     lines = told.stdout
     for said in (
         "answer ticket 7", "task:open crm.read: allow 300 s by within-the-task, policy v0; replayed: same answer",
+        "tool:call crm.read: allow ",
         "credential:issue crm.read: allow 40 s by brief, within-the-task, policy v1; replayed: same answer",
         "allowed: crm.read on https://crm/mcp", f"by {verifier}, about {used['jti']}", "narrowed to sha-256:",
-        "revoked: enough; ", "3 decisions were decided again by the policy and of the inputs of then: the same answer.",
+        "revoked: enough; ", "4 decisions were decided again by the policy and of the inputs of then: the same answer.",
     ):  # fmt: skip
         assert said in lines, lines
+    assert "4111" not in lines
     assert token.token not in lines
     assert again.token not in lines
 
     story = json.loads(explained(governed, task.id, "--output", "json").stdout)
-    assert (story["same"], story["faults"], story["decisions"]) == (True, [], 3)
+    assert (story["same"], story["faults"], story["decisions"]) == (True, [], 4)
     types = [one["type"] for one in story["steps"]]
     assert types[0:2] == ["decision", "task.opened"]
     assert types[-1] == "task.ended"
     assert {"identity.issued", "task.changed", "revocation", "tool.use"} < set(types)
+
+
+async def test_what_was_altered_is_loud_and_what_never_was_is_said(governed: Deployment, written: Written) -> None:
+    async with TaskClient(governed.api) as client:
+        task = await surely(lambda: client.open("answer ticket 7", [Access(CRM, ("crm.read",))], lasting=600))
+    assert explained(governed, task.id).returncode == 0
 
     def alter(tx: Transaction) -> None:
         first, _ = tx.governed.find(DECISION, [("task", task.id)], Page(1))

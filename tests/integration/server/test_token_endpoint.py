@@ -110,6 +110,21 @@ def test_three_files_are_all_that_a_client_needs(house: House) -> None:
     assert token["access_token"] not in house.deployment.log("server")
 
 
+def test_the_ledgers_key_is_published_with_those_of_tokens(house: House) -> None:
+    folder = house.deployment.dir
+    found = requests.get(f"{house.issuer}/jwks", verify=str(folder / "bundle.pem"), timeout=PATIENCE).json()["keys"]
+    socket = ("--socket-path", str(house.deployment.admin))
+    (own,) = json.loads(house.deployment.run("ledger", "key", *socket).stdout)["keys"]
+    assert own in found
+    assert len({one["kid"] for one in found}) == len(found) > 1
+    assert own["use"] == "sig"
+    house.token().raise_for_status()
+    (folder / "ledger.jsonl").write_text(house.deployment.run("ledger", "export", *socket).stdout)
+    (folder / "jwks.json").write_text(json.dumps({"keys": found}))
+    told = house.deployment.run("ledger", "verify", str(folder / "ledger.jsonl"), "--key", str(folder / "jwks.json"))
+    assert told.stdout.startswith("Verified: ")
+
+
 def test_a_token_counts_after_the_server_was_killed(house: House) -> None:
     token = house.token().json()["access_token"]
     house.deployment.stop("server", signal.SIGKILL)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.interop.governed.scripted import ScriptedIssuer
 
 from assay.authorize import any_id
 from assay.testing.deployment import TRUST_DOMAIN, Deployment, free_port
@@ -60,7 +61,7 @@ class Tool:
             return client.post(f"{self.url}/{action}", headers=list(headers), json=body)
 
 
-Opened = Callable[[str, Path], AbstractContextManager[Tool]]
+Opened = Callable[..., AbstractContextManager[Tool]]
 
 
 @pytest.fixture(scope="session", params=["node", "go"])
@@ -77,11 +78,11 @@ def opened(program: list[str]) -> Opened:
     """Runs it meanwhile, for an issuer, with a folder's certificate, key and bundle, as a tool for `https://crm/mcp`."""
 
     @contextmanager
-    def run(issuer: str, folder: Path) -> Iterator[Tool]:
+    def run(issuer: str, folder: Path, *options: str) -> Iterator[Tool]:
         port, log = free_port(), folder / "tool.log"
         url = f"https://localhost:{port}"
         with log.open("wb") as out:
-            process = subprocess.Popen([*program, issuer, RESOURCE, url, str(folder)], stdout=out, stderr=out)
+            process = subprocess.Popen([*program, issuer, RESOURCE, url, str(folder), *options], stdout=out, stderr=out)
         try:
             until = time.monotonic() + PATIENCE
             while not listening(port):
@@ -170,3 +171,37 @@ def house() -> Iterator[House]:
             yield house
         finally:
             house.deployment.close()
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[ScriptedIssuer]:
+    with tempfile.TemporaryDirectory(prefix="assay-") as folder, ScriptedIssuer(Path(folder)).serving() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(scripted: ScriptedIssuer) -> ScriptedIssuer:
+    scripted.reset()
+    return scripted
+
+
+@pytest.fixture(scope="module")
+def tool(opened: Opened, scripted: ScriptedIssuer) -> Iterator[Tool]:
+    with opened(scripted.name, scripted.folder) as one:
+        yield one
+
+
+@pytest.fixture
+def fresh(opened: Opened, issuer: ScriptedIssuer) -> Iterator[Tool]:
+    """One that has seen no list yet."""
+    with opened(issuer.name, issuer.folder) as one:
+        yield one
+
+
+@pytest.fixture
+def pushed(opened: Opened, issuer: ScriptedIssuer, program: list[str]) -> Iterator[Tool]:
+    """One that follows the issuer's events."""
+    if len(program) == 1:
+        pytest.skip("the tool in Go lives by status lists alone")
+    with opened(issuer.name, issuer.folder, "--events") as one:
+        yield one

@@ -19,13 +19,18 @@ def client(npm_installed: Any) -> Path:
     return Path(npm_installed(HERE / "oauth")) / "main.mjs"
 
 
-def said(node: str, client: Path, method: str, house: Any, name: str, folder: Path) -> list[dict[str, Any]]:
+def said(
+    node: str, client: Path, method: str, house: Any, name: str, folder: Path, tool: str = ""
+) -> list[dict[str, Any]]:
     """What it prints as that principal, whose task it is; `folder` gets its credentials."""
     me = f"{DOMAIN}/{name}"
     house.assay(f"x509 mint --spiffe-id {me} --write {folder}")
     house.assay(f"jwt mint --spiffe-id {me} --audience {house.issuer} --write {folder / 'svid.token'}")
-    house.assay(f'task open --principal {name} --goal "answer" --allow {CRM}=crm.read --lasting 10m')
-    command = [node, str(client), method, house.issuer, me, CRM, str(folder)]
+    opened = house.assay(
+        f'task open --principal {name} --goal "answer" --allow {CRM}=crm.read --lasting 10m --output json'
+    )
+    found = json.loads(opened)
+    command = [node, str(client), method, house.issuer, me, CRM, found["id"], str(folder), tool]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -10,6 +10,7 @@ from assay_server.api.audit import agent as agents
 from assay_server.api.audit import bundle as bundles
 from assay_server.api.audit import entry as entries
 from assay_server.api.audit import governed
+from assay_server.api.audit import ledger as ledgers
 from assay_server.api.audit import policy as policies
 from assay_server.api.audit import svid as svids
 from assay_server.api.audit.values import enum_name
@@ -28,6 +29,7 @@ _GOVERNANCE = "/assay.governance.v1."
 _INSTANCE = "/assay.instance.v1.Instances/"
 _LOCAL_AUTHORITY = f"{_API}localauthority.v1.LocalAuthority/"
 _POLICIES = "/assay.policy.v1.Policies/"
+_LEDGER = "/assay.ledger.v1.Ledger/"
 
 # Fields of calls that are one deed.
 ABOUT: Mapping[str, About] = {
@@ -60,6 +62,9 @@ ABOUT: Mapping[str, About] = {
     f"{_POLICIES}Push": policies.versioned,
     f"{_POLICIES}Rollback": policies.rolled_back,
     f"{_POLICIES}Explain": policies.explained,
+    f"{_LEDGER}List": ledgers.filtered,
+    f"{_LEDGER}Export": ledgers.filtered,
+    f"{_LEDGER}Prune": ledgers.pruned,
     f"{_API}logger.v1.Logger/SetLogLevel": lambda request, _: {"new_log_level": enum_name(request, "new_level")},
     **{
         f"{_LOCAL_AUTHORITY}{verb}{kind}Authority": bundles.authority

@@ -1,5 +1,7 @@
-"""Events of governed identities, in the order in which they were committed."""
+"""Events of governed identities, in the order in which they were committed: each a record of the ledger's chain."""
 
+from assay.errors import InvalidArgumentError
+from assay.ledger.record import NOTHING, canonical, hash_of
 from assay_server.datastore.base import ChangeKind, Page
 from assay_server.datastore.sql.changes import SqlChanges
 from assay_server.datastore.sql.connection import Connection
@@ -17,17 +19,26 @@ class SqlEvents:
         self._changes = changes
 
     def append(self, event: Event) -> None:
-        """Write it down."""
-        position = self._changes.append(ChangeKind.GOVERNED, f"event/{event.type.value}")
+        """Write it down as the next record of the chain.
+
+        Raises:
+            InvalidArgumentError: it says something that not all JSON can say.
+        """
+        # The table says what comes before, and not memory: what is rolled back was never there.
+        row = self._connection.row(sql.HEAD)
+        number, previous = (row[0] + 1, row[1]) if row else (1, NOTHING)
+        body = _body(event, number, previous)
         self._connection.run(
             sql.INSERT,
             {
-                "position": position,
+                "position": self._changes.append(ChangeKind.GOVERNED, f"event/{event.type.value}"),
                 "at": event.at,
                 "type": event.type.value,
                 "task_id": event.task_id,
                 "principal": event.principal,
-                "document": adapter(Event).dump_json(event).decode(),
+                "document": body.decode(),
+                "number": number,
+                "hash": hash_of(body),
             },
         )
 
@@ -49,3 +60,22 @@ class SqlEvents:
         where = [Condition(sql.OF_PRINCIPAL, {"principal": principal})]
         rows = newest_of(self._connection, sql.LATEST_LISTING, where, limit)
         return [adapter(Event).validate_json(row[1]) for row in reversed(rows)]
+
+
+def _body(event: Event, number: int, previous: str) -> bytes:
+    record = {
+        "number": number,
+        "previous": previous,
+        "at": event.at,
+        "type": event.type.value,
+        "actor": event.actor,
+        "subject": event.subject,
+        "task_id": event.task_id,
+        "principal": event.principal,
+        "actor_type": event.actor_type,
+        "details": event.details,
+    }
+    try:
+        return canonical(record)
+    except ValueError as error:
+        raise InvalidArgumentError(f"an event cannot be written down: {error}") from None

@@ -21,7 +21,7 @@ class Release:
         return f"{self.version:04}"
 
 
-THIS_RELEASE = Release(4, 4, (Path(__file__).parent / "migrations" / "versions",))
+THIS_RELEASE = Release(5, 5, (Path(__file__).parent / "migrations" / "versions",))
 
 APPLICATION_ID = 0x41535359
 """`ASSY`, in the file's header (SQLite file format, offset 68)."""

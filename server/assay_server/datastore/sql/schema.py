@@ -209,6 +209,7 @@ governed_terms = Table(
     sqlite_with_rowid=False,
 )
 
+# Records of the ledger, `document` their canonical form and `hash` its (ADR 8). `number` has no gaps, `position` does.
 events = Table(
     "events",
     metadata,
@@ -218,8 +219,21 @@ events = Table(
     _text("task_id"),
     _text("principal"),
     _text("document"),
+    _number("number"),
+    _text("hash"),
+    # Two records of one number would be two ledgers.
+    Index("events_number", "number", unique=True),
     Index("events_task", "task_id", sqlite_where=text("task_id <> ''")),
     Index("events_principal", "principal", sqlite_where=text("principal <> ''")),
+)
+
+# Signed: the records up to `number` end in a hash.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=False),
+    _number("at"),
+    _text("token"),
 )
 
 changes = Table(

@@ -10,6 +10,7 @@ from assay_server.datastore.sql.events import SqlEvents
 from assay_server.datastore.sql.federation import SqlFederationRelationships
 from assay_server.datastore.sql.governed import SqlGoverned
 from assay_server.datastore.sql.join_tokens import SqlJoinTokens
+from assay_server.datastore.sql.ledger import SqlLedger
 from assay_server.datastore.sql.nodes import SqlNodes
 
 
@@ -26,3 +27,4 @@ class SqlTransaction:
         self.authorities = SqlAuthorities(connection)
         self.governed = SqlGoverned(connection, self.changes)
         self.events = SqlEvents(connection, self.changes)
+        self.ledger = SqlLedger(connection)

@@ -118,7 +118,6 @@ DECISION = Noun(
     key=lambda one: one.decision_id,
     terms=lambda one: [
         ("task", one.task_id),
-        ("principal", one.principal),
         *([("call", one.call)] if one.call else []),
     ],
 )

@@ -26,6 +26,8 @@ class EventType(Enum):
     DELEGATION = "delegation"
     POLICY_CHANGED = "policy.changed"
     EXCEPTION = "exception"
+    LEDGER_KEY = "ledger.key"
+    LEDGER_PRUNED = "ledger.pruned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-// An OAuth client in Node: main.mjs METHOD ISSUER CLIENT_ID RESOURCE FOLDER [TOOL]
+// An OAuth client in Node: main.mjs METHOD ISSUER CLIENT_ID RESOURCE TASK FOLDER [TOOL]
 //
 // METHOD is `certificate` or `assertion`; FOLDER has svid.pem, key.pem, bundle.pem, svid.token. It prints one JSON object.
 
@@ -7,7 +7,7 @@ import https from "node:https";
 import path from "node:path";
 import * as oauth from "oauth4webapi";
 
-const [method, issuer, clientId, resource, folder, tool] = process.argv.slice(2);
+const [method, issuer, clientId, resource, mission, folder, tool] = process.argv.slice(2);
 const file = (name) => fs.readFileSync(path.join(folder, name));
 const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
@@ -50,7 +50,7 @@ async function introspect(token) {
 async function life(DPoP) {
   const bound = { ...options, DPoP };
   const first = await oauth.processClientCredentialsResponse(
-    as, client, await oauth.clientCredentialsGrantRequest(as, client, auth, { resource }, bound),
+    as, client, await oauth.clientCredentialsGrantRequest(as, client, auth, { resource, mission }, bound),
   );
   const params = { subject_token: first.access_token, subject_token_type: ACCESS_TOKEN, resource, requested_ttl: "60" };
   const second = await oauth.processGenericTokenEndpointResponse(

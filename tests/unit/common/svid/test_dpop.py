@@ -106,6 +106,7 @@ def test_one_place_has_several_spellings(htu: str) -> None:
         {"htu": "https://[::1"},
         {"htu": "https://resource.example.org:x/protectedresource"},
         {"htu": ""},
+        {"htu": f"{URL}?{'a' * 2048}"},
     ],
 )
 def test_a_proof_for_another_request_is_none(claims: dict[str, Any]) -> None:

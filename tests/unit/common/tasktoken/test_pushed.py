@@ -162,6 +162,22 @@ async def test_reports_are_taken_in_order_and_forgotten(domain: InMemoryTrustDom
 async def test_reports_that_nobody_took_are_sent_again_when_the_agent_is_back(
     domain: InMemoryTrustDomain, api: WorkloadApiServer
 ) -> None:
+    reports = ReportBuffer()
+    async with PushedStatus(api.address, reports=reports, backoff=SOON) as status:
+        domain.status.taking = False
+        status.report(used(1))
+        await until(lambda: reports.in_flight == 1)
+        await asyncio.to_thread(api.stop)
+        await until(lambda: status.error is not None)
+        domain.status.taking = True
+        await asyncio.to_thread(api.start)
+        await until(lambda: reports.kept == 0)
+    assert [(number, one.at) for number, one in domain.status.reports] == [(1, 1)]
+
+
+async def test_of_too_many_reports_the_oldest_go_and_the_gap_is_told(
+    domain: InMemoryTrustDomain, api: WorkloadApiServer
+) -> None:
     reports = ReportBuffer(limit=3)
     async with PushedStatus(api.address, reports=reports, backoff=SOON) as status:
         domain.status.taking = False

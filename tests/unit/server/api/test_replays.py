@@ -18,6 +18,7 @@ from assay_proto.ledger.v1.replay_pb2_grpc import ReplaysStub
 from assay_server.api.replays import ReplaysApi
 from assay_server.authorization.caller import Caller, CallerKind
 from assay_server.datastore.base import Page, Store, Transaction
+from assay_server.governance.driftsweep import DriftSweep
 from assay_server.governance.explaining import Replays
 from assay_server.governance.opening import Opener, Terms
 from assay_server.governance.policies import Policies
@@ -113,6 +114,22 @@ async def test_each_decision_is_replayed_by_the_version_that_made_it(
     assert (new.same, new.replayed.effect, new.replayed.policy_version) == (True, "deny", 1)
     (page,) = await told(stub, refused.value.decision.task_id)
     assert not page.HasField("task")
+
+
+async def test_what_ended_a_task_by_drift_is_replayed_as_well(
+    stub: "ReplaysAsyncStub", tasks: TaskService, store: Store, clock: FakeClock
+) -> None:
+    task = await opened(tasks, "crm.read")
+    await PolicyStore(store, clock, key).push(FILES, "", "", "local:0")
+    clock.advance(30)
+    assert (await DriftSweep(store, Policies(store), clock).sweep(None)).revoked == 1
+    (page,) = await told(stub, task.task_id)
+    replays = [one.replay for one in page.steps if one.HasField("replay")]
+    assert [(one.same, one.replayed.effect, one.replayed.policy_version) for one in replays] == [
+        (True, "allow", 0),
+        (True, "deny", 1),
+    ]
+    assert json.loads(page.steps[-1].details)["cause"].startswith("policy_drift")
 
 
 PERMITTED = "permitted by within-the-task"

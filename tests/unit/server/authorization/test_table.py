@@ -4,7 +4,7 @@ import pytest
 
 from assay_proto.governance.v1 import registration_pb2
 from assay_proto.instance.v1 import instance_pb2
-from assay_proto.ledger.v1 import replay_pb2
+from assay_proto.ledger.v1 import ledger_pb2, replay_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -23,8 +23,7 @@ SERVICES = [
         (agent_pb2, "Agent"), (bundle_pb2, "Bundle"), (debug_pb2, "Debug"), (entry_pb2, "Entry"),
         (logger_pb2, "Logger"), (svid_pb2, "SVID"), (sync_pb2, "Sync"),
         (registration_pb2, "Owners"), (registration_pb2, "Principals"), (registration_pb2, "Catalogue"),
-        (replay_pb2, "Replays"),
-        (policy_pb2, "Policies"),
+        (replay_pb2, "Replays"), (policy_pb2, "Policies"), (ledger_pb2, "Ledger"),
         (task_pb2, "AgentTasks"), (task_pb2, "OperatorTasks"),
         (instance_pb2, "Instances"),
     )
@@ -38,7 +37,7 @@ def test_every_rpc_of_the_services_has_a_rule(service: object) -> None:
 
 
 def test_there_are_spires_rules_and_ours() -> None:
-    assert len(RPCS) == 131
+    assert len(RPCS) == 140
     assert all(who for who in RPCS.values())
 
 
@@ -69,6 +68,7 @@ def test_there_are_spires_rules_and_ours() -> None:
         ("/assay.governance.v1.Principals/Register", OPERATOR),
         ("/assay.governance.v1.Catalogue/RemoveTool", OPERATOR),
         ("/assay.policy.v1.Policies/Push", OPERATOR),
+        ("/assay.ledger.v1.Ledger/Prune", OPERATOR),
         ("/assay.task.v1.AgentTasks/Open", Who.AGENT),
         ("/assay.task.v1.OperatorTasks/Open", OPERATOR),
         ("/assay.task.v1.OperatorTasks/Revoke", OPERATOR),

@@ -1,5 +1,6 @@
 """Migrations: the same schema either way, all or nothing, and never by an older release."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -12,12 +13,15 @@ import pytest
 from assay.bundle import Bundle
 from assay.entry import Entry
 from assay.errors import FailedPreconditionError
+from assay.ledger.record import NOTHING, canonical, hash_of
 from assay.spiffeid import TrustDomain
 from assay.testing.clock import FakeClock
+from assay_server.datastore.base import Page
 from assay_server.datastore.sql.release import APPLICATION_ID, THIS_RELEASE, Release
 from assay_server.datastore.sql.store import SqlStore, open_store
 from assay_server.datastore.sql.upgrade import run_migrations
 from assay_server.model import FederationRelationship, HttpsWebProfile, JoinToken
+from assay_server.model.governed.event import Event, EventType
 
 MakeEntry = Callable[..., Entry]
 
@@ -207,3 +211,53 @@ print(*[name for name in sys.modules if name.startswith(("alembic", "sqlalchemy.
 """
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ""
+
+
+FOURTH_RELEASE = replace(THIS_RELEASE, version=4, compatible_from=4)
+EVENT = (
+    '{"type":"task.changed","at":%d,"actor":"local:0","subject":"tsk_1","task_id":"tsk_1","principal":"bot",'
+    '"actor_type":"ai_agent","details":{"change":"heartbeat","é":1.5}}'
+)
+
+
+@pytest.fixture
+def fourth_database(path: Path) -> Path:
+    """A database of the release before the ledger, with more events than are linked at once, and gaps between them."""
+    path.parent.mkdir()
+    connection = sqlite3.connect(path, isolation_level=None)
+    run_migrations(connection, FOURTH_RELEASE)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("INSERT INTO counter VALUES (1, 9000)")
+    connection.execute("INSERT INTO meta VALUES (1, 4, 4, 'incarnation')")
+    rows = [(3 * number + 1, number, "task.changed", "tsk_1", "bot", EVENT % number) for number in range(2500)]
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+    connection.execute("COMMIT")
+    connection.close()
+    return path
+
+
+async def test_events_of_before_become_the_ledgers_first_records(fourth_database: Path, tmp_path: Path) -> None:
+    store = await open_store(fourth_database, clock=FakeClock())
+    event = Event(EventType.TASK_CHANGED, 9999, "local:0", "tsk_1", "tsk_1", "bot", details={"change": "resumed"})
+    await store.write(lambda tx: tx.events.append(event))
+    records = await store.read(lambda tx: tx.ledger.records(0, 9000))
+    events, _ = await store.read(lambda tx: tx.events.find(Page(), task_id="tsk_1"))
+    await store.close()
+    previous = NOTHING
+    for number, one in enumerate(records, start=1):
+        said = json.loads(one.body)
+        assert (said["number"], said["previous"], one.hash) == (number, previous, hash_of(canonical(said)))
+        previous = one.hash
+    assert [one.at for one in events] == [*range(2500), 9999]
+    assert events[7].details == {"change": "heartbeat", "é": 1.5}
+    await (await open_store(tmp_path / "new", clock=FakeClock())).close()
+    assert schema(fourth_database) == schema(tmp_path / "new")
+
+
+async def test_the_release_before_the_ledger_refuses_to_add_to_it(fourth_database: Path) -> None:
+    await (await open_store(fourth_database, clock=FakeClock())).close()
+    with pytest.raises(
+        FailedPreconditionError, match="has schema version 5, which releases before version 5 cannot use"
+    ):
+        await open_store(fourth_database, clock=FakeClock(), release=FOURTH_RELEASE)

@@ -239,6 +239,20 @@ async def test_an_exchanged_token_ends_with_the_one_it_came_by(endpoint: Endpoin
     assert other.json()["error"] == "invalid_grant"
 
 
+async def test_an_exchange_without_a_mission_is_of_the_subjects_task(endpoint: Endpoint, form: dict[str, str]) -> None:
+    """RFC 8693 section 2.1: on whose behalf is what the subject's token says, however many tasks there are."""
+    first = await endpoint.post("/token", form, path=PATH)
+    task = await endpoint.store.read(lambda tx: tx.governed.get(TASK, "tsk_1"))
+    await endpoint.put((TASK, replace(task, task_id="tsk_2")))
+    assert (await endpoint.post("/token", form, path=PATH)).json()["error"] == "invalid_grant"
+    subject = {"subject_token": first.json()["access_token"], "subject_token_type": ACCESS_TOKEN}
+    exchange = form | {"grant_type": EXCHANGE, **subject}
+    second = await endpoint.post("/token", exchange, path=PATH)
+    assert (second.status_code, second.json().get("mission")) == (200, "tsk_1"), second.text
+    other = await endpoint.post("/token", exchange | {"mission": "tsk_2"}, path=PATH)
+    assert other.json()["error"] == "invalid_grant"
+
+
 async def test_large_and_broken_requests_are_refused(endpoint: Endpoint, form: dict[str, str]) -> None:
     """A form of a megabyte is not read to its end."""
     large = await endpoint.post("/token", form | {"authorization_details": "x" * 1_000_000}, path=PATH)

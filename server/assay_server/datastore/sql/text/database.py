@@ -42,6 +42,14 @@ CREATE TABLE changes (
 )\
 """,
 """\
+CREATE TABLE checkpoints (
+	number INTEGER NOT NULL,
+	at INTEGER NOT NULL,
+	token TEXT NOT NULL,
+	CONSTRAINT checkpoints_pk PRIMARY KEY (number)
+)\
+""",
+"""\
 CREATE TABLE counter (
 	id INTEGER NOT NULL CONSTRAINT counter_single_check CHECK (id = 1),
 	value INTEGER NOT NULL,
@@ -96,8 +104,13 @@ CREATE TABLE events (
 	task_id TEXT NOT NULL,
 	principal TEXT NOT NULL,
 	document TEXT NOT NULL,
+	number INTEGER NOT NULL,
+	hash TEXT NOT NULL,
 	CONSTRAINT events_pk PRIMARY KEY (position)
 )\
+""",
+"""\
+CREATE UNIQUE INDEX events_number ON events (number)\
 """,
 """\
 CREATE INDEX events_principal ON events (principal) WHERE principal <> ''\

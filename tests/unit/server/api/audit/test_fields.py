@@ -9,7 +9,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 from assay.crypto import csr, keys
 from assay.keymanager.base import KeyType
 from assay_proto.instance.v1 import instance_pb2
-from assay_proto.ledger.v1 import replay_pb2
+from assay_proto.ledger.v1 import ledger_pb2, replay_pb2
 from assay_proto.policy.v1 import policy_pb2
 from assay_proto.spire.api.server.agent.v1 import agent_pb2
 from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
@@ -215,6 +215,17 @@ def test_versions_of_the_policy_are_named_and_their_texts_are_not() -> None:
     assert ABOUT[f"{api}Rollback"](back, None) == {"policy_version": 3}
     asked = policy_pb2.ExplainRequest(decision_id="dec_1")
     assert ABOUT[f"{api}Explain"](asked, None) == {"decision_id": "dec_1"}
+
+
+def test_whose_records_of_the_ledger_were_read_and_which_were_pruned() -> None:
+    api = "/assay.ledger.v1.Ledger/"
+    asked = ledger_pb2.Filter(task_id="tsk_1", since=9)
+    assert ABOUT[f"{api}Export"](ledger_pb2.ExportRequest(filter=asked), None) == {"task_id": "tsk_1", "since": 9}
+    assert ABOUT[f"{api}List"](ledger_pb2.ListRequest(), None) == {}
+    prune = ledger_pb2.PruneRequest(before=9)
+    assert ABOUT[f"{api}Prune"](prune, None) == {"before": 9}
+    gone = ledger_pb2.PruneResponse(through=7, records=6)
+    assert ABOUT[f"{api}Prune"](prune, gone) == {"before": 9, "through": 7, "records": 6}
 
 
 def test_instances_are_named_and_their_tasks() -> None:

@@ -149,6 +149,24 @@ async def test_a_task_below_another_has_no_more_and_lasts_no_longer(world: World
         await tasks.open(world.request("crm.read", parent=parent.task_id), world.opener)
 
 
+async def test_no_task_stands_below_another_principals(world: World, tasks: TaskService) -> None:
+    """A workload is told that there is none; an operator, who sees all of them, whose it is."""
+    await world.put(replace(world.bot, name="other"))
+    parent = await tasks.open(world.request(), world.opener)
+    asked = world.request(parent=parent.task_id)
+    workload = replace(world.opener, principal="other", instance="spiffe://example.org/principal/other")
+    with pytest.raises(NotFoundError, match=f"no task {parent.task_id}"):
+        await tasks.open(asked, workload)
+    operator = replace(workload, trigger="operator:local:0", actor="local:0")
+    with pytest.raises(PermissionDeniedError, match=r'is of principal "bot", instance .*/bot/one alone'):
+        await tasks.open(asked, operator)
+    with pytest.raises(PermissionDeniedError, match=r"instance .*/bot/one alone"):
+        await tasks.open(asked, replace(operator, principal="bot", instance=world.twin))
+    assert await tasks.own(world.twins.callers) == []
+    mine = await tasks.open(asked, replace(operator, principal="bot", instance=world.me))
+    assert mine.parent == parent.task_id
+
+
 async def test_an_instance_has_only_so_many_tasks_at_once(world: World, tasks: TaskService) -> None:
     first = await tasks.open(world.request(), world.opener)
     await world.put(*(replace(first, task_id=f"tsk_{number}") for number in range(MAX_ACTIVE - 1)))

@@ -155,6 +155,21 @@ async def test_what_is_not_as_it_has_to_be_is_an_exception_without_what_is_wrong
     assert not [one for one in withheld if str(changes[one]) in kept]
 
 
+async def test_a_verifier_reports_of_what_it_is_registered_for(world: World, report: Report) -> None:
+    await world.put(replace(world.crm, verifiers=("spiffe://example.org/other",)))
+    await taken(world, 1, report)
+    await world.put(replace(world.crm, verifiers=(str(CRM),)))
+    await taken(world, 2, report)
+    assert [one.type for one in await told(world)] == [EventType.EXCEPTION, EventType.TOOL_USE]
+    assert causes(await told(world)) == ["verifier_unknown"]
+
+
+async def test_a_credential_for_no_audience_is_used_at_any(world: World, task: Task, report: Report) -> None:
+    await world.put(world.credential(task, "crd_1", kind="wit-svid", audience=""))
+    await taken(world, 1, report)
+    assert causes(await told(world)) == []
+
+
 @pytest.mark.parametrize(("off", "cause"), [(61, ["clock_off"]), (60, []), (-60, []), (-61, ["clock_off"])])
 async def test_a_clock_that_is_off_is_an_exception(world: World, report: Report, off: int, cause: list[str]) -> None:
     await taken(world, 1, replace(report, at=world.now + off))
