@@ -61,6 +61,8 @@ POLICY = """
         L  Check List Watch
     assay.sync.v1.Sync
         G  Watch
+    assay.ledger.v1.Ledger
+        LA List Export ListCheckpoints MakeCheckpoint Keys Prune
     assay.ledger.v1.Replays
         LA Explain
     assay.governance.v1.Owners
