@@ -94,6 +94,7 @@ async def serve(config: AgentConfig, *, clock: Clock, level: LiveLevel, reread: 
         supervisor.start("SVIDs of instances", agent.live.instances.run)
         supervisor.start("JWT-SVID renewal", agent.live.jwts.run)
         supervisor.start("synchronization", agent.live.follower.run)
+        supervisor.start("status of credentials", agent.sockets.follow_status)
         if agent.keeper is not None:
             supervisor.start("SVID stores", agent.keeper.run)
         supervisor.start("status", lambda: _settle(config, agent))

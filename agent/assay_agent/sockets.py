@@ -33,6 +33,7 @@ from assay_agent.instance.tokens import PrincipalTokens
 from assay_agent.instance.values import InstanceValues
 from assay_agent.plugins import builtin
 from assay_agent.sds.service import SdsService
+from assay_agent.status.service import StatusService
 from assay_agent.sync.follower import Follower
 from assay_agent.workload.api import WorkloadApi, WorkloadApiSettings
 from assay_agent.workload.attestor import Attestor
@@ -100,6 +101,12 @@ class Sockets:
     admin: "AdminEndpoints | None"
     private: PrivateEndpoint
     live: Live
+    status: StatusService | None = None
+
+    async def follow_status(self) -> None:
+        """Listen to what the server tells verifiers, once there are any, until cancelled."""
+        if self.status is not None:
+            await self.status.run()
 
     def apply(self, config: AgentConfig, plugins: Sequence[WorkloadAttestor]) -> None:
         """Take over what is live of a configuration, whose workload attestors these are."""
@@ -141,13 +148,15 @@ def sockets_of(config: AgentConfig, clock: Clock, telemetry: Telemetry, level: L
         settings = workload_settings(config)
         api = WorkloadApi(behind.cache, behind.jwts, behind.wits, live.callers, instances, clock, settings, live.limits)
         live = replace(live, workload_api=api)
+    status = StatusService(behind.cache, live.callers, instances, behind.client, clock) if config.workload_api else None
     observers = _observers(telemetry)
-    workloads = _workloads(config, behind, live, instances, observers) if config.workload_api or config.sds else None
+    served = config.workload_api or config.sds
+    workloads = _workloads(config, behind, live, instances, observers, status) if served else None
     admin = None
     if config.admin_socket_path is not None:
         services = _admin_services(config, clock, level, behind, live, telemetry.metrics)
         admin = _admin(config.admin_socket_path, [*services, explain.service()], observers)
-    return Sockets(workloads, admin, PrivateEndpoint(config.data_dir, explain.register), live)
+    return Sockets(workloads, admin, PrivateEndpoint(config.data_dir, explain.register), live, status)
 
 
 def workload_settings(config: AgentConfig) -> WorkloadApiSettings:
@@ -177,7 +186,12 @@ def _live(config: AgentConfig, clock: Clock, behind: Behind, metrics: Metrics) -
 
 
 def _workloads(
-    config: AgentConfig, behind: Behind, live: Live, instances: Instances, observers: Sequence[Observer]
+    config: AgentConfig,
+    behind: Behind,
+    live: Live,
+    instances: Instances,
+    observers: Sequence[Observer],
+    status: StatusService | None,
 ) -> Endpoints:
     endpoints = Endpoints(
         config.socket_path,
@@ -188,6 +202,8 @@ def _workloads(
     if live.workload_api is not None:
         endpoints.serve(live.workload_api)
         endpoints.serve_more(TasksService(behind.cache, live.callers, instances, behind.client))
+    if status is not None:
+        endpoints.serve_more(status)
     if config.sds is not None:
         endpoints.serve_sds(SdsService(behind.cache, live.callers, instances, config.sds, live.limits))
     return endpoints

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from assay_server.governance.revocations import RevocationService
     from assay_server.governance.tasks import TaskService
     from assay_server.governing_registration import Registration
+    from assay_server.status.feed import StatusFeed
+    from assay_server.status.reporting import Take
 
 POLICY_KEY = "policy"
 """Where the key manager has the key that signs policies which come without a signature."""
@@ -66,6 +68,7 @@ class Governing:
         self._ground = ground
         self._policies: Policies | None = None
         self._used = asyncio.Event()
+        self._told = asyncio.Event()
 
     def services(self) -> Sequence[Service]:
         """For both sockets, where the table says who may call."""
@@ -79,11 +82,22 @@ class Governing:
             self._lazy("assay.task.v1.OperatorTasks", self._operator_tasks),
             self._lazy("assay.task.v1.AgentTasks", self._agent_tasks),
             self._lazy("assay.instance.v1.Instances", self._instances),
+            self._lazy("assay.status.v1.AgentStatus", self._agent_status),
             self._lazy("assay.revocation.v1.Revocations", self._revocation_service),
         )
 
     async def run(self) -> None:
         """What runs beside the services; nothing of it is loaded where nothing is governed."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell())
+            tasks.create_task(self._reconcile())
+
+    async def _tell(self) -> None:
+        """Who listens does not wait for the start to be over: it has heard nothing since the server went."""
+        await self._told.wait()
+        await self._status_feed.run()
+
+    async def _reconcile(self) -> None:
         await self._ground.clock.sleep(BREATH)
         if not await self._ground.store.read(_governed):
             await self._used.wait()
@@ -116,11 +130,16 @@ class Governing:
     async def serve_tokens(self) -> None:
         """Answer OAuth clients until cancelled; the configuration has switched the endpoint on."""
         from assay_server.oauth.serve import serve_tokens  # noqa: PLC0415 - few switch it on
+        from assay_server.oauth.status import StatusParts  # noqa: PLC0415 - likewise
+        from assay_server.status.lists import StatusLists  # noqa: PLC0415 - likewise
 
         ground = self._ground
         settings = ground.config.token_endpoint
-        parts = (self._credentials(), ground.store, ground.issuer, ground.trust_domain, ground.clock, self._calls)
-        await serve_tokens(settings, *parts, self._published)
+        lists = StatusLists(self._status_lists, ground.store, ground.authorities, ground.clock)
+        self._told.set()
+        status = StatusParts(lists, self._status_feed, self._take)
+        parts = (ground.store, ground.issuer, ground.trust_domain, ground.clock, self._calls, self._published)
+        await serve_tokens(settings, self._credentials(), status, *parts)
 
     async def _published(self) -> Sequence[Mapping[str, str]]:
         """Public keys beside those of tokens."""
@@ -131,7 +150,7 @@ class Governing:
         from assay_server.governance.tokens import TaskTokens  # noqa: PLC0415 - likewise
 
         ground = self._ground
-        tokens = TaskTokens(self._issuer, ground.trust_domain, ground.authorities)
+        tokens = TaskTokens(self._issuer, ground.trust_domain, ground.authorities, self._status_lists)
         return CredentialService(ground.store, self.policies(), ground.clock, tokens.sign, tokens.ends_at, self._issuer)
 
     def policies(self) -> "Policies":
@@ -182,6 +201,12 @@ class Governing:
         """Whose tokens and hashes they are."""
         return self._ground.config.token_endpoint.issuer or str(self._ground.trust_domain.id)
 
+    @property
+    def _status_lists(self) -> str:
+        """The URL below which status lists are published; empty where nobody could fetch them."""
+        issuer = self._ground.config.token_endpoint.issuer
+        return f"{issuer}/status" if issuer else ""
+
     @cached_property
     def _tasks(self) -> "TaskService":
         from assay_server.governance.opening import Terms  # noqa: PLC0415 - with the first call
@@ -208,7 +233,7 @@ class Governing:
     def _revocations(self) -> "RevocationService":
         from assay_server.governance.revocations import RevocationService  # noqa: PLC0415 - not before the start is over
 
-        return RevocationService(self._ground.store, self._ground.clock, lambda: None)
+        return RevocationService(self._ground.store, self._ground.clock, lambda: self._status_feed)
 
     def _revocation_service(self) -> Service:
         from assay_proto.revocation.v1 import revocation_pb2  # noqa: PLC0415 - with the first call
@@ -240,16 +265,41 @@ class Governing:
         ground = self._ground
         instances = Instances(ground.store, ground.clock, ground.trust_domain)
         tokens = TaskSvids(ground.store, self._svid_credentials(), ground.clock)
-        wits = TaskWits(ground.store, self._wit_credentials, ground.issuer, ground.clock)
+        wits = TaskWits(ground.store, self._wit_credentials, ground.issuer, ground.clock, self._status_lists)
         api = InstanceApi(ground.issuer, ground.authorized, ground.limits, instances, tokens, wits)
         return served(instance_pb2.DESCRIPTOR.services_by_name["Instances"], api)
+
+    def _agent_status(self) -> Service:
+        from assay_proto.status.v1 import status_pb2  # noqa: PLC0415 - with the first call
+        from assay_server.api.agent_status import AgentStatusApi  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        self._told.set()
+        api = AgentStatusApi(self._status_feed, ground.authorized, ground.store, ground.clock, self._take)
+        return served(status_pb2.DESCRIPTOR.services_by_name["AgentStatus"], api)
+
+    @cached_property
+    def _status_feed(self) -> "StatusFeed":
+        from assay_server.status.feed import StatusFeed  # noqa: PLC0415 - not before the start is over
+
+        ground = self._ground
+        return StatusFeed(ground.store, ground.clock, ground.trust_domain, ground.config.tasks.staleness)
+
+    @cached_property
+    def _take(self) -> "Take":
+        """Writes down what verifiers report, whichever way it comes."""
+        from assay_server.api.report_values import reports_of  # noqa: PLC0415 - with the first verifier
+        from assay_server.governance.intake import Intake  # noqa: PLC0415 - likewise
+
+        intake = Intake(self._ground.store, self._ground.clock)
+        return lambda reporter, verifier, first, reports: intake.take(reporter, verifier, first, reports_of(reports))
 
     def _svid_credentials(self) -> "CredentialService":
         from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
         from assay_server.governance.tasksvids import signing  # noqa: PLC0415 - likewise
 
         ground = self._ground
-        sign, ends_at = signing(ground.issuer), lambda: ground.issuer.jwt_ends_at
+        sign, ends_at = signing(ground.issuer, self._status_lists), lambda: ground.issuer.jwt_ends_at
         return CredentialService(ground.store, self.policies(), ground.clock, sign, ends_at, self._issuer)
 
     def _wit_credentials(self, sign: "Sign") -> "CredentialService":

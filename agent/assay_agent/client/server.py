@@ -30,6 +30,7 @@ from assay_proto.spire.api.server.bundle.v1 import bundle_pb2
 from assay_proto.spire.api.server.svid.v1 import svid_pb2
 
 if TYPE_CHECKING:
+    from assay_agent.client.status import StatusStreams
     from assay_agent.client.tasks import TaskRelay
 
 TIMEOUT = 30.0  # seconds
@@ -180,6 +181,12 @@ class ServerClient:
         from assay_agent.client.tasks import TaskRelay  # noqa: PLC0415 - few workloads have tasks
 
         return TaskRelay(self._connection)
+
+    def status(self) -> "StatusStreams":
+        """What verifiers of the host have to know of credentials."""
+        from assay_agent.client.status import StatusStreams  # noqa: PLC0415 - few hosts have verifiers
+
+        return StatusStreams(self._connection)
 
     async def new_instance_svids(self, requests: Sequence[InstanceRequest]) -> list[tuple[bytes, ...] | AssayError]:
         """An X.509-SVID for each instance, in order: its chain (DER, leaf first), or why there is none."""

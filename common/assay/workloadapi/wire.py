@@ -4,7 +4,8 @@ Our messages live in a package of their own, so that another library's copy may 
 not show on the wire, the service's name does.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -99,9 +100,12 @@ def register(server: Registry, servicer: Servicer) -> None:
 def headed(
     service: ServiceDescriptor, behaviour: Callable[[MethodDescriptor], Callable[..., Awaitable[Any]]]
 ) -> Service:
-    """Another service for the same socket, likewise to calls that have the header; streams are written."""
+    """Another service for the same socket, likewise to calls that have the header; streams are written.
+
+    Where the caller streams, too, the behaviour takes an iterator of its messages.
+    """
     handlers = {
-        method.name: (_streaming if method.server_streaming else _answering)(
+        method.name: _KINDS[method.client_streaming, method.server_streaming](
             behaviour(method), GetMessageClass(method.input_type)
         )
         for method in service.methods
@@ -132,19 +136,45 @@ def _answering(behaviour: Callable[..., Awaitable[Any]], request: type[Message])
     return MethodHandler(unary_unary=admitting, request_deserializer=None, response_serializer=_encode)
 
 
+def _conversing(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> MethodHandler:
+    async def admit(messages: AsyncIterator[bytes], context: Context) -> None:
+        await _check_header(context)
+        await behaviour(_decoded(messages, request, context), context)
+
+    return MethodHandler(stream_stream=admit, request_deserializer=None, response_serializer=_encode)
+
+
+_KINDS: Mapping[tuple[bool, bool], Callable[..., MethodHandler]] = MappingProxyType(
+    {(False, False): _answering, (False, True): _streaming, (True, True): _conversing}
+)
+"""By whether the caller streams, and whether it is answered by a stream."""
+
+
+async def _decoded(messages: AsyncIterator[bytes], request: type[M], context: Context) -> AsyncIterator[M]:
+    async for data in messages:
+        yield await _message(data, request, context)
+
+
 def _admitting(behaviour: Callable[..., Awaitable[Any]], request: type[Message]) -> Callable[..., Awaitable[Any]]:
     """Takes the request as bytes: gRPC would decode it before the header is looked at, and log a trace of its fault."""
 
     async def admit(data: bytes, context: Context) -> Any:  # noqa: ANN401 - what the behaviour answers
-        if not has_security_header(context):
-            await context.abort(StatusCode.INVALID_ARGUMENT, "security header missing from request")
-        try:
-            message = request.FromString(data)
-        except DecodeError:
-            await context.abort(StatusCode.INTERNAL, "error unmarshalling request: not a message of this method")
-        return await behaviour(message, context)
+        await _check_header(context)
+        return await behaviour(await _message(data, request, context), context)
 
     return admit
+
+
+async def _check_header(context: Context) -> None:
+    if not has_security_header(context):
+        await context.abort(StatusCode.INVALID_ARGUMENT, "security header missing from request")
+
+
+async def _message(data: bytes, request: type[M], context: Context) -> M:
+    try:
+        return request.FromString(data)
+    except DecodeError:
+        await context.abort(StatusCode.INTERNAL, "error unmarshalling request: not a message of this method")
 
 
 def _stream(

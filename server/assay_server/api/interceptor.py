@@ -26,6 +26,9 @@ from assay_server.authorization.table import RPCS
 
 log = structlog.get_logger(__name__)
 
+# Streams on which callers are heard, too, but which are there for what is pushed.
+_PUSHING = frozenset({"/assay.status.v1.AgentStatus/Watch"})
+
 Behavior = Callable[[Any, Any], Any]
 PeerOf = Callable[[object], Peer]
 
@@ -72,7 +75,8 @@ class AuthorizationInterceptor:
                 if method.request_streaming:
                     request = _Judged(request, partial(self._authorizer.admit, method.path, approach))
                 async with aclosing(method.behavior(_parsed(request), context)) as responses:
-                    async for one in responses if method.request_streaming else self._streams.through(responses):
+                    pushes = not method.request_streaming or method.path in _PUSHING
+                    async for one in self._streams.through(responses) if pushes else responses:
                         yield one
             except Exception as error:
                 raise _end_of(method.path, approach, error) from error

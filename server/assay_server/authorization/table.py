@@ -37,6 +37,7 @@ _LEDGER_API = "/assay.ledger.v1.Ledger/"
 _AGENT_TASKS_API = "/assay.task.v1.AgentTasks/"
 _OPERATOR_TASKS_API = "/assay.task.v1.OperatorTasks/"
 _INSTANCE_API = "/assay.instance.v1.Instances/"
+_AGENT_STATUS_API = "/assay.status.v1.AgentStatus/"
 _REVOCATIONS_API = "/assay.revocation.v1.Revocations/"
 
 
@@ -120,6 +121,7 @@ RPCS: Mapping[str, Who] = MappingProxyType(
             *("Open", "OpenForEvent", "Show", "List", "Decide", "Narrow", "Complete", "Suspend", "Resume", "Revoke"),
         ),
         **_rules(_INSTANCE_API, Who.AGENT, "BatchNewX509SVID", "NewJWTSVID", "NewWITSVID"),
+        **_rules(_AGENT_STATUS_API, Who.AGENT, "Watch"),
         **_rules(_REVOCATIONS_API, _OPERATOR, "Preview", "Revoke"),
         **{
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo": Who.LOCAL

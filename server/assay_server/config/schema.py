@@ -197,6 +197,7 @@ class ServerFile(Section):
 SECTIONS: tuple[KeyPath, ...] = (
     ("server",), ("server", "ratelimit"), ("server", "ca_subject"), ("server", "experimental"),
     ("health_checks",), ("assay",), ("assay", "ratelimit"), ("assay", "token_endpoint"), ("assay", "tasks"),
+    ("assay", "tasks", "staleness"),
     *OTLP_SECTIONS, *TELEMETRY,
 )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """The issuer: template, signature, last look. Signing is a matter of CPU, so none of this awaits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from cryptography import x509
 
@@ -22,6 +23,7 @@ from assay_server.credential.subject import DEFAULT_SVID_SUBJECT, Subject
 _SIGN_X509 = ("server_ca", "sign", "x509_svid")
 _SIGN_JWT = ("server_ca", "sign", "jwt_svid")
 _SIGN_WIT = ("server_ca", "sign", "wit_svid")
+_NO_CLAIMS: Mapping[str, object] = MappingProxyType({})
 _SPAN_X509, _SPAN_JWT = ".".join(_SIGN_X509), ".".join(_SIGN_JWT)
 
 
@@ -153,12 +155,29 @@ class Issuer:
         self._metrics.count(_SIGN_JWT)
         return IssuedJwt(token, spiffe_id, issued_at, expires_at)
 
-    def task_jwt(self, spiffe_id: SpiffeId, audience: str, issued_at: int, expires_at: int, jti: str) -> str:
-        """A JWT-SVID that says just that; whoever asks has decided on its times, and knows what cuts them."""
+    def task_jwt(
+        self,
+        spiffe_id: SpiffeId,
+        audience: str,
+        issued_at: int,
+        expires_at: int,
+        jti: str,
+        more: Mapping[str, object] = _NO_CLAIMS,
+    ) -> str:
+        """A JWT-SVID that says just that and `more`; whoever asks has decided on its times and knows what cuts them."""
         check_member(spiffe_id, self._trust_domain, "JWT-SVID")
         now, wanted = self._clock.now(), audience_of((audience,))
         issuance = self._jwt_issuance(now)
-        claims = Claims(spiffe_id, wanted, issued_at, expires_at, self._settings.jwt_issuer, include_jti=True, jti=jti)
+        claims = Claims(
+            spiffe_id,
+            wanted,
+            issued_at,
+            expires_at,
+            self._settings.jwt_issuer,
+            include_jti=True,
+            jti=jti,
+            more=more,
+        )
         with span(_SPAN_JWT):
             token = issuance.signer.sign(claims)
         validate.check_jwt(token, spiffe_id=spiffe_id, audience=wanted, now=now)
@@ -195,16 +214,23 @@ class Issuer:
         return IssuedWit(token, spiffe_id, issued_at, expires_at)
 
     def task_wit(
-        self, spiffe_id: SpiffeId, public_key: PublicKey, algorithm: str, issued_at: int, expires_at: int, jti: str
+        self,
+        spiffe_id: SpiffeId,
+        public_key: PublicKey,
+        algorithm: str,
+        issued_at: int,
+        expires_at: int,
+        jti: str,
+        more: Mapping[str, object] = _NO_CLAIMS,
     ) -> str:
-        """A WIT-SVID that says just that, as `task_jwt`; raises as `workload_wit`."""
+        """A WIT-SVID that says just that and `more`, as `task_jwt`; raises as `workload_wit`."""
         from assay_server.credential.wit import WitClaims, confirmation  # noqa: PLC0415 - few servers switch it on
 
         self.check_wit()
         check_member(spiffe_id, self._trust_domain, "WIT-SVID")
         jwk = confirmation(public_key, algorithm)
         now = self._clock.now()
-        claims = WitClaims(spiffe_id, jwk, issued_at, expires_at, self._settings.wit_issuer, jti)
+        claims = WitClaims(spiffe_id, jwk, issued_at, expires_at, self._settings.wit_issuer, jti, more)
         token = self._wit_issuance(now).signer.sign(claims)
         validate.check_wit(token, spiffe_id=spiffe_id, confirmation=jwk, now=now)
         self._metrics.count(_SIGN_WIT)

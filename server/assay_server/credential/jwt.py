@@ -6,8 +6,8 @@ The signer serves WIT-SVIDs as well, whose claims are in `assay_server.credentia
 import base64
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,7 +27,7 @@ _JSON = json.JSONEncoder(separators=(",", ":"))
 class Claims:
     """What a token says. Times are Unix seconds; an empty issuer is left out, and so is a `jti` that is not wanted.
 
-    With `include_jti` there is a random one unless `jti` says which.
+    With `include_jti` there is a random one unless `jti` says which. `more` are claims beside those.
     """
 
     spiffe_id: SpiffeId
@@ -37,10 +37,11 @@ class Claims:
     issuer: str = ""
     include_jti: bool = False
     jti: str = ""
+    more: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def encode(self) -> bytes:
         """The payload as JSON."""
-        claims: dict[str, object] = {"aud": self.audience, "exp": self.expires_at, "iat": self.issued_at}
+        claims: dict[str, object] = {**self.more, "aud": self.audience, "exp": self.expires_at, "iat": self.issued_at}
         if self.issuer:
             claims["iss"] = self.issuer
         if self.include_jti:

@@ -1,7 +1,8 @@
 """What WIT-SVIDs say (WIT-SVID section 3), and which keys of workloads they may name."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -16,7 +17,10 @@ _KEY_NAMES = {"secp256r1": "ec-p256 key", "secp384r1": "ec-p384 key", "secp521r1
 
 @dataclass(frozen=True, slots=True)
 class WitClaims:
-    """What a token says. Times are Unix seconds; an empty issuer or `jti` is left out. There is never an audience."""
+    """What a token says. Times are Unix seconds; an empty issuer or `jti` is left out. There is never an audience.
+
+    `more` are claims beside those.
+    """
 
     spiffe_id: SpiffeId
     confirmation: dict[str, str]
@@ -24,10 +28,12 @@ class WitClaims:
     expires_at: int
     issuer: str = ""
     jti: str = ""
+    more: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def encode(self) -> bytes:
         """The payload as JSON."""
         claims: dict[str, object] = {
+            **self.more,
             "cnf": {"jwk": self.confirmation},
             "exp": self.expires_at,
             "iat": self.issued_at,

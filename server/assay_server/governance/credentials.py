@@ -4,7 +4,7 @@ The order is decide, record, sign. A crash between the last two leaves a record 
 token without a record.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assay.clock import Clock
@@ -40,13 +40,17 @@ _USED_EVERY = 60
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a token may say: the task, the principal, the authority it carries and the record of it."""
+    """What a token may say: the task, the principal, the authority it carries and the record of it.
+
+    `action_classes` are the catalogue's, by action.
+    """
 
     task: Task
     principal: Principal
     authority: Authority
     credential: Credential
     confirmation: Confirmation | None
+    action_classes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +153,14 @@ def _granted(
         return TaskRefusedError("no such task")
     # What most tokens carry is all of the task's, whose hash is known.
     hashed = task.authority_hash if authority == task.authority else authority_hash(issuer, authority)
-    credential = _credential(request, task, hashed, actions, decisions, now)
+    # The next change is the credential's at the earliest: no other one is ever given this number.
+    place = tx.changes.latest() + 1
+    credential = replace(_credential(request, task, hashed, actions, decisions, now), status_index=place)
     _record(tx, credential, principal, counted, actor, now)
     for event in elevations_of_credential(credential, task, principal, actor, elevated(facts)):
         record(tx, event)
-    return Granted(task, principal, authority, credential, request.confirmation)
+    classes = {each.tool.name: each.tool.action_class.value for each in facts if each.tool is not None}
+    return Granted(task, principal, authority, credential, request.confirmation, classes)
 
 
 def _task(tx: Transaction, request: CredentialRequest, now: int) -> Task:

@@ -17,6 +17,7 @@ from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance.credentials import CredentialService, Granted, IssuedCredential, Sign
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
 from assay_server.governance.selection import covering
+from assay_server.governance.statusclaim import status_claim
 from assay_server.model.governed.task import TASK, Task, TaskState
 
 KIND, WIT_KIND = "jwt-svid", "wit-svid"
@@ -61,9 +62,10 @@ class TaskSvids:
 
 
 class TaskWits:
-    """WIT-SVIDs of instances; `issuing` makes a CredentialService of what signs."""
+    """WIT-SVIDs of instances; `issuing` makes a CredentialService of what signs, `status_lists` as for `TaskTokens`."""
 
-    def __init__(self, store: Store, issuing: Issuing, issuer: Issuer, clock: Clock) -> None:
+    def __init__(self, store: Store, issuing: Issuing, issuer: Issuer, clock: Clock, status_lists: str = "") -> None:
+        self._status_lists = status_lists
         self._store = store
         self._issuing = issuing
         self._issuer = issuer
@@ -94,18 +96,20 @@ class TaskWits:
         def sign(granted: Granted) -> str:
             said = granted.credential
             instance = SpiffeId.parse(said.instance)
-            return self._issuer.task_wit(instance, key.public, key.algorithm, said.issued_at, said.expires_at, said.jti)
+            status, times = status_claim(self._status_lists, said), (said.issued_at, said.expires_at)
+            return self._issuer.task_wit(instance, key.public, key.algorithm, *times, said.jti, status)
 
         return sign
 
 
-def signing(issuer: Issuer) -> Sign:
-    """Signs JWT-SVIDs that say what was granted."""
+def signing(issuer: Issuer, status_lists: str = "") -> Sign:
+    """Signs JWT-SVIDs that say what was granted; `status_lists` as `TaskTokens` has it."""
 
     def sign(granted: Granted) -> str:
         said = granted.credential
         instance = SpiffeId.parse(said.instance)
-        return issuer.task_jwt(instance, said.audience, said.issued_at, said.expires_at, said.jti)
+        status = status_claim(status_lists, said)
+        return issuer.task_jwt(instance, said.audience, said.issued_at, said.expires_at, said.jti, status)
 
     return sign
 

@@ -10,6 +10,7 @@ from assay.spiffeid import TrustDomain
 from assay_server.credential.authorities import Authorities, JwtSigner
 from assay_server.credential.jwt import TokenSigner
 from assay_server.governance.credentials import Granted
+from assay_server.governance.statusclaim import status_claim
 from assay_server.model.governed.principal import ActorType
 
 TYPE = "at+jwt"  # RFC 9068, section 2.1
@@ -30,10 +31,16 @@ class TaskClaims:
 
 
 class TaskTokens:
-    """Signs task tokens of one issuer (a URL) with the active JWT key."""
+    """Signs task tokens of one issuer (a URL) with the active JWT key.
 
-    def __init__(self, issuer: str, trust_domain: TrustDomain, authorities: Authorities) -> None:
+    `status_lists` is the URL below which the lists with their status are published; empty where none are.
+    """
+
+    def __init__(
+        self, issuer: str, trust_domain: TrustDomain, authorities: Authorities, status_lists: str = ""
+    ) -> None:
         self._issuer = issuer
+        self._status_lists = status_lists
         self._trust_domain = trust_domain
         self._authorities = authorities
         self._signer: tuple[JwtSigner, TokenSigner] | None = None
@@ -72,6 +79,8 @@ class TaskTokens:
             claims.ENVIRONMENT: task.environment,
             claims.DECISION: credential.decision_id,
             claims.DETAILS: details(granted.authority),
+            claims.ACTION_CLASSES: dict(granted.action_classes),
+            **status_claim(self._status_lists, credential),
         }
         actor = {"sub": credential.instance, claims.ACTOR_TYPE: profile}
         if task.subject:

@@ -17,10 +17,12 @@ from assay_server.governance.request import Binding, Confirmation
 from assay_server.oauth.client import ATTESTATION, ATTESTATION_POP, Client, ClientAuthentication, Presented
 from assay_server.oauth.endpoint import TokenEndpoint, refused
 from assay_server.oauth.errors import OAuthError, invalid_client, invalid_request
+from assay_server.oauth.events import StatusEvents
 from assay_server.oauth.form import Form, form_of, needed
 from assay_server.oauth.grant import grant_of
-from assay_server.oauth.metadata import INTROSPECT, JWKS, OPENID, REVOKE, SERVER, TOKEN, metadata
+from assay_server.oauth.metadata import INTROSPECT, JWKS, OPENID, REVOKE, SERVER, STATUS, TOKEN, metadata
 from assay_server.oauth.proof import dpop_thumbprint
+from assay_server.oauth.status import StatusPages
 
 # RFC 6749 section 5.1, RFC 7662 section 2.2.
 _SECRET = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -96,7 +98,7 @@ class Pages:
         return Confirmation(Binding.DPOP, dpop_thumbprint(proofs[0], request.method, url, now, self._seen))
 
 
-def application(pages: Pages, issuer_path: str) -> Router:
+def application(pages: Pages, status: StatusPages, events: StatusEvents, issuer_path: str) -> Router:
     """The routes; `issuer_path` is the path of the issuer's URL, empty for most.
 
     Without Starlette's middleware, which would answer for what fails: uvicorn does, and logs it.
@@ -107,6 +109,11 @@ def application(pages: Pages, issuer_path: str) -> Router:
         *(Route(f"{issuer_path}{path}", partial(_traced, path, handler), methods=["POST"]) for path, handler in posts),
         Route(f"{issuer_path}{JWKS}", pages.jwks),
         *(Route(path, pages.described) for path in well_known),
+        Route(f"{issuer_path}{STATUS}", partial(_answered, status.all)),
+        Route(f"{issuer_path}{STATUS}/{{number:int}}", partial(_answered, status.one)),
+        Route(f"{issuer_path}{STATUS}/events", partial(_answered, events.events)),
+        Route(f"{issuer_path}{STATUS}/held", partial(_answered, events.held), methods=["POST"]),
+        Route(f"{issuer_path}{STATUS}/reports", partial(_answered, events.reports), methods=["POST"]),
     ]
     return Router(routes=routes)
 

@@ -8,6 +8,7 @@ from assay_server.oauth.client import Method
 from assay_server.oauth.grant import CLIENT_CREDENTIALS, EXCHANGE
 
 TOKEN, INTROSPECT, REVOKE, JWKS = "/token", "/introspect", "/revoke", "/jwks"
+STATUS = "/status"
 SERVER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 
@@ -21,6 +22,7 @@ def metadata(issuer: str) -> dict[str, Any]:
         "jwks_uri": issuer + JWKS,
         "introspection_endpoint": issuer + INTROSPECT,
         "revocation_endpoint": issuer + REVOKE,
+        "status_list_aggregation_endpoint": issuer + STATUS,
         "grant_types_supported": [EXCHANGE, CLIENT_CREDENTIALS],
         "response_types_supported": [],
         "subject_types_supported": ["public"],

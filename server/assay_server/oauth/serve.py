@@ -26,7 +26,9 @@ from assay_server.oauth.bundles import OwnAuthorities
 from assay_server.oauth.client import ClientAuthentication
 from assay_server.oauth.endpoint import TokenEndpoint
 from assay_server.oauth.evaluation import Evaluation
+from assay_server.oauth.events import StatusEvents
 from assay_server.oauth.identity import EndpointIdentity
+from assay_server.oauth.status import StatusPages, StatusParts
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,7 @@ class _Server(uvicorn.Server):
 async def serve_tokens(
     settings: TokenEndpointSettings,
     credentials: CredentialService,
+    status: StatusParts,
     store: Store,
     issuer: Issuer,
     trust_domain: TrustDomain,
@@ -64,7 +67,9 @@ async def serve_tokens(
     identity = EndpointIdentity(issuer, trust_domain, url.hostname or "", authorities, clock)
     endpoint = TokenEndpoint(settings.issuer, credentials, authorities, clock)
     clients = ClientAuthentication(settings.issuer, authorities, any_id(), clock, seen)
-    app = application(Pages(settings.issuer, endpoint, clients, clock, seen, published), url.path)
+    pages = Pages(settings.issuer, endpoint, clients, clock, seen, published)
+    events = StatusEvents(status.feed, status.take, clients, clock)
+    app = application(pages, StatusPages(status.lists, clock), events, url.path)
     app.routes.extend(Evaluation(settings.issuer, calls, clients).routes(url.path))
     server = _Server(
         config(

@@ -61,6 +61,8 @@ POLICY = """
         L  Check List Watch
     assay.sync.v1.Sync
         G  Watch
+    assay.ledger.v1.Ledger
+        LA List Export ListCheckpoints MakeCheckpoint Keys Prune
     assay.ledger.v1.Replays
         LA Explain
     assay.governance.v1.Owners
@@ -76,6 +78,8 @@ POLICY = """
         LA Push Rollback Live List Get Explain Diff
     assay.instance.v1.Instances
         G  BatchNewX509SVID NewJWTSVID NewWITSVID
+    assay.status.v1.AgentStatus
+        G  Watch
     assay.task.v1.AgentTasks
         G  Open Get List Credential Decide Narrow Complete Heartbeat Watch
     assay.task.v1.OperatorTasks

@@ -7,7 +7,8 @@ PROBE = """
 import sys
 import assay_server.app
 print(*sorted(name for name in sys.modules if name.startswith(
-    ("assay_server.governance", "assay_server.policy", "assay_proto.governance", "cedarpy", "rfc8785", "starlette"))))
+    ("assay_server.governance", "assay_server.policy", "assay_server.status", "assay_proto.governance",
+     "assay_proto.status", "cedarpy", "rfc8785", "starlette"))))
 """
 
 

@@ -49,8 +49,8 @@ class StatusServicer:
     """
 
     def Watch(self, request_iterator, context):
-        """The first message is `start`. The stream tells until it is cancelled; it ends with UNAVAILABLE when the agent
-        itself has no word of the server any more, so that whoever listens knows how old its knowledge is.
+        """The first message is `start`. The stream tells until it is cancelled. While the agent itself has no word of the
+        server it stays, and nothing comes: `at` of the last update is how old knowledge is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

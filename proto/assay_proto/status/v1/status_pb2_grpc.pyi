@@ -41,8 +41,8 @@ class StatusStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StatusAsyncStub: ...
     Watch: _grpc.StreamStreamMultiCallable[_status_pb2.VerifierMessage, _status_pb2.StatusMessage]
-    """The first message is `start`. The stream tells until it is cancelled; it ends with UNAVAILABLE when the agent
-    itself has no word of the server any more, so that whoever listens knows how old its knowledge is.
+    """The first message is `start`. The stream tells until it is cancelled. While the agent itself has no word of the
+    server it stays, and nothing comes: `at` of the last update is how old knowledge is.
     """
 
 @_typing.type_check_only
@@ -53,8 +53,8 @@ class StatusAsyncStub(StatusStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Watch: _aio.StreamStreamMultiCallable[_status_pb2.VerifierMessage, _status_pb2.StatusMessage]  # type: ignore[assignment]
-    """The first message is `start`. The stream tells until it is cancelled; it ends with UNAVAILABLE when the agent
-    itself has no word of the server any more, so that whoever listens knows how old its knowledge is.
+    """The first message is `start`. The stream tells until it is cancelled. While the agent itself has no word of the
+    server it stays, and nothing comes: `at` of the last update is how old knowledge is.
     """
 
 class StatusServicer(metaclass=_abc_1.ABCMeta):
@@ -68,8 +68,8 @@ class StatusServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_status_pb2.VerifierMessage],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_status_pb2.StatusMessage], _abc.AsyncIterator[_status_pb2.StatusMessage]]:
-        """The first message is `start`. The stream tells until it is cancelled; it ends with UNAVAILABLE when the agent
-        itself has no word of the server any more, so that whoever listens knows how old its knowledge is.
+        """The first message is `start`. The stream tells until it is cancelled. While the agent itself has no word of the
+        server it stays, and nothing comes: `at` of the last update is how old knowledge is.
         """
 
 def add_StatusServicer_to_server(servicer: StatusServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

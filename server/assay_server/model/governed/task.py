@@ -7,6 +7,7 @@ from typing import Any
 
 from assay.governed.authority import Authority
 from assay_server.model.governed.noun import Noun
+from assay_server.model.governed.statusindex import list_of
 
 
 class TaskState(Enum):
@@ -119,6 +120,7 @@ class Credential:
     `actions` are those that it names. Its issue counted as one call, and as one of each action: `called` are those that
     have been called with it since. `authority_hash` is of what it carries, made as the task's is: the same where that
     is all of the task's. `requested_ttl` is the seconds that were asked for.
+    `status_index` counts through all status lists (`assay_server.model.governed.statusindex`); 0 is in none.
     """
 
     jti: str
@@ -137,6 +139,7 @@ class Credential:
     actions: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
     requested_ttl: int = 0
+    status_index: int = 0
 
     def live(self, now: float) -> bool:
         """Whether it still counts at `now` (Unix seconds), its task apart."""
@@ -195,6 +198,12 @@ CREDENTIAL = Noun(
     "credential",
     Credential,
     key=lambda one: one.jti,
-    terms=lambda one: [("task", one.task_id), ("principal", one.principal), ("instance", one.instance)],
+    terms=lambda one: [
+        ("task", one.task_id),
+        ("principal", one.principal),
+        ("instance", one.instance),
+        ("revoked", "yes" if one.revoked_at else ""),
+        ("revoked_in", str(list_of(one.status_index)) if one.revoked_at and one.status_index else ""),
+    ],
     due=lambda one: one.expires_at,
 )

@@ -40,9 +40,11 @@ from assay_server.authorization.authorizer import Authorizer
 from assay_server.authorization.caller import Caller, CallerKind, current_caller
 from assay_server.authorization.nodes import NodeRows
 from assay_server.datastore.sql.store import SqlStore
+from assay_server.model import Node
 
 # Methods of the table lend their rules; what answers them here is made up.
 AGENT_API = "spire.api.server.agent.v1.Agent"
+AGENT_STATUS_API = "assay.status.v1.AgentStatus"
 ANYONE, OPERATOR, AGENTS = "AttestAgent", "ListAgents", "RenewAgent"
 WATCH = "/assay.sync.v1.Sync/Watch"
 AGENT = SpiffeId.parse("spiffe://example.org/spire/agent/one")
@@ -108,7 +110,9 @@ async def house(store: SqlStore, clock: FakeClock, tmp_path: Path) -> AsyncItera
         "CreateJoinToken": grpc.stream_stream_rpc_method_handler(house.converse, Empty.FromString),
         "CountAgents": grpc.stream_stream_rpc_method_handler(house.stream),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(AGENT_API, handlers),))
+    pushing = {"Watch": grpc.stream_stream_rpc_method_handler(house.stream)}
+    for service, methods in ((AGENT_API, handlers), (AGENT_STATUS_API, pushing)):
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
     await server.listen_unix(tmp_path / "api.sock")
     async with dial_unix(tmp_path / "api.sock") as house.channel:
         yield house
@@ -327,6 +331,21 @@ async def test_a_conversation_is_left_to_end_by_itself(house: House) -> None:
     house.interceptor.end_streams()
     assert await call.read() == b"ok"
     call.cancel()
+
+
+async def test_a_stream_that_pushes_is_refused_when_the_server_ends_though_callers_are_heard_on_it(
+    house: House, store: SqlStore, authority: Authority, clock: FakeClock
+) -> None:
+    serial: list[str] = []
+    house.peer = agent_peer(authority, serial)
+    node = Node(AGENT, "join_token", serial=serial[0], expires_at=int(clock.now().timestamp()) + 3600)
+    await store.write(lambda tx: tx.nodes.put(node))
+    call = house.channel.stream_stream(f"/{AGENT_STATUS_API}/Watch")()
+    await call.write(b"")
+    assert [await call.read(), await call.read()] == [b"first", b"ok"]
+    house.interceptor.end_streams()
+    error = await refusal(call.read())
+    assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "server is shutting down")
 
 
 def test_what_the_transport_knows(authority: Authority) -> None:

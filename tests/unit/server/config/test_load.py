@@ -95,7 +95,12 @@ def test_every_key_arrives() -> None:
             max_message_bytes = 100000 connections_per_caller = 8 anonymous_connections = 9 audit_log_file = "/a"
             ratelimit { attestation = 2 x509_signing = 3 jwt_signing = 4 wit_signing = 5 publishing = 6 status = 7 }
             token_endpoint { issuer = "https://issuer.example" bind_address = "127.0.0.1" bind_port = 9443 }
-            tasks { max_duration = "2h" max_ai_agent_duration = "10m" keep_ended = "24h" }
+            tasks {
+                max_duration = "2h" max_ai_agent_duration = "10m" keep_ended = "24h"
+                staleness {
+                    non_consequential = "10m" consequential_read = 0 consequential_write = "5s" irreversible = "0s"
+                }
+            }
         }
         """,
     )
@@ -103,7 +108,11 @@ def test_every_key_arrives() -> None:
     least = config()
     same = {one.name for one in fields(found) if getattr(found, one.name) == getattr(least, one.name)}
     assert same == untouched
-    assert found.tasks == TaskSettings(max_duration=7200, max_ai_agent_duration=600, keep_ended=24 * 3600)
+    bounds = {
+        "non_consequential": 600, "consequential_read": 0, "consequential_write": 5, "irreversible": 0,
+        "external_commitment": 0, "privileged_administration": 0,
+    }  # fmt: skip
+    assert found.tasks == TaskSettings(7200, 600, 24 * 3600, bounds)
     assert found.bind_address == "::1"
     assert (found.ca_ttl, found.default_x509_svid_ttl, found.default_jwt_svid_ttl, found.agent_ttl) == (
         172800, 7200, 600, 10800,
@@ -253,6 +262,24 @@ def test_bad_values_are_refused_with_their_line(server: str, reason: str) -> Non
     (fault,) = refusal(server)
     assert fault.startswith("f:4: server.")
     assert reason in fault
+
+
+@pytest.mark.parametrize("grave", ["irreversible", "external_commitment", "privileged_administration"])
+def test_grave_actions_are_never_decided_on_old_knowledge(grave: str) -> None:
+    (fault,) = refusal(rest=f'assay {{ tasks {{ staleness {{ {grave} = "1s" }} }} }}')
+    assert f"assay.tasks.staleness.{grave}" in fault
+    assert "must be 0" in fault
+
+
+def test_old_knowledge_has_bounds_and_classes_have_names() -> None:
+    (fault,) = refusal(rest='assay { tasks { staleness { non_consequential = "61m" } } }')
+    assert "must be an hour at most" in fault
+    (fault,) = refusal(rest='assay { tasks { staleness { consequental_read = "1s" } } }')
+    assert 'did you mean "consequential_read"?' in fault
+    assert dict(config().tasks.staleness) == {
+        "non_consequential": 300, "consequential_read": 60, "consequential_write": 0, "irreversible": 0,
+        "external_commitment": 0, "privileged_administration": 0,
+    }  # fmt: skip
 
 
 def test_message_sizes_have_bounds() -> None:

@@ -10,13 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assay.authorize import any_id
 from assay.entry import Entry
 from assay.errors import PermissionDeniedError
 from assay.governed.authority import Access
 from assay.governed.digest import authority_hash
 from assay.selector import Selector
 from assay.spiffeid import SpiffeId, TrustDomain
+from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
+from assay.verify import FixedBundles, JwtVerifier
+from assay_server.credential import Issuer
 from assay_server.credential.authorities import Authorities
 from assay_server.datastore.base import Page, Store, Transaction
 from assay_server.governance.budget import BudgetSpentError
@@ -24,6 +28,7 @@ from assay_server.governance.credentials import CredentialService, IssuedCredent
 from assay_server.governance.policies import ShippedPolicy
 from assay_server.governance.refusal import AuthorityExceededError, DecisionRefusedError, TaskRefusedError
 from assay_server.governance.request import Binding, Confirmation, CredentialRequest
+from assay_server.governance.tasksvids import signing
 from assay_server.governance.tokens import TaskTokens
 from assay_server.model.governed.catalogue import (
     RESOURCE,
@@ -261,3 +266,40 @@ async def test_what_policy_refuses_uses_up_attempts(service: CredentialService, 
     task = await store.read(lambda tx: tx.governed.get(TASK, "tsk_1"))
     assert task is not None
     assert task.used.calls == 0
+
+
+async def test_each_credential_has_a_place_of_its_own_however_many_ask_and_fail(
+    service: CredentialService, store: Store
+) -> None:
+    """Requirement 51: a status list tells of one credential and of no other."""
+
+    def fail(tx: Transaction) -> None:
+        tx.governed.put(OWNER, ALICE)
+        raise PermissionDeniedError("undone")
+
+    asks = [service.issue(asked()) for _ in range(32)]
+    undone = [store.write(fail) for _ in range(32)]
+    mixed = [one for pair in zip(asks, undone, strict=True) for one in pair]
+    answers = await asyncio.gather(*mixed, return_exceptions=True)
+    indexes = [one.granted.credential.status_index for one in answers if isinstance(one, IssuedCredential)]
+    assert len(set(indexes)) == len(indexes) == 32
+    assert min(indexes) > 0
+
+
+async def test_a_token_says_of_what_class_each_of_its_actions_is(service: CredentialService) -> None:
+    claims = said((await service.issue(asked())).token)
+    assert claims["action_classes"] == {"crm.read": "consequential_read"}
+
+
+@pytest.mark.usefixtures("service")
+async def test_the_jwt_svid_of_a_task_refers_to_its_status_and_stays_a_jwt_svid(
+    store: Store, clock: FakeClock, issuer: Issuer, authority: Authority
+) -> None:
+    sign = signing(issuer, f"{ISSUER}/status")
+    svids = CredentialService(store, ShippedPolicy(), clock, sign, lambda: issuer.jwt_ends_at, ISSUER)
+    issued = await svids.issue(asked(confirmation=None, kind="jwt-svid"))
+    index = issued.granted.credential.status_index
+    assert said(issued.token)["status"] == {"status_list": {"idx": index, "uri": f"{ISSUER}/status/0"}}
+    verifier = JwtVerifier(FixedBundles(authority.bundle), CRM.uri, any_id(), clock)
+    assert verifier.verify(issued.token).spiffe_id == ME
+    assert "status" not in said(signing(issuer)(issued.granted)), "where nobody publishes lists"

@@ -23,14 +23,15 @@ HASH = "sha-256:" + "A" * 43
 ACCESS = Access("https://crm/mcp", ("crm.read",), {"max_amount": 50})
 TASK = Task("tsk_1", "bot", "", "person:a", "acme", "prod", Intent("x"), (ACCESS,), HASH, HASH, "operator:local", 1, 9)
 CREDENTIAL = Credential(
-    "crd_1", "at+jwt", "tsk_1", "bot", "spiffe://a.org/principal/bot", ACCESS.resource, HASH, "", 1, 9, "dec_1"
-)
+    "crd_1", "at+jwt", "tsk_1", "bot", "spiffe://a.org/principal/bot", ACCESS.resource, HASH, "", 1, 9, "dec_1",
+    status_index=2**17 + 5,
+)  # fmt: skip
 KEYS = [Confirmation(Binding.DPOP, "B" * 43), Confirmation(Binding.CERTIFICATE, "C" * 43)]
 
 
 @pytest.fixture
 def tokens(authorities: Authorities) -> TaskTokens:
-    return TaskTokens("https://issuer", TrustDomain("a.org"), authorities)
+    return TaskTokens("https://issuer", TrustDomain("a.org"), authorities, "https://issuer/status")
 
 
 def faults(claims: dict[str, Any]) -> list[str]:
@@ -45,9 +46,12 @@ def test_what_is_issued_follows_the_profile(
 ) -> None:
     """Requirement 5: every token says what kind of actor it is of."""
     principal = Principal("bot", actor_type, model="acme-4")
-    claims = tokens.claims(Granted(replace(TASK, subject=subject), principal, (ACCESS,), CREDENTIAL, key))
+    classes = {"crm.read": "consequential_read"}
+    claims = tokens.claims(Granted(replace(TASK, subject=subject), principal, (ACCESS,), CREDENTIAL, key, classes))
     assert faults(claims) == []
     assert ("act" in claims) == bool(subject)
+    assert claims["status"] == {"status_list": {"idx": 5, "uri": "https://issuer/status/1"}}
+    assert claims["action_classes"] == classes
 
 
 @pytest.mark.parametrize("missing", ["mission", "cnf", "agent_instance_id"])
@@ -68,3 +72,15 @@ def test_a_list_of_audiences_and_unknown_claims_are_no_task_tokens(tokens: TaskT
     assert faults(claims) == []
     assert faults(claims | {"aud": ["https://crm/mcp"]})
     assert faults(claims | {"scope": "all"})
+
+
+def test_where_nobody_publishes_lists_no_token_refers_to_one(authorities: Authorities) -> None:
+    tokens = TaskTokens("spiffe://a.org", TrustDomain("a.org"), authorities)
+    claims = tokens.claims(Granted(TASK, Principal("bot", ActorType.SERVICE), (ACCESS,), CREDENTIAL, KEYS[0]))
+    assert faults(claims) == []
+    assert "status" not in claims
+
+
+def test_a_class_of_actions_that_nobody_knows_is_not_in_the_profile(tokens: TaskTokens) -> None:
+    claims = tokens.claims(Granted(TASK, Principal("bot", ActorType.SERVICE), (ACCESS,), CREDENTIAL, KEYS[0]))
+    assert faults(claims | {"action_classes": {"crm.read": "harmless"}})

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,12 +19,13 @@ from assay.entry import Entry
 from assay.governed.authority import Access
 from assay.namespace import server_id
 from assay.selector import Selector
-from assay.spiffeid import TrustDomain
+from assay.spiffeid import SpiffeId, TrustDomain
 from assay.svid import X509Svid, jws
 from assay.testing.authority import Authority
 from assay.testing.clock import FakeClock
 from assay.testing.deployment import free_port
 from assay.tls import client_context
+from assay_proto.status.v1 import status_pb2 as pb
 from assay_server.config.tokenendpoint import TokenEndpointSettings
 from assay_server.credential import Issuer
 from assay_server.credential.authorities import Authorities
@@ -40,6 +41,9 @@ from assay_server.model.governed.owner import OWNER, Owner
 from assay_server.model.governed.principal import PRINCIPAL, ActorType, Principal, PrincipalState
 from assay_server.model.governed.task import TASK, Intent, Task
 from assay_server.oauth.serve import serve_tokens
+from assay_server.oauth.status import StatusParts
+from assay_server.status.feed import StatusFeed
+from assay_server.status.lists import StatusLists
 
 CRM = "https://crm/mcp"
 ALICE = Owner("person:alice@corp")
@@ -65,6 +69,17 @@ class Shown:
 
 
 @dataclass
+class Reported:
+    """What verifiers reported."""
+
+    batches: list[tuple[str, str, int, list[str]]] = field(default_factory=list)
+
+    async def take(self, reporter: str, verifier: SpiffeId, first: int, reports: Sequence[pb.Report]) -> int:
+        self.batches.append((reporter, str(verifier), first, [one.jti for one in reports]))
+        return first + len(reports) - 1
+
+
+@dataclass
 class Endpoint:
     """The endpoint, and what a test needs to come to it as somebody."""
 
@@ -73,6 +88,8 @@ class Endpoint:
     authority: Authority
     clock: FakeClock
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    reports: Reported = field(default_factory=Reported)
+    feed: StatusFeed | None = None
 
     @property
     def now(self) -> int:
@@ -151,18 +168,28 @@ async def endpoint(
         (OWNER, ALICE), (PRINCIPAL, BOT), (RESOURCE, Resource(CRM, "prod", "acme", Sensitivity.INTERNAL)),
         *((TOOL, tool) for tool in tools), (TASK, task_of(found.now)),
     )  # fmt: skip
-    tokens = TaskTokens(found.issuer, authority.trust_domain, authorities)
+    tokens = TaskTokens(found.issuer, authority.trust_domain, authorities, f"{found.issuer}/status")
     credentials = CredentialService(store, ShippedPolicy(), clock, tokens.sign, tokens.ends_at, found.issuer)
     calls = CallService(store, ShippedPolicy(), clock)
     settings = TokenEndpointSettings(found.issuer, "127.0.0.1", port)
+    status = StatusParts(
+        StatusLists(f"{found.issuer}/status", store, authorities, clock),
+        StatusFeed(store, clock, authority.trust_domain, {"consequential_read": 60}),
+        found.reports.take,
+    )
+    found.feed = status.feed
     async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(
-            serve_tokens(settings, credentials, store, issuer, authority.trust_domain, clock, calls)
-        )
+        serving = [
+            tasks.create_task(
+                serve_tokens(settings, credentials, status, store, issuer, authority.trust_domain, clock, calls)
+            ),
+            tasks.create_task(status.feed.run()),
+        ]
         async with found.client() as client:
             await _until_served(client)
         yield found
-        serving.cancel()
+        for one in serving:
+            one.cancel()
 
 
 async def _until_served(client: httpx.AsyncClient) -> None:
