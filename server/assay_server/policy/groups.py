@@ -7,7 +7,7 @@ of a request, the registered facts above all, has to be the same.
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from cedarpy import pst
 

@@ -110,7 +110,7 @@ async def house(store: SqlStore, clock: FakeClock, tmp_path: Path) -> AsyncItera
         "CreateJoinToken": grpc.stream_stream_rpc_method_handler(house.converse, Empty.FromString),
         "CountAgents": grpc.stream_stream_rpc_method_handler(house.stream),
     }
-    pushing = {"Watch": grpc.stream_stream_rpc_method_handler(house.stream)}
+    pushing: dict[str, Any] = {"Watch": grpc.stream_stream_rpc_method_handler(house.stream)}
     for service, methods in ((AGENT_API, handlers), (AGENT_STATUS_API, pushing)):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
     await server.listen_unix(tmp_path / "api.sock")

@@ -124,7 +124,14 @@ class House:
 
     async def put_live(self, store: Store, version: int) -> None:
         """What a push or a rollback writes."""
-        details = {"change": "pushed", "version": version, "previous": 0, "digest": "", "schema_version": 1, "signer": ""}
+        details = {
+            "change": "pushed",
+            "version": version,
+            "previous": 0,
+            "digest": "",
+            "schema_version": 1,
+            "signer": "",
+        }
         event = Event(EventType.POLICY_CHANGED, self.world.now, "local:0", f"policy/{version}", details=details)
         await store.write(lambda tx: record(tx, event, (LIVE_POLICY, LivePolicy(version, STRICT))))
 
