@@ -83,6 +83,12 @@ TOKENS: list[tuple[str, Reason, SpiffeId | None]] = [
     (HOME.token({}, {**CLAIMS, "aud": ["another"]}), Reason.WRONG_AUDIENCE, ID),
 ]
 
+# Shown in tests/unit/common/tasktoken.
+OF_TASK_TOKENS = {
+    *(Reason.NOT_A_TASK_TOKEN, Reason.WRONG_ISSUER, Reason.NOT_BOUND, Reason.WRONG_KEY, Reason.ACTION_NOT_ALLOWED),
+    *(Reason.UNKNOWN_CONSTRAINT, Reason.REVOKED, Reason.WITHDRAWN, Reason.STATUS_UNKNOWN),
+}
+
 
 @pytest.mark.parametrize(("chain", "reason", "spiffe_id"), CHAINS)
 def test_a_chain_is_refused_for_a_reason(
@@ -112,7 +118,7 @@ def check(error: SvidRefusedError, reason: Reason, spiffe_id: SpiffeId | None) -
 
 def test_every_reason_is_shown_here_and_the_hints_are_for_reasons() -> None:
     shown = {reason for _, reason, _ in CHAINS} | {reason for _, reason, _ in TOKENS}
-    assert set(Reason) - shown == {Reason.NOT_AUTHORIZED, Reason.NO_PROOF, Reason.BAD_PROOF}
+    assert set(Reason) - shown == {Reason.NOT_AUTHORIZED, Reason.NO_PROOF, Reason.BAD_PROOF} | OF_TASK_TOKENS
     assert HINTS[Reason.EXPIRED] == SvidRefusedError(Reason.EXPIRED, "late").hint
     assert SvidRefusedError(Reason.EXPIRED, "late", hint="hurry").hint == "hurry"
 
