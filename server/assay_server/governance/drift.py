@@ -144,7 +144,12 @@ class Judge:
         if version != task.policy_version and _allows(self._groups_of(self._tx, task.policy_version), request):
             return f"v{version}"
         record = self._record(task, standing)
-        return self._changed_since(record, request) if record is not None else f"v{version}"
+        if record is None:
+            return f"v{version}"
+        try:
+            return self._changed_since(record, request)
+        except (KeyError, TypeError, ValueError):  # what was kept of it is of another release, and shows nothing
+            return f"v{version}"
 
     def _changed_since(self, record: Decision, request: DecisionRequest) -> str:
         now = inputs_of(request)
@@ -227,7 +232,8 @@ def _differing(then: Json, now: Json) -> str:
     for one in then["entities"]:
         kind, name = _kind(one), one["uid"]["id"]
         there = after.get((one["uid"]["type"], name), {})
-        other = {key for key, value in one["attrs"].items() if there.get(key) != value} if kind != "Task" else set()
+        attrs: Json = one["attrs"] if kind != "Task" else {}
+        other = {key for key, value in attrs.items() if there.get(key) != value}
         if kind == "Tool" and other & _OF_RESOURCE:
             named.append(f"resource {there.get('resource', one['attrs']['resource'])}")
         if other - (_OF_RESOURCE if kind == "Tool" else set()):

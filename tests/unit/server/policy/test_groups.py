@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assay_server.model.governed.decision import DecisionRequest, Point
 from assay_server.model.governed.policybundle import PolicyBundle
-from assay_server.model.governed.task import Budget, Intent, TaskState
+from assay_server.model.governed.task import Budget, Intent, Task, TaskState
 from assay_server.policy.decide import decide
 from assay_server.policy.engine import SCHEMA_VERSION, Policy, compiled, rules_of, shipped
 from assay_server.policy.groups import WHOLE, Groups, mentioned
@@ -40,8 +40,17 @@ assert CLEAN.task is not None
 assert CLEAN.principal is not None
 TASK = CLEAN.task
 
+
+def a_task(**changes: Any) -> Task:  # noqa: ANN401 - fields of Task
+    return replace(TASK, **changes)
+
+
+def a_request(**changes: Any) -> DecisionRequest:  # noqa: ANN401 - fields of DecisionRequest
+    return replace(CLEAN, **changes)
+
+
 tasks = st.builds(
-    lambda **changes: replace(TASK, **changes),
+    a_task,
     task_id=st.sampled_from(["tsk_a", "tsk_b"]),
     intent=st.sampled_from([Intent("export", "p"), Intent("read", "q"), Intent("")]),
     instance=st.sampled_from(["", "spiffe://example.org/a", CLEAN.instance]),
@@ -59,7 +68,7 @@ tasks = st.builds(
     environment=st.sampled_from(["prod", "sandbox"]),
 )
 requests = st.builds(
-    lambda **changes: replace(CLEAN, **changes),
+    a_request,
     task=tasks,
     point=st.sampled_from([Point.OPEN, Point.ISSUE]),
     now=st.integers(CLEAN.now - 2, CLEAN.now + 40),

@@ -98,8 +98,8 @@ async def house(world: World, store: SqlStore, clock: FakeClock, tasks: TaskServ
 
 
 async def only_task(world: World) -> Task:
-    tasks = await world.store.read(lambda tx: tx.governed.find(TASK, [], ALL)[0])
-    return cast("Task", tasks[0])
+    store: SqlStore = world.store
+    return (await store.read(lambda tx: tx.governed.find(TASK, [], ALL)[0]))[0]
 
 
 EVERYTHING = {"mine", "any", "held", "below", "other"}
@@ -185,14 +185,18 @@ async def test_what_is_malformed_changes_nothing(
     assert store.sequence == before
 
 
-async def test_a_principal_goes_on_unless_it_is_suspended(house: House, world: World, tasks: TaskService) -> None:
+async def test_a_principal_goes_on_unless_it_is_suspended(
+    house: House, world: World, store: SqlStore, tasks: TaskService
+) -> None:
     await house.revoke(Target.PRINCIPAL, "bot")
     task = await tasks.open(world.request(), world.opener)
     assert await house.counts(Target.PRINCIPAL, "bot", suspend=True) == (1, 0, 1)
     bot = await world.get(PRINCIPAL, "bot")
     assert (bot.state, bot.state_reason) == (PrincipalState.SUSPENDED, "left")
     assert (await world.get(TASK, task.task_id)).state_reason == "revoked: left"
-    assert (await world.store.read(lambda tx: tx.entries.get("bot"))).withheld
+    binding = await store.read(lambda tx: tx.entries.get("bot"))
+    assert binding is not None
+    assert binding.withheld
     with pytest.raises(AssayError):
         await tasks.open(world.request(), world.opener)
     assert await house.counts(Target.PRINCIPAL, "bot", suspend=True) == (0, 0, 0)
