@@ -135,12 +135,13 @@ def _look(node: Any, found: set[str]) -> None:  # noqa: ANN401 - any part of an 
 
 
 def _parts(node: Any) -> Iterable[Any]:  # noqa: ANN401 - as above
-    if isinstance(node, Mapping):
-        named: Mapping[Any, Any] = node
-        return named.values()
-    if isinstance(node, tuple):
-        row: tuple[Any, ...] = node
-        return row
-    if is_dataclass(node) and not isinstance(node, type):
-        return [getattr(node, each.name) for each in fields(node)]
-    return ()
+    unknown: object = node
+    kind = type(unknown)
+    parts: Iterable[Any] = ()
+    if issubclass(kind, Mapping):
+        parts = node.values()
+    elif issubclass(kind, tuple):
+        parts = node
+    elif is_dataclass(kind):
+        parts = [getattr(node, each.name) for each in fields(kind)]
+    return parts

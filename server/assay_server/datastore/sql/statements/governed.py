@@ -1,6 +1,7 @@
 """Governed objects, each under its kind and name, and the terms they are found by."""
 
 from sqlalchemy import (
+    Integer,
     and_,
     bindparam,
     delete,
@@ -31,7 +32,11 @@ _said = and_(
 OF_TERM = table.c.position.in_(select(terms.c.governed).where(_said))
 # Of those that the first term finds: a list of all that are active would be made for each question otherwise.
 # By name: a condition is written out alone, where Core would add the object's table to the inner one's.
-OF_TERM_TOO = exists(select(literal_column("1")).where(_said, terms.c.governed == literal_column("governed.position")))
+OF_TERM_TOO = exists(
+    select(literal_column("1", Integer())).where(
+        _said, terms.c.governed == literal_column("governed.position", Integer())
+    )
+)
 # With the index' own condition, without which it is not used.
 DUE_AFTER = (table.c.due > literal_column("0")) & (table.c.due > bindparam("due_after"))
 DUE = (

@@ -85,7 +85,7 @@ async def test_the_inputs_of_a_decision_are_those_whose_hash_is_in_the_ledger(
     assert issued.token
     for event in of(await records(), EventType.DECISION):
         decision = await world.get(DECISION, event["subject"])
-        assert event["details"]["inputs_digest"] == hash_of(canonical(decision.inputs))
+        assert event["details"]["inputs_hash"] == hash_of(canonical(decision.inputs))
 
 
 async def test_a_credential_is_named_and_not_shown(issued: Any, records: Any) -> None:
