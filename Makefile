@@ -24,7 +24,7 @@ $(VENV)/dev: $(VENV)/run
 up: $(VENV)/run ## start a server and an agent, fetch both kinds of SVID; ARGS=--once to exit after that
 	$(BIN)/assay up $(ARGS)
 
-demo-agent: $(VENV)/run ## a governed AI agent: registered, given a task, allowed and refused, and why
+demo-agent: $(VENV)/run ## a governed AI agent: given a task, allowed and refused, stopped, and the proof of it
 	$(BIN)/python examples/governed_agent/demo.py
 
 test: $(VENV)/dev ## all tests that need only Python

@@ -57,3 +57,12 @@ def test_by_jwt_svid_with_dpop_alone(node_program: str, client: Path, house: Any
     plain, proven = said(node_program, client, "assertion", house, "billing", tmp_path)
     assert plain == {"refused": "invalid_request"}
     lived(proven, "billing", "dpop")
+
+
+def test_its_tokens_and_proofs_are_good_at_the_tools(
+    opened: Any, node_program: str, client: Path, house: Any, tmp_path: Path
+) -> None:
+    with opened(house.issuer, house.folder) as tool:
+        for answer in said(node_program, client, "certificate", house, "bot", tmp_path, tool.url):
+            assert answer["called"]["status"] == 200, answer["called"]
+            assert answer["called"]["said"]["instance"] == f"{DOMAIN}/bot"
