@@ -138,7 +138,7 @@ class ScriptedIssuer:
         said = {
             "profile": "assay-task-1", "iss": self.name, "aud": CRM, "iat": now(), "exp": now() + 300, "jti": "1",
             "sub": bot, "sub_profile": "ai_agent", "client_id": bot, "agent_instance_id": bot, "cnf": self.bot.bound,
-            "mission": {"id": "tsk_1", "origin": self.name, "authority_hash": "sha-256:a"},
+            "mission": {"id": "tsk_1", "issuer": self.name, "authority_hash": "sha-256:a"},
             "authorization_details": [allow()], "status": {"status_list": {"idx": 9, "uri": self.name + LIST}},
         }  # fmt: skip
         return self.authority.token({"typ": typ, **(header or {})}, without_none({**said, **changes}))

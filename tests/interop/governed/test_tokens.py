@@ -83,7 +83,7 @@ WRONG_TOKENS: Mapping[str, tuple[Claims, str]] = {
     "of an agent on somebody's behalf without a task": (
         changed(mission=None, sub_profile="user", act={"sub_profile": "ai_agent"}), "not_a_task_token",
     ),
-    "of another issuer's task": (altered("mission", origin="https://elsewhere"), "not_a_task_token"),
+    "of another issuer's task": (altered("mission", issuer="https://elsewhere"), "not_a_task_token"),
     "of no instance": (changed(agent_instance_id=None), "not_a_task_token"),
     "bound to nothing": (changed(cnf=None), "not_bound"),
     "bound to two keys": (lambda issuer: {"cnf": {**issuer.bot.bound, **issuer.jkt}}, "not_a_task_token"),
