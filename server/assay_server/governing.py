@@ -146,12 +146,17 @@ class Governing:
         return [await self._checkpoints.current()]
 
     def _credentials(self) -> "CredentialService":
-        from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - loaded with the first call
-        from assay_server.governance.tokens import TaskTokens  # noqa: PLC0415 - likewise
+        from assay_server.governance.tokens import TaskTokens  # noqa: PLC0415 - loaded with the first call
 
         ground = self._ground
         tokens = TaskTokens(self._issuer, ground.trust_domain, ground.authorities, self._status_lists)
-        return CredentialService(ground.store, self.policies(), ground.clock, tokens.sign, tokens.ends_at, self._issuer)
+        return self._signed_by(tokens.sign, tokens.ends_at)
+
+    def _signed_by(self, sign: "Sign", ends_at: Callable[[], int]) -> "CredentialService":
+        from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
+
+        ground = self._ground
+        return CredentialService(ground.store, self.policies(), ground.clock, sign, ends_at, self._issuer)
 
     def policies(self) -> "Policies":
         """Where decisions find the live policy; one for all that decide."""
@@ -295,20 +300,13 @@ class Governing:
         return lambda reporter, verifier, first, reports: intake.take(reporter, verifier, first, reports_of(reports))
 
     def _svid_credentials(self) -> "CredentialService":
-        from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
         from assay_server.governance.tasksvids import signing  # noqa: PLC0415 - likewise
 
-        ground = self._ground
-        sign, ends_at = signing(ground.issuer, self._status_lists), lambda: ground.issuer.jwt_ends_at
-        return CredentialService(ground.store, self.policies(), ground.clock, sign, ends_at, self._issuer)
+        issuer = self._ground.issuer
+        return self._signed_by(signing(issuer, self._status_lists), lambda: issuer.jwt_ends_at)
 
     def _wit_credentials(self, sign: "Sign") -> "CredentialService":
-        from assay_server.governance.credentials import CredentialService  # noqa: PLC0415 - likewise
-
-        ground = self._ground
-        return CredentialService(
-            ground.store, self.policies(), ground.clock, sign, lambda: ground.issuer.wit_ends_at, self._issuer
-        )
+        return self._signed_by(sign, lambda: self._ground.issuer.wit_ends_at)
 
     def _registering(self, name: str, made: Callable[["Registration"], Service]) -> Service:
         return self._lazy(name, lambda: made(self._registration))

@@ -56,7 +56,7 @@ def token_of(payload: Mapping[str, Any], issuer: str, trust_domain: TrustDomain)
     return TaskToken(
         jti=_text(payload, "jti"),
         task_id=mission.get(names.MISSION_ID, ""),
-        task_origin=mission.get(names.MISSION_ORIGIN, ""),
+        task_origin=mission.get(names.MISSION_ISSUER, ""),
         authority_hash=mission.get(names.MISSION_AUTHORITY, ""),
         instance=instance,
         subject=subject,
@@ -123,11 +123,11 @@ def _actor(
 def _mission(payload: Mapping[str, Any], issuer: str) -> Mapping[str, str]:
     if names.MISSION not in payload:
         return {}
-    mission = _object(payload, names.MISSION, {names.MISSION_ID, names.MISSION_ORIGIN, names.MISSION_AUTHORITY})
+    mission = _object(payload, names.MISSION, {names.MISSION_ID, names.MISSION_ISSUER, names.MISSION_AUTHORITY})
     if not _text(mission, names.MISSION_ID).startswith(_TASK):
         raise forged(f"{names.MISSION} has no {names.MISSION_ID}")
     # A task is what its own issuer says it is, and nobody else.
-    if mission.get(names.MISSION_ORIGIN) != issuer:
+    if mission.get(names.MISSION_ISSUER) != issuer:
         raise forged(f"{names.MISSION} is another issuer's")
     if not _HASH.fullmatch(_text(mission, names.MISSION_AUTHORITY)):
         raise forged(f"{names.MISSION} has no {names.MISSION_AUTHORITY}")

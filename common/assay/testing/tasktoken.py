@@ -96,7 +96,7 @@ class TaskTokenRequest:
             names.INSTANCE: str(self.spiffe_id),
             names.MISSION: {
                 names.MISSION_ID: task_id,
-                names.MISSION_ORIGIN: self.issuer,
+                names.MISSION_ISSUER: self.issuer,
                 names.MISSION_AUTHORITY: authority_hash(self.issuer, authority_of(granted)),
             },
             names.TRANSACTION: task_id,
@@ -152,7 +152,7 @@ def _tampered(right: _Right) -> str:
 
 def _foreign_task(right: _Right) -> str:
     mission = right.request.payload(right.now)[names.MISSION]
-    return right.saying(mission={**mission, names.MISSION_ORIGIN: "https://stranger.example"})
+    return right.saying(mission={**mission, names.MISSION_ISSUER: "https://stranger.example"})
 
 
 def _foreign_instance(right: _Right) -> str:

@@ -71,7 +71,7 @@ class TaskTokens:
             claims.INSTANCE: credential.instance,
             claims.MISSION: {
                 claims.MISSION_ID: task.task_id,
-                claims.MISSION_ORIGIN: self._issuer,
+                claims.MISSION_ISSUER: self._issuer,
                 claims.MISSION_AUTHORITY: task.authority_hash,
             },
             claims.TRANSACTION: task.task_id,
